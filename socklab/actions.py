@@ -1,0 +1,77 @@
+"""The verbs of the `:` prompt and of a lesson's `do`: one line of text to one typed action.
+
+In: a line such as `connect 5` or `send a "GET / HTTP/1.0\\r\\n\\r\\n"`. Out: an Action. Never carries anything out:
+the engine does.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class Connect(msgspec.Struct, frozen=True, tag="connect"):
+    """`connect` (one client, next free letter), `connect 5` (five), `connect a b c` (these names)."""
+
+    names: tuple[str, ...] = ()
+    """Empty = `count` clients with the next free names: a, b, ... z, then c27, c28 ..."""
+    count: int = 1
+
+
+class Send(msgspec.Struct, frozen=True, tag="send"):
+    """`send a "GET / HTTP/1.0\\r\\n\\r\\n"`: escapes \\r \\n \\t \\0 \\xNN \\" \\\\; `send "hi"` = the newest open client."""
+
+    name: str
+    data: bytes
+
+
+class HalfClose(msgspec.Struct, frozen=True, tag="half-close"):
+    """`half-close a`: shutdown(SHUT_WR); a FIN goes out, reading goes on."""
+
+    name: str
+
+
+class Close(msgspec.Struct, frozen=True, tag="close"):
+    """`close a`."""
+
+    name: str
+
+
+class Reset(msgspec.Struct, frozen=True, tag="reset"):
+    """`reset a`: SO_LINGER 0 and close; an RST goes out."""
+
+    name: str
+
+
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """`! curl -s http://server:8080/`: a real program where clients live; `! @server ss -ltn` on the server's host."""
+
+    argv: tuple[str, ...]
+    host: str = "client"
+
+
+class Set(msgspec.Struct, frozen=True, tag="set"):
+    """`set net.ipv4.tcp_syncookies 0`: a kernel setting of the lab's own hosts; `set NAME` shows it."""
+
+    name: str
+    value: str = ""
+    host: str = "server"
+
+
+class Wire(msgspec.Struct, frozen=True, tag="wire"):
+    """A wire verb: hold, deliver, drop, delay, loss, reorder, with its words."""
+
+    verb: str
+    words: tuple[str, ...] = ()
+
+
+Action: TypeAlias = Connect | Send | HalfClose | Close | Reset | Run | Set | Wire
+
+
+def parse(line: str) -> Action:
+    """The action a line stands for. An empty `name` means the newest open client.
+
+    Raises UsageError naming the nearest verb, or what the verb expects.
+    """
+    raise NotImplementedError
