@@ -20,7 +20,7 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
 
 
 class Send(msgspec.Struct, frozen=True, tag="send"):
-    """`send a "GET / HTTP/1.0\\r\\n\\r\\n"`: escapes \\r \\n \\t \\0 \\xNN \\" \\\\; `send "hi"` = the newest open client."""
+    """`send a "GET / HTTP/1.0\\r\\n\\r\\n"`; `send "hi"` = the newest open client. Escapes: \\r \\n \\t \\0 \\xNN \\" \\\\."""
 
     name: str
     data: bytes
