@@ -35,6 +35,8 @@ _LAST_WORDS = 64 * 1024
 _NOTHING_SENT = 2.0
 """Seconds the engine may leave a full command socket unread."""
 
+_NAMES_A_PID = (ev.Started, ev.Client)
+
 # `-P`: a socket.py in the student's own directory must not be imported by the engine. The package's root is named
 # instead, so that a checkout that is not installed works too, and without a variable the tracee would inherit.
 _BOOT = "import sys,runpy;sys.path.insert(0,sys.argv.pop(1));runpy.run_module('socklab.engine','','__main__',True)"
@@ -61,6 +63,12 @@ class Link:
         """Pids the stream named: their sessions are the engine's business too."""
         self._closed = False
         self._words: list[str] = []
+        # Readable at data and at the engine's death: end of file alone would never come if a program the engine
+        # started had inherited the other end of the socket.
+        self._alarm = select.epoll()
+        self._pidfd = os.pidfd_open(engine.pid)
+        self._alarm.register(end, select.EPOLLIN)
+        self._alarm.register(self._pidfd, select.EPOLLIN)
         self.run_dir = run_dir
         self.ended = False
         """The stream is over: nothing more will come."""
@@ -96,7 +104,7 @@ class Link:
 
     def fileno(self) -> int:
         """Readable when `read_available` has something to give."""
-        return self._socket.fileno()
+        return self._alarm.fileno()
 
     # ---------------------------------------------------------------- commands
 
@@ -147,7 +155,7 @@ class Link:
                 not found
                 and not self.ended
                 and self._trouble is None
-                and not _wait(self._socket, select.POLLIN, timeout)
+                and not _wait(self._alarm, select.POLLIN, timeout)
             ):
                 raise TimeoutError(f"no event for {timeout} s")
 
@@ -168,7 +176,7 @@ class Link:
                     self._t = _time_of(last, self._t)
                 yield lines
             elif not self.ended:
-                _wait(self._socket, select.POLLIN, None)
+                _wait(self._alarm, select.POLLIN, None)
         closing = self._last_events()
         if closing:
             yield ev.encode_batch(list(closing))
@@ -177,11 +185,16 @@ class Link:
         """Whole lines that have arrived, at most about `most` bytes; sets `ended` at end of stream."""
         pieces = [self._partial]
         size = 0
+        dead = False
         while size < most and not self.ended:
             try:
                 data = self._socket.recv(_CHUNK)
             except BlockingIOError:
-                break
+                if dead or self._engine.poll() is None:
+                    self.ended = dead
+                    break
+                dead = True  # what it wrote before it died may have come since the recv
+                continue
             except ConnectionResetError:  # the engine ended with commands it had not read
                 data = b""
             if not data:
@@ -212,7 +225,7 @@ class Link:
                     fix="Two versions of socklab are installed over each other: reinstall it in a fresh venv.",
                 )
                 return found[:position]
-            if isinstance(event, ev.Started | ev.Client) and event.pid:
+            if isinstance(event, _NAMES_A_PID) and event.pid:
                 self._known.add(event.pid)
         if found:
             self._t = found[-1].t
@@ -271,7 +284,9 @@ class Link:
             # Reached on a second Ctrl-C too: then the engine gets no more time.
             self._closed = True
             self.ended = True
+            self._alarm.close()
             self._socket.close()
+            os.close(self._pidfd)
             if self._engine.poll() is None:
                 self._engine.kill()
                 self._engine.wait()
@@ -288,7 +303,7 @@ class Link:
             if left <= 0:
                 return
             if not self._receive(_PER_CALL) and not self.ended:
-                _wait(self._socket, select.POLLIN, left)
+                _wait(self._alarm, select.POLLIN, left)
 
     def __enter__(self) -> Self:
         return self
@@ -299,8 +314,8 @@ class Link:
         self.close()
 
 
-def _wait(end: socket.socket, what: int, timeout: float | None) -> bool:
-    """Wait until the socket is ready; False when `timeout` seconds have passed."""
+def _wait(end: socket.socket | select.epoll, what: int, timeout: float | None) -> bool:
+    """Wait until `end` is ready; False when `timeout` seconds have passed."""
     poll = select.poll()
     poll.register(end, what)
     return bool(poll.poll(None if timeout is None else max(0.0, timeout * 1000)))

@@ -22,6 +22,7 @@ from socklab.spec import RunSpec
 PRELUDE = """
 import json, os, signal, socket, sys, time
 s = socket.socket(fileno=int(sys.argv[1]))
+os.set_inheritable(s.fileno(), False)
 f = s.makefile("rb")
 spec = json.loads(f.readline())
 HEADER = b'{"e":"header","t":0,"format":1,"socklab":"0","kernel":"6","arch":"x86_64","started_ns":1,' \\
@@ -234,11 +235,10 @@ os.kill(os.getpid(), 9)
 
 
 def test_orphans_of_a_killed_engine_are_ended_and_reaped(fake: FakeEngine) -> None:
-    link = fake(ORPHANS)
     before = set(reaper.read_descendants(os.getpid()))
-    pids = [
-        int(word) for e in link.events(timeout=10) if isinstance(e, ev.Notice) and e.t == 7 for word in e.text.split()
-    ][:3]
+    link = fake(ORPHANS)
+    said = next(e for e in link.events(timeout=10) if isinstance(e, ev.Notice))
+    pids = [int(word) for word in said.text.split()]
     assert len(pids) == 3
     link.close()
     left = set(reaper.read_descendants(os.getpid())) - before
@@ -246,12 +246,19 @@ def test_orphans_of_a_killed_engine_are_ended_and_reaped(fake: FakeEngine) -> No
     assert not [pid for pid in pids if pid in reaper.read_processes()]
 
 
+def test_the_death_of_the_engine_is_noticed_when_its_child_holds_the_socket_open(fake: FakeEngine) -> None:
+    with fake("os.set_inheritable(s.fileno(), True)\n" + ORPHANS) as link:
+        events = list(link.events(timeout=10))
+    assert isinstance(events[-1], ev.Ended)
+    assert events[-1].reason == "failed"
+
+
 def test_a_child_of_the_caller_is_none_of_the_links_business(fake: FakeEngine) -> None:
     link = fake(ORPHANS)
     with subprocess.Popen(["sleep", "600"]) as plain, subprocess.Popen(["sleep", "600"], start_new_session=True) as own:
-        list(link.events(timeout=10))
-        link.close()
         try:
+            list(link.events(timeout=10))
+            link.close()
             assert plain.poll() is None
             assert own.poll() is None
         finally:
