@@ -362,6 +362,16 @@ class Asked(Event, frozen=True, tag="asked"):
     index: int
 
 
+class Answered(Event, frozen=True, tag="answered"):
+    """The student has committed; the answer does not exist yet: Measured comes when the step's call has returned.
+
+    Only for predictions whose `when` is "return"; the others go from Asked to Measured at once.
+    """
+
+    index: int
+    choice: int | str | bool | None = None
+
+
 class Measured(Event, frozen=True, tag="measured"):
     """The kernel's answer. `choice` is what the student committed to, null when nobody was asked (unattended)."""
 
@@ -415,6 +425,7 @@ AnyEvent: TypeAlias = (
     | PacketFate
     | StepReached
     | Asked
+    | Answered
     | Measured
     | Checked
     | LessonDone

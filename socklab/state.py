@@ -88,9 +88,10 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """The prediction of a step: open until `measured` is there."""
+    """The prediction of a step: open until `measured` is there. `answered`: committed to, not measured yet."""
 
     index: int
+    answered: ev.Answered | None = None
     measured: ev.Measured | None = None
 
 
@@ -184,7 +185,7 @@ class LabState(msgspec.Struct, frozen=True):
 
     def hidden(self) -> bool:
         """A prediction is open: panels it names must be masked."""
-        return self.question is not None and self.question.measured is None
+        return self.question is not None and self.question.measured is None and self.question.answered is None
 
 
 _NO_TABLE = Table()
@@ -472,6 +473,11 @@ def _step(state: LabState, event: ev.StepReached) -> LabState:
 @_on(ev.Asked)
 def _asked(state: LabState, event: ev.Asked) -> LabState:
     return replace(state, t=event.t, question=Question(index=event.index))
+
+
+@_on(ev.Answered)
+def _answered(state: LabState, event: ev.Answered) -> LabState:
+    return replace(state, t=event.t, question=Question(index=event.index, answered=event))
 
 
 @_on(ev.Measured)
