@@ -1,0 +1,6 @@
+"""`python -m socklab` is `socklab`."""
+
+from socklab.cli import main
+
+if __name__ == "__main__":
+    main()

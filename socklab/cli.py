@@ -1,0 +1,126 @@
+"""The verbs of the command line: what may be typed, and nothing of how it is done.
+
+In: argv. Out: an exit code; data on stdout, messages on stderr. Imports nothing of a verb before that verb is asked
+for: `socklab --help` must cost no more than Python and click.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from socklab import __version__
+from socklab.errors import SocklabError
+
+_NETWORKS = ("auto", "two-hosts", "private", "machine")
+_NETWORK_HELP = "Where it plays: private hosts of the lab's own, or this machine's network. Default: the best allowed."
+
+
+class _Group(click.Group):
+    """A mistyped verb is answered with the nearest one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from socklab.nearest import suggest
+            from socklab.text import safe
+
+            word = args[0] if args else ""
+            raise click.UsageError(f'No verb "{safe(word)}". {suggest(word, self.list_commands(ctx))}', ctx) from None
+
+
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Without a verb: the menu of lessons.",
+)
+@click.version_option(__version__, prog_name="socklab", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> int:
+    """Watch a real server's socket calls, and what the Linux kernel holds at each one."""
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from socklab import launch
+
+    return launch.menu()
+
+
+@cli.command(short_help="Run a lesson.")
+@click.argument("name")
+@click.option(
+    "--lang", type=click.Choice(["c", "python"]), help="The server's language. Default: c if it compiles here."
+)
+@click.option("--net", type=click.Choice(_NETWORKS), default="auto", help=_NETWORK_HELP)
+@click.option("--plain", is_flag=True, help="No screen: text line by line, for a screen reader or a pipe.")
+@click.option("--auto", is_flag=True, help="Run through by itself, unasked; exit code 0 only if every check held.")
+@click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
+def lesson(name: str, lang: str | None, net: str, plain: bool, auto: bool, json_: bool) -> int:
+    """Run the lesson NAME (see `socklab lessons`), or the one in a folder."""
+    from socklab import launch
+
+    return launch.lesson(name, language=lang or "", network=net, mode=launch.Mode.of(plain, auto, json_))
+
+
+@cli.command(short_help="List the lessons, or check their files.")
+@click.option("--check", is_flag=True, help="Check the lessons' files; exit code 3 if one is not in order.")
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
+@click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False))
+def lessons(check: bool, json_: bool, folders: tuple[str, ...]) -> int:
+    """List the lessons; with --check, look for mistakes in them or in FOLDERS."""
+    from socklab import listing
+
+    return listing.check(folders, as_json=json_) if check else listing.show(folders, as_json=json_)
+
+
+@cli.command(short_help="What this machine allows, and the fix for what it does not.")
+@click.option("--json", "json_", is_flag=True, help="As JSON.")
+def doctor(json_: bool) -> int:
+    """What this machine allows, and the exact fix for what it does not. Exit code 4: lessons can't run."""
+    from socklab import doctor as doctor_module
+
+    return doctor_module.report(as_json=json_)
+
+
+@cli.command(context_settings={"allow_interspersed_args": False}, short_help="Run a program of your own.")
+@click.option("--net", type=click.Choice(_NETWORKS), default="auto", help=_NETWORK_HELP)
+@click.option("--plain", is_flag=True, help="No screen: text line by line.")
+@click.option("--auto", is_flag=True, help="Step by itself to the end.")
+@click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
+@click.option("--free", is_flag=True, help="Don't stop at calls: record them as they are made.")
+@click.argument("program")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(net: str, plain: bool, auto: bool, json_: bool, free: bool, program: str, arguments: tuple[str, ...]) -> int:
+    """Run PROGRAM of your own: a .c or .py file, or any command."""
+    from socklab import launch
+
+    mode = launch.Mode.of(plain, auto, json_)
+    return launch.program((program, *arguments), network=net, free=free, mode=mode)
+
+
+def main() -> None:
+    """Entry point of `socklab`. Never shows a traceback for what a user can mend."""
+    sys.exit(_main())
+
+
+def _main() -> int:
+    try:
+        code = cli.main(prog_name="socklab", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SocklabError as error:
+        print(f"socklab: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader has left (| head). Python would flush at exit and complain once more.
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,133 @@
+"""From a verb to a running lab and its consumer: the engine is started first, so that it starts while we import.
+
+In: what the command line asked for. Out: the exit code. Decides screen or plain text; draws nothing itself.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from socklab.errors import UsageError
+from socklab.text import safe
+
+
+class Mode(enum.Enum):
+    """How a run is shown and who steps it."""
+
+    SCREEN = "screen"
+    PLAIN = "plain"
+    PLAIN_AUTO = "plain auto"
+    JSON = "json"
+    JSON_AUTO = "json auto"
+
+    @classmethod
+    def of(cls, plain: bool, auto: bool, json: bool) -> Mode:
+        """--json and --auto each imply --plain."""
+        if json:
+            return cls.JSON_AUTO if auto else cls.JSON
+        if auto:
+            return cls.PLAIN_AUTO
+        return cls.PLAIN if plain else cls.SCREEN
+
+    @property
+    def is_auto(self) -> bool:
+        return self in (Mode.PLAIN_AUTO, Mode.JSON_AUTO)
+
+
+def lesson(name: str, *, language: str = "", network: str = "auto", mode: Mode = Mode.SCREEN) -> int:
+    """Run a lesson. Raises UsageError (no such lesson, no terminal), LessonError, SocklabError."""
+    if mode is Mode.SCREEN:
+        need_terminal(f"socklab lesson {safe(name)} --plain")
+    else:
+        leave_on_signals()
+    from socklab import lesson as lessons
+    from socklab.link import Link
+    from socklab.spec import RunSpec
+
+    folder = lessons.find(name)
+    with Link.start(RunSpec(lesson=str(folder), language=language, network=network)) as link:
+        if mode is Mode.SCREEN:
+            from socklab.tui import app
+
+            return app.run(link, lessons.load(folder))
+        from socklab.consumers import plain
+
+        loaded = lessons.load(folder)
+        if mode in (Mode.JSON, Mode.JSON_AUTO):
+            return plain.run_json(link, loaded, auto=mode.is_auto)
+        return plain.run(link, loaded, auto=mode.is_auto)
+
+
+def program(argv: tuple[str, ...], *, network: str = "auto", free: bool = False, mode: Mode = Mode.SCREEN) -> int:
+    """Run a program of the user's own. Raises UsageError, SocklabError."""
+    if mode is Mode.SCREEN:
+        need_terminal("socklab run --plain PROGRAM")
+    else:
+        leave_on_signals()
+    from socklab.link import Link
+    from socklab.spec import RunSpec
+
+    with Link.start(RunSpec(argv=argv, cwd=_here(), network=network, free=free)) as link:
+        if mode is Mode.SCREEN:
+            from socklab.tui import app
+
+            return app.run(link, None)
+        from socklab.consumers import plain
+
+        if mode in (Mode.JSON, Mode.JSON_AUTO):
+            return plain.run_json(link, None, auto=mode.is_auto, free=free)
+        return plain.run(link, None, auto=mode.is_auto, free=free)
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        raise UsageError("The current directory does not exist any more.", fix="cd to one that does.") from None
+
+
+def menu() -> int:
+    """The menu of lessons."""
+    need_terminal("socklab lessons")
+    from socklab.tui import app
+
+    return app.run_menu()
+
+
+def need_terminal(instead: str) -> None:
+    """Raises UsageError, one clear line, where no screen can be drawn."""
+    for number, name in ((0, "input"), (1, "output"), (2, "error")):
+        try:
+            if os.isatty(number):
+                continue
+        except OSError:  # closed before we were started
+            pass
+        raise UsageError(f"The screen needs a terminal, and standard {name} is not one. Without one: {instead}")
+    term = os.environ.get("TERM", "")
+    if term in ("", "dumb"):
+        said = "TERM is not set" if not term else f"TERM={term} is not one that can be drawn on"
+        raise UsageError(f"The screen needs a terminal, and {said}. Without one: {instead}")
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def leave_on_signals() -> None:
+    """From now on Ctrl-C, SIGTERM and SIGHUP leave through every `with`, with the shell's exit code for them."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)  # ending the lab has a deadline; a second Ctrl-C must not cut it short
+        # On a line of its own: the terminal has echoed ^C.
+        if number == signal.SIGINT and sys.stderr is not None and sys.stderr.isatty():
+            print(file=sys.stderr)
+        raise SystemExit(128 + number)
+
+    for each in _SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN or each == signal.SIGINT:  # nohup stays nohup
+            signal.signal(each, leave)
