@@ -1,0 +1,293 @@
+"""What the text files of /proc say: pure parsers, and tiny readers.
+
+In: text as the kernel wrote it, or a pid. Out: frozen values in the kernel's own numbers, or `Unread` with the
+reason a file could not be read. Never decides what a number means for the lab, never keeps a file open.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import Literal, NamedTuple, TypeVar
+
+from socklab.errors import SocklabError
+from socklab.events import SocketRow
+
+T = TypeVar("T")
+ByteOrder = Literal["little", "big"]
+
+# proc(5): times in /proc/PID/stat and the timer column of /proc/net/tcp are in clock ticks of 1/USER_HZ seconds.
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICK_MS = 1000 // TICKS_PER_SECOND
+
+# Names of these sections stand alone; the others carry their section ("IpExt.InOctets"), because names repeat
+# across sections (InCsumErrors is in both Tcp and IpExt).
+_SECTIONS = {"Tcp": "", "TcpExt": "", "Ip": "Ip.", "IpExt": "IpExt."}
+
+
+class ProcFormatError(SocklabError):
+    """A line of a /proc file is not what proc(5) says; names the line."""
+
+    def __init__(self, kind: str, line: str) -> None:
+        super().__init__(
+            f"{kind}: this line does not fit: {line!r}",
+            fix="This kernel writes the file in a form socklab does not know: please report it with `uname -a`.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A reading that failed. `reason` is the errno's name: ESRCH and ENOENT = gone, EACCES and EPERM = refused."""
+
+    reason: str
+
+    @classmethod
+    def because(cls, error: OSError) -> Unread:
+        return cls(errno.errorcode.get(error.errno or 0, "EIO"))
+
+    @property
+    def gone(self) -> bool:
+        """The process or the descriptor does not exist any more: a fact, not a failure."""
+        return self.reason in ("ESRCH", "ENOENT")
+
+
+class TcpLine(NamedTuple):
+    """A row of /proc/net/tcp or tcp6 and the line it was read from. The text holds no cookie: row.id is 0."""
+
+    row: SocketRow
+    line: str
+
+
+class Stat(NamedTuple):
+    """/proc/PID/stat. `name` is raw (surrogateescape); `ticks` is user plus system time of the whole process."""
+
+    pid: int
+    name: str
+    state: str
+    ppid: int
+    ticks: int
+    threads: int
+    start_ticks: int
+    rss_pages: int
+
+
+class Status(NamedTuple):
+    """/proc/PID/status, the lines the lab asks for. `tracer` is 0 when nobody traces the process."""
+
+    name: str
+    tgid: int
+    pid: int
+    ppid: int
+    tracer: int
+    uid: int
+    threads: int
+
+
+class FdInfo(NamedTuple):
+    """/proc/PID/fdinfo/N: file offset and open flags (O_NONBLOCK, O_CLOEXEC, access mode)."""
+
+    position: int
+    flags: int
+
+
+# ---------------------------------------------------------------- parsers
+
+
+def parse_tcp_table(text: str, byteorder: ByteOrder = sys.byteorder) -> list[TcpLine]:
+    """Rows of /proc/PID/net/tcp or tcp6, in file order. `byteorder` is that of the machine that wrote the text.
+
+    Ports are in host order. For a LISTEN row `rx_queue` counts connections waiting for accept, not bytes; the limit
+    of that queue is not in this file (`tx_queue` stays 0). `expires_ms` is as coarse as the clock tick (10 ms).
+    Raises ProcFormatError naming the line that does not fit.
+    Source: proc_pid_net(5); net/ipv4/tcp_ipv4.c, tcp4_seq_show; net/ipv6/tcp_ipv6.c, tcp6_seq_show.
+    """
+    lines = text.splitlines()
+    if not lines:
+        return []
+    if "local_address" not in lines[0]:
+        raise ProcFormatError("/proc/net/tcp", lines[0])
+    return [TcpLine(_tcp_row(line, byteorder), line) for line in lines[1:] if line.strip()]
+
+
+def _tcp_row(line: str, byteorder: ByteOrder) -> SocketRow:
+    try:
+        _, local, remote, state, queues, timer, retransmits, uid, _, inode = line.split(None, 10)[:10]
+        tx_queue, rx_queue = queues.split(":")
+        timer_kind, expires = timer.split(":")
+        return SocketRow(
+            id=0,
+            family=AF_INET if len(local) == 13 else AF_INET6,
+            local=_endpoint(local, byteorder),
+            remote=_endpoint(remote, byteorder),
+            state=int(state, 16),
+            rx_queue=int(rx_queue, 16),
+            tx_queue=int(tx_queue, 16),
+            inode=int(inode),
+            uid=int(uid),
+            timer=int(timer_kind, 16),
+            expires_ms=int(expires, 16) * _TICK_MS,
+            retransmits=int(retransmits, 16),
+        )
+    except ValueError as error:
+        raise ProcFormatError("/proc/net/tcp", line) from error
+
+
+def _endpoint(text: str, byteorder: ByteOrder) -> str:
+    """`0100007F:1F90` is 127.0.0.1:8080: each 32-bit word of the address is printed as a number of the machine's."""
+    words, port = text.split(":")
+    if len(words) not in (8, 32) or len(port) != 4:
+        raise ValueError(text)
+    raw = b"".join(int(words[at : at + 8], 16).to_bytes(4, byteorder) for at in range(0, len(words), 8))
+    if len(raw) == 4:
+        return f"{inet_ntop(AF_INET, raw)}:{int(port, 16)}"
+    return f"[{inet_ntop(AF_INET6, raw)}]:{int(port, 16)}"
+
+
+def parse_netstat(text: str) -> dict[str, int]:
+    """Counters of /proc/net/netstat or /proc/net/snmp: Tcp and TcpExt by bare name, Ip and IpExt as "Ip.InReceives".
+
+    Other sections (Udp, Icmp, MPTcpExt) are left out. Raises ProcFormatError naming the line that does not fit.
+    Source: proc_pid_net(5); net/ipv4/proc.c, snmp_seq_show and netstat_seq_show.
+    """
+    counters: dict[str, int] = {}
+    lines = text.splitlines()
+    if len(lines) % 2:
+        raise ProcFormatError("/proc/net/netstat", lines[-1])
+    for names, values in zip(lines[::2], lines[1::2], strict=True):
+        section, colon, titles = names.partition(":")
+        if not colon or not values.startswith(section + ":"):
+            raise ProcFormatError("/proc/net/netstat", values)
+        prefix = _SECTIONS.get(section)
+        if prefix is None:
+            continue
+        try:
+            for title, value in zip(titles.split(), values[len(section) + 1 :].split(), strict=True):
+                counters[prefix + title] = int(value)
+        except ValueError as error:
+            raise ProcFormatError("/proc/net/netstat", values) from error
+    return counters
+
+
+def parse_stat(text: str) -> Stat:
+    """One process or thread. Raises ProcFormatError.
+
+    The name is in parentheses and may itself hold parentheses, spaces and newlines: the last `)` ends it.
+    Source: proc_pid_stat(5).
+    """
+    head, _, rest = text.rpartition(")")
+    pid, _, name = head.partition("(")
+    fields = rest.split()
+    try:
+        return Stat(
+            pid=int(pid),
+            name=name,
+            state=fields[0],
+            ppid=int(fields[1]),
+            ticks=int(fields[11]) + int(fields[12]),
+            threads=int(fields[17]),
+            start_ticks=int(fields[19]),
+            rss_pages=int(fields[21]),
+        )
+    except (ValueError, IndexError) as error:
+        raise ProcFormatError("/proc/PID/stat", text) from error
+
+
+def parse_status(text: str) -> Status:
+    """One process. Raises ProcFormatError naming the line, or the whole text where a line is missing.
+
+    Source: proc_pid_status(5).
+    """
+    lines = {line.partition(":")[0]: line for line in text.splitlines()}
+
+    def number(key: str) -> int:
+        line = lines.get(key, "")
+        try:
+            return int(line.partition(":")[2].split()[0])
+        except (ValueError, IndexError) as error:
+            raise ProcFormatError("/proc/PID/status", line or text) from error
+
+    return Status(
+        name=lines.get("Name", "").partition(":")[2].strip(),
+        tgid=number("Tgid"),
+        pid=number("Pid"),
+        ppid=number("PPid"),
+        tracer=number("TracerPid"),
+        uid=number("Uid"),
+        threads=number("Threads"),
+    )
+
+
+def parse_fdinfo(text: str) -> FdInfo:
+    """Position and flags of one descriptor; what follows them (epoll's targets, locks) is not looked at.
+
+    Raises ProcFormatError. Source: proc_pid_fdinfo(5): pos is decimal, flags are octal.
+    """
+    lines = text.splitlines()
+    try:
+        if not lines[0].startswith("pos:") or not lines[1].startswith("flags:"):
+            raise ProcFormatError("/proc/PID/fdinfo", lines[0])
+        return FdInfo(position=int(lines[0][4:]), flags=int(lines[1][6:], 8))
+    except (ValueError, IndexError) as error:
+        raise ProcFormatError("/proc/PID/fdinfo", text) from error
+
+
+def parse_wchan(text: str) -> str:
+    """Kernel function a task sleeps in; "" when it runs (the file says 0). Source: proc_pid_wchan(5)."""
+    return "" if text in ("0", "") else text
+
+
+# ---------------------------------------------------------------- readers
+
+
+def read_open(descriptor: int, size: int = 1 << 16) -> str:
+    """The whole text of an open /proc file, from its beginning. Raises OSError.
+
+    A file of /proc/net stays that of the network namespace it was opened in, whatever the reader enters later.
+    """
+    parts: list[bytes] = []
+    offset = 0
+    while part := os.pread(descriptor, size, offset):
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts).decode("utf-8", "surrogateescape")
+
+
+def read_text(path: str, dir_fd: int | None = None) -> str:
+    """The text of one small /proc file. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        # One read is the whole file: the kernel writes these files into one page, atomically.
+        return os.read(descriptor, 1 << 14).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str, parse: Callable[[str], T]) -> T | Unread:
+    try:
+        text = read_text(path)
+    except OSError as error:
+        return Unread.because(error)
+    return parse(text)
+
+
+def read_stat(tid: int) -> Stat | Unread:
+    """State of one task; memory, threads and time are those of its whole process."""
+    return _read(f"/proc/{tid}/stat", parse_stat)
+
+
+def read_status(tid: int) -> Status | Unread:
+    return _read(f"/proc/{tid}/status", parse_status)
+
+
+def read_fdinfo(pid: int, fd: int) -> FdInfo | Unread:
+    return _read(f"/proc/{pid}/fdinfo/{fd}", parse_fdinfo)
+
+
+def read_wchan(tid: int) -> str | Unread:
+    """Needs the right to trace the task: Unread("EACCES") or "" otherwise, as the kernel chooses."""
+    return _read(f"/proc/{tid}/wchan", parse_wchan)
