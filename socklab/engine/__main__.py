@@ -1,0 +1,227 @@
+"""The engine process: `python -m socklab.engine FD`.
+
+In: a RunSpec and commands as JSON lines on the socket FD. Out: events on the same socket; diagnostics on stderr. It
+enters its namespaces before anything else, forks the program while it has one thread, and then becomes the tracer.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from socklab import __version__, guide, spec, syscalls
+from socklab import events as ev
+from socklab.engine import program, ptrace, topology
+from socklab.engine.lab import Lab
+from socklab.engine.stream import Stream
+from socklab.engine.tracer import Tracer
+from socklab.errors import MachineError, SocklabError
+from socklab.lesson import Lesson, load
+
+
+def _read_spec(commands: socket.socket) -> tuple[spec.RunSpec, bytes]:
+    """The first line, and what came behind it."""
+    data = b""
+    while b"\n" not in data:
+        more = commands.recv(65536)
+        if not more:
+            raise SystemExit(0)  # the consumer died before it said what to run
+        data += more
+    line, _, rest = data.partition(b"\n")
+    return spec.decode(line), rest
+
+
+def _raise_limit() -> tuple[int, int]:
+    """As many descriptors as allowed, for thousands of clients; returns the limit that programs get back."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft, hard
+
+
+def _prepare(wanted: spec.RunSpec, lesson: Lesson | None, port: int) -> program.Prepared:
+    run_dir = Path(wanted.run_dir)
+    if lesson is None:
+        return program.prepare_argv(wanted.argv, wanted.cwd, run_dir)
+    language = wanted.language
+    if not language:
+        can_c = "c" in lesson.languages and program.compiler() is not None
+        language = "c" if can_c or "python" not in lesson.languages else "python"
+    return program.prepare(lesson.server_file(language), (str(port),), run_dir)
+
+
+def _environment(language: str) -> dict[str, str]:
+    environment = dict(os.environ)
+    if language != "c":
+        from socklab.engine.where import python_env
+
+        environment.update(python_env(environment))
+    return environment
+
+
+def _trace(
+    wanted: spec.RunSpec,
+    lab: Lab,
+    tracer: Tracer,
+    prepared: program.Prepared,
+    network: topology.Topology,
+    traced: tuple[int, ...],
+    arch: str,
+    limit: tuple[int, int],
+) -> None:
+    stream = lab.stream
+    tracer.hang_doorbell()
+    launched = program.launch(
+        prepared,
+        cwd=wanted.cwd,
+        environment=_environment(prepared.language),
+        filter_program=ptrace.filter_program(traced, arch),
+        enter_host=lambda: network.enter("server"),
+        limit=limit,
+    )
+    try:
+        tracer.adopt(launched.pid, "server")
+    except (PermissionError, ptrace.ProcessGone) as error:
+        os.kill(launched.pid, signal.SIGKILL)
+        os.waitpid(launched.pid, 0)
+        raise MachineError(
+            "This machine does not let socklab trace a program (ptrace was refused).",
+            fix="Run `socklab doctor`: it names what refuses and the exact fix.",
+        ) from error
+    cwd = wanted.cwd or os.getcwd()
+    stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.argv, cwd, traced))
+    stream.flush()
+    lab.attach(tracer, launched)
+    thread = threading.Thread(target=_lab_thread, args=(lab,), name="lab")
+    thread.start()
+    os.write(launched.go, b"g")
+    os.close(launched.go)
+    tracer.run()
+    thread.join(timeout=5)
+
+
+def _lab_thread(lab: Lab) -> None:
+    try:
+        lab.run()
+    except BaseException:
+        traceback.print_exc()
+        lab.reason = "failed"
+        if lab.tracer is not None:
+            lab.tracer.ask_end()
+
+
+def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream) -> ev.Ended:
+    limit = _raise_limit()
+    network = topology.create(wanted.network, run_dir=wanted.run_dir)
+    lesson = load(Path(wanted.lesson)) if wanted.lesson else None
+    arch = platform.machine()
+    preferred = lesson.port if lesson is not None else 8080
+    port, taken_by = network.free_port(preferred) if lesson is not None else (preferred, "")
+    prepared = None
+    failure: SocklabError | None = None
+    try:
+        prepared = _prepare(wanted, lesson, port)
+    except SocklabError as error:
+        failure = error
+    stream.put(
+        ev.Header(
+            stream.now(),
+            ev.FORMAT,
+            __version__,
+            platform.release(),
+            arch,
+            time.time_ns() - stream.now(),
+            network.network,
+            network.hosts,
+            lesson.name if lesson is not None else "",
+            prepared.language if prepared is not None else wanted.language,
+        )
+    )
+    if lesson is not None:
+        stream.put(ev.LessonText(stream.now(), lesson.toml))
+    for level, text, fix in network.notices:
+        stream.put(ev.Notice(stream.now(), level, text, fix))
+    if taken_by:
+        stream.put(
+            ev.Notice(stream.now(), "info", f"Port {preferred} is taken ({taken_by}); the server uses {port}.", "")
+        )
+    if failure is not None or prepared is None:
+        raise failure or SocklabError("nothing to run")
+    if prepared.built:
+        stream.put(ev.Built(stream.now(), prepared.built, prepared.cached))
+    if prepared.warnings:
+        stream.put(ev.Notice(stream.now(), "warning", prepared.warnings.rstrip(), ""))
+    names = syscalls.LESSON_CALLS
+    if lesson is not None:
+        names = names | guide.pause_names(lesson)
+    elif wanted.free:
+        names = syscalls.SOCKET_CALLS | syscalls.DESCRIPTOR_CALLS | syscalls.PROCESS_CALLS
+    traced = syscalls.numbers(arch, names)
+    lab = Lab(wanted, commands, unread, stream, network, arch, lesson, port, limit)
+    tracer = Tracer(stream, arch, syscalls.capturers(arch), lab.post, lab.child_ended)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: lab.ask_quit())
+    try:
+        _trace(wanted, lab, tracer, prepared, network, traced, arch, limit)
+    finally:
+        tracer.close_doorbell()
+        network.close()
+    return lab.end_event()
+
+
+def main() -> int:
+    commands = socket.socket(fileno=int(sys.argv[1]))
+    commands.set_inheritable(False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ptrace.become_subreaper()
+    wanted, unread = _read_spec(commands)
+    stream = Stream(commands)
+    try:
+        end = _run(wanted, commands, unread, stream)
+    except SocklabError as error:
+        stream.put(ev.Notice(stream.now(), "error", error.what, error.fix))
+        end = ev.Ended(stream.now(), "failed")
+    except Exception:
+        traceback.print_exc()
+        stream.put(ev.Notice(stream.now(), "error", "The engine failed: " + traceback.format_exc(), ""))
+        end = ev.Ended(stream.now(), "failed")
+    commands.setblocking(True)
+    stream.put(end)
+    stream.flush()
+    _end_descendants()
+    if wanted.run_dir:
+        shutil.rmtree(wanted.run_dir, ignore_errors=True)
+    return 0
+
+
+def _end_descendants() -> None:
+    """Kill what commands left behind; as a subreaper this process inherits their orphans."""
+    from socklab import reaper
+
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        left = reaper.read_descendants(os.getpid())
+        if not left:
+            return
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it ended meanwhile
+        try:
+            while os.waitpid(-1, os.WNOHANG | ptrace.WALL)[0]:
+                pass
+        except ChildProcessError:
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,407 @@
+"""The clients of a lab: sockets the student holds, and real commands run where clients live.
+
+In: actions, and readiness from the lab's selector. Out: `Client` and `Output` events. Belongs to the lab thread, which
+lives in the client host's network namespace. Never looks at the kernel's tables: what a client's socket is there is
+read by the look, like everything else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from socklab import actions
+from socklab import events as ev
+from socklab.engine import ptrace
+from socklab.engine.program import reset_child
+from socklab.engine.stream import Stream
+from socklab.errors import SocklabError
+
+Address: TypeAlias = tuple[int, str, int]
+"""(family, address, port)"""
+
+TAIL_BYTES = 256
+# linux/in.h: the port is chosen at connect, where the kernel knows the other end too.
+_IP_BIND_ADDRESS_NO_PORT = 24
+
+
+class Client:
+    """One socket of the student's."""
+
+    def __init__(self, name: str, sock: socket.socket) -> None:
+        self.name = name
+        self.sock: socket.socket | None = sock
+        self.inode = os.fstat(sock.fileno()).st_ino
+        self.phase = "connecting"
+        self.local = ""
+        self.remote = ""
+        self.sent = 0
+        self.received = 0
+        self.tail = b""
+        self.eof = False
+        self.errno = 0
+        self.unsent = b""
+        self.shut = False
+
+
+class Command:
+    """One real program, run on a host."""
+
+    def __init__(self, name: str, argv: tuple[str, ...], host: str, process: subprocess.Popen[bytes]) -> None:
+        self.name = name
+        self.argv = argv
+        self.host = host
+        self.process = process
+        self.pid = process.pid
+        self.open_pipes = 2
+        self.status: int | None = None
+
+
+class Clients:
+    """All clients of a run. `target` says where the server is now; `local` the address clients come from, or ""."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        selector: selectors.BaseSelector,
+        target: Callable[[], Address],
+        local: Callable[[int], str],
+        enter_host: Callable[[str], None],
+        limit: tuple[int, int],
+    ) -> None:
+        self._stream = stream
+        self._selector = selector
+        self._target = target
+        self._local = local
+        self._enter_host = enter_host
+        self._limit = limit
+        self._clients: dict[str, Client] = {}
+        self._commands: dict[str, Command] = {}
+        self._ended_early: dict[int, int] = {}
+
+    # ---------------------------------------------------------------- actions
+
+    def perform(self, action: actions.Action) -> Iterator[None]:
+        """Carry out one action; yields between the parts of a long one, so that the lab stays alive.
+
+        Raises SocklabError when the action names a client that is not there or cannot do it.
+        """
+        if isinstance(action, actions.Connect):
+            names = action.names or tuple(self._free_names(action.count))
+            for number, name in enumerate(names):
+                self._connect(name)
+                if number % 64 == 63:
+                    yield
+        elif isinstance(action, actions.Send):
+            self._send(self._named(action.name), action.data)
+        elif isinstance(action, actions.HalfClose):
+            self._half_close(self._named(action.name))
+        elif isinstance(action, actions.Close):
+            self._close(self._named(action.name), "closed")
+        elif isinstance(action, actions.Reset):
+            self._reset(self._named(action.name))
+        elif isinstance(action, actions.Run):
+            self._run(action.argv, action.host)
+
+    def _free_names(self, count: int) -> Iterator[str]:
+        number = 0
+        while count:
+            number += 1
+            name = chr(ord("a") + number - 1) if number <= 26 else f"c{number}"
+            if name not in self._clients:
+                count -= 1
+                yield name
+
+    def _named(self, name: str) -> Client:
+        if not name:
+            alive = [c for c in self._clients.values() if c.sock is not None]
+            if not alive:
+                raise SocklabError("No client is open.", fix="connect   opens one.")
+            return alive[-1]
+        client = self._clients.get(name)
+        if client is None:
+            known = ", ".join(list(self._clients)[:20]) or "none yet"
+            raise SocklabError(f"There is no client {name}. Clients: {known}.", fix=f"connect {name}   opens it.")
+        if client.sock is None:
+            raise SocklabError(f"Client {name} is closed.", fix="connect   opens a new one.")
+        return client
+
+    def _connect(self, name: str) -> None:
+        old = self._clients.get(name)
+        if old is not None and old.sock is not None:
+            raise SocklabError(f"Client {name} is there already.", fix=f"close {name}   ends it.")
+        family, address, port = self._target()
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            raise SocklabError(
+                f"No socket for client {name}: {error.strerror}.", fix="Close some clients, or raise ulimit -n."
+            ) from error
+        client = Client(name, sock)
+        self._clients[name] = client
+        source = self._local(family)
+        try:
+            if source and not address.startswith("127.") and address != "::1":
+                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+                sock.bind((source, 0))
+            sock.connect((address, port))
+        except BlockingIOError:
+            pass  # EINPROGRESS: the SYN is out
+        except OSError as error:
+            self._failed(client, error.errno or errno.EIO)
+            return
+        client.local = _ends(sock.getsockname())
+        client.remote = _ends((address, port))
+        self._selector.register(sock, selectors.EVENT_WRITE, lambda mask: self._ready(client, mask))
+        if not self._settle_connect(client):
+            self._tell(client)
+
+    def _settle_connect(self, client: Client) -> bool:
+        """Read how the handshake went, if it is over. On one machine it often is before connect returns."""
+        assert client.sock is not None
+        info = client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        if info[0] == 2:  # TCP_SYN_SENT
+            return False
+        error = client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._failed(client, error)
+            return True
+        client.phase = "open"
+        client.local = _ends(client.sock.getsockname())
+        self._selector.modify(client.sock, selectors.EVENT_READ, lambda mask: self._ready(client, mask))
+        self._tell(client)
+        return True
+
+    def _failed(self, client: Client, number: int) -> None:
+        client.errno = number
+        self._close(client, "failed")
+
+    def _send(self, client: Client, data: bytes) -> None:
+        if client.shut:
+            raise SocklabError(f"Client {client.name} has closed its sending side.", fix="connect   opens a new one.")
+        client.unsent += data
+        if client.phase == "open":
+            self._push(client)
+        self._tell(client)
+
+    def _push(self, client: Client) -> None:
+        assert client.sock is not None
+        try:
+            while client.unsent:
+                # MSG_NOSIGNAL: a peer that reset us must give EPIPE here, not a signal
+                count = client.sock.send(client.unsent, socket.MSG_NOSIGNAL)
+                client.sent += count
+                client.unsent = client.unsent[count:]
+        except BlockingIOError:
+            pass  # EAGAIN: the send buffer is full; the selector tells when there is room
+        except OSError as error:
+            client.errno = error.errno or errno.EIO
+            self._close(client, "reset" if error.errno == errno.ECONNRESET else "failed")
+            return
+        interest = selectors.EVENT_READ if not client.eof else 0
+        interest |= selectors.EVENT_WRITE if client.unsent else 0
+        self._watch(client, interest)
+
+    def _watch(self, client: Client, interest: int) -> None:
+        assert client.sock is not None
+        watched = client.sock.fileno() in self._selector.get_map()
+        if interest and watched:
+            self._selector.modify(client.sock, interest, lambda mask: self._ready(client, mask))
+        elif interest:
+            self._selector.register(client.sock, interest, lambda mask: self._ready(client, mask))
+        elif watched:
+            self._selector.unregister(client.sock)
+
+    def _half_close(self, client: Client) -> None:
+        assert client.sock is not None
+        try:
+            client.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise SocklabError(f"Client {client.name} is not connected: {error.strerror}.") from error
+        client.shut = True
+        client.phase = "half-closed"
+        self._tell(client)
+
+    def _reset(self, client: Client) -> None:
+        assert client.sock is not None
+        # l_onoff 1, l_linger 0: close sends RST and forgets the connection (socket(7), tcp(7)).
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._close(client, "reset")
+
+    def _close(self, client: Client, phase: str) -> None:
+        sock, client.sock = client.sock, None
+        if sock is not None:
+            if sock.fileno() in self._selector.get_map():
+                self._selector.unregister(sock)
+            sock.close()
+        client.phase = phase
+        self._tell(client)
+
+    # ---------------------------------------------------------------- readiness
+
+    def _ready(self, client: Client, mask: int) -> None:
+        if client.sock is None:
+            return
+        if client.phase == "connecting":
+            if self._settle_connect(client) and client.phase == "open" and client.unsent:
+                self._push(client)
+            return
+        if mask & selectors.EVENT_WRITE:
+            self._push(client)
+        if mask & selectors.EVENT_READ and client.sock is not None:
+            self._read(client)
+
+    def _read(self, client: Client) -> None:
+        assert client.sock is not None
+        try:
+            data = client.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            client.errno = error.errno or errno.EIO
+            self._close(client, "reset" if error.errno == errno.ECONNRESET else "failed")
+            return
+        if data:
+            client.received += len(data)
+            client.tail = (client.tail + data)[-TAIL_BYTES:]
+        else:
+            client.eof = True
+            self._watch(client, selectors.EVENT_WRITE if client.unsent else 0)
+        self._tell(client)
+
+    def _tell(self, client: Client) -> None:
+        self._stream.put(
+            ev.Client(
+                self._stream.now(),
+                client.name,
+                client.phase,
+                host="client",
+                local=client.local,
+                remote=client.remote,
+                inode=client.inode if client.sock is not None else 0,
+                sent=client.sent,
+                received=client.received,
+                tail=client.tail,
+                eof=client.eof,
+                errno=client.errno,
+            )
+        )
+
+    # ---------------------------------------------------------------- real commands
+
+    def _run(self, argv: tuple[str, ...], host: str) -> None:
+        base = os.path.basename(argv[0]) or "command"
+        name, number = base, 1
+        while name in self._commands or name in self._clients:
+            number += 1
+            name = f"{base}{number}"
+
+        def prepare_child() -> None:
+            ptrace.die_with_parent()
+            reset_child(self._limit)
+
+        if host != "client":
+            self._enter_host(host)
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=prepare_child,
+            )
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise SocklabError(
+                f"{argv[0]} could not be run: {reason}.", fix="! COMMAND runs a program that is on PATH."
+            ) from error
+        finally:
+            if host != "client":
+                self._enter_host("client")
+        command = Command(name, argv, host, process)
+        self._commands[name] = command
+        for stream_name, pipe in (("out", process.stdout), ("err", process.stderr)):
+            assert pipe is not None
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe.fileno(), selectors.EVENT_READ, self._reader(command, stream_name))
+        self._tell_command(command, "running")
+        if command.pid in self._ended_early:
+            self.child_ended(command.pid, self._ended_early.pop(command.pid))
+
+    def _reader(self, command: Command, stream_name: str) -> Callable[[int], None]:
+        pipe = command.process.stdout if stream_name == "out" else command.process.stderr
+        assert pipe is not None
+
+        def read(_mask: int) -> None:
+            try:
+                data = os.read(pipe.fileno(), 65536)
+            except BlockingIOError:
+                return
+            if data:
+                self._stream.put(ev.Output(self._stream.now(), command.name, stream_name, data))
+                return
+            self._selector.unregister(pipe.fileno())
+            pipe.close()
+            command.open_pipes -= 1
+            self._finish(command)
+
+        return read
+
+    def child_ended(self, pid: int, status: int) -> None:
+        """A child that is not traced was reaped with wait's `status`. A command is done when its output is read too."""
+        for command in self._commands.values():
+            if command.pid == pid:
+                command.status = status
+                command.process.returncode = os.waitstatus_to_exitcode(status)
+                self._finish(command)
+                return
+        self._ended_early[pid] = status
+
+    def _finish(self, command: Command) -> None:
+        if command.status is not None and command.open_pipes == 0:
+            self._tell_command(command, "done", os.waitstatus_to_exitcode(command.status))
+
+    def _tell_command(self, command: Command, phase: str, code: int = 0) -> None:
+        self._stream.put(
+            ev.Client(
+                self._stream.now(),
+                command.name,
+                phase,
+                host=command.host,
+                argv=command.argv,
+                pid=command.pid if phase == "running" else 0,
+                code=code,
+            )
+        )
+
+    def end(self) -> None:
+        """Close every socket and kill every command with all it started in its session."""
+        for client in self._clients.values():
+            if client.sock is not None:
+                client.sock.close()
+        for command in self._commands.values():
+            if command.status is None:
+                try:
+                    os.killpg(command.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue  # gone already
+
+    @property
+    def busy(self) -> bool:
+        """Something may move by itself: a client or a command is alive."""
+        return any(c.sock is not None for c in self._clients.values()) or any(
+            c.status is None for c in self._commands.values()
+        )
+
+
+def _ends(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

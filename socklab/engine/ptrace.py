@@ -1,0 +1,215 @@
+"""The kernel's tracing interface: ptrace requests, the seccomp filter, prctl. Bindings only.
+
+In: process ids and plain numbers. Out: plain numbers, or ProcessGone when the kernel says ESRCH. Holds no policy and
+no state. Every request for a tracee must come from the thread that seized it: the kernel answers ESRCH to others.
+
+Sources: ptrace(2), seccomp(2), prctl(2), linux/ptrace.h, linux/seccomp.h, linux/audit.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterable
+
+PTRACE_CONT = 7
+PTRACE_KILL = 8
+PTRACE_DETACH = 17
+PTRACE_SYSCALL = 24
+PTRACE_SETOPTIONS = 0x4200
+PTRACE_GETEVENTMSG = 0x4201
+PTRACE_GETSIGINFO = 0x4202
+PTRACE_GETREGSET = 0x4204
+PTRACE_SEIZE = 0x4206
+PTRACE_INTERRUPT = 0x4207
+PTRACE_LISTEN = 0x4208
+PTRACE_GET_SYSCALL_INFO = 0x420E
+
+O_TRACESYSGOOD = 1
+O_TRACEFORK = 1 << 1
+O_TRACEVFORK = 1 << 2
+O_TRACECLONE = 1 << 3
+O_TRACEEXEC = 1 << 4
+O_TRACESECCOMP = 1 << 7
+O_EXITKILL = 1 << 20
+
+EVENT_FORK = 1
+EVENT_VFORK = 2
+EVENT_CLONE = 3
+EVENT_EXEC = 4
+EVENT_SECCOMP = 7
+EVENT_STOP = 128
+
+SYSCALL_STOP = 0x85
+"""SIGTRAP | 0x80: a syscall stop under TRACESYSGOOD."""
+
+WALL = 0x40000000
+
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_SECCOMP = 22
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_PTRACER = 0x59616D61
+_SECCOMP_MODE_FILTER = 2
+_SECCOMP_RET_TRACE = 0x7FF00000
+_SECCOMP_RET_ALLOW = 0x7FFF0000
+
+# PyDLL keeps the interpreter lock: these requests return at once, and giving the lock away costs more than they do.
+_libc = ctypes.PyDLL(None, use_errno=True)
+_ptrace = _libc.ptrace
+_ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+_ptrace.restype = ctypes.c_long
+_prctl = _libc.prctl
+_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
+_prctl.restype = ctypes.c_int
+
+
+class ProcessGone(Exception):
+    """ESRCH: the tracee died (or was killed) while it was stopped. Its exit comes out of waitpid next."""
+
+
+def _fail(request: str, pid: int) -> OSError | ProcessGone:
+    number = ctypes.get_errno()
+    if number == errno.ESRCH:
+        return ProcessGone(pid)
+    return OSError(number, f"{request} of {pid}: {os.strerror(number)}")
+
+
+def seize(pid: int, options: int) -> None:
+    """Attach without stopping. Raises PermissionError (Yama, another tracer, another user) or ProcessGone."""
+    if _ptrace(PTRACE_SEIZE, pid, None, options) == -1:
+        raise _fail("PTRACE_SEIZE", pid)
+
+
+def resume(request: int, pid: int, signo: int = 0) -> None:
+    """PTRACE_CONT, PTRACE_SYSCALL, PTRACE_LISTEN or PTRACE_DETACH, delivering `signo` (0 = none)."""
+    if _ptrace(request, pid, None, signo) == -1:
+        raise _fail("resuming", pid)
+
+
+def interrupt(pid: int) -> None:
+    """Ask a running tracee to stop; the stop arrives as EVENT_STOP."""
+    if _ptrace(PTRACE_INTERRUPT, pid, None, None) == -1:
+        raise _fail("PTRACE_INTERRUPT", pid)
+
+
+def event_message(pid: int) -> int:
+    """The new task's id at a fork, vfork or clone event; the former thread id at an exec event."""
+    value = ctypes.c_ulong()
+    if _ptrace(PTRACE_GETEVENTMSG, pid, None, ctypes.addressof(value)) == -1:
+        raise _fail("PTRACE_GETEVENTMSG", pid)
+    return value.value
+
+
+_info = ctypes.create_string_buffer(128)
+_info_address = ctypes.addressof(_info)
+_info_size = ctypes.c_void_p(88)
+_ENTRY = struct.Struct("=B3xIQQQ6Q").unpack_from
+_EXIT = struct.Struct("=B3xIQQqB").unpack_from
+
+
+def syscall_entry(pid: int) -> tuple[int, int, int, int, int, int, int, int, int, int, int]:
+    """(op, audit arch, instruction pointer, stack pointer, number, six arguments) at an entry or seccomp stop."""
+    if _ptrace(PTRACE_GET_SYSCALL_INFO, pid, _info_size, _info_address) == -1:
+        raise _fail("PTRACE_GET_SYSCALL_INFO", pid)
+    return _ENTRY(_info)
+
+
+def syscall_exit(pid: int) -> tuple[int, int, int, int, int, int]:
+    """(op, audit arch, instruction pointer, stack pointer, result, is_error) at an exit stop; op 2 = exit."""
+    if _ptrace(PTRACE_GET_SYSCALL_INFO, pid, _info_size, _info_address) == -1:
+        raise _fail("PTRACE_GET_SYSCALL_INFO", pid)
+    return _EXIT(_info)
+
+
+_SIGINFO = struct.Struct("=iii4xQ").unpack_from
+
+
+def signal_info(pid: int) -> tuple[int, int, int, int]:
+    """(signo, si_code, si_pid, si_addr); si_pid and si_addr are two readings of the same bytes (a union)."""
+    buffer = ctypes.create_string_buffer(128)
+    if _ptrace(PTRACE_GETSIGINFO, pid, None, ctypes.addressof(buffer)) == -1:
+        raise _fail("PTRACE_GETSIGINFO", pid)
+    signo, _errno, code, address = _SIGINFO(buffer)
+    return signo, code, address & 0xFFFFFFFF, address
+
+
+class _IoVec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+_NT_PRSTATUS = 1
+# Offsets of (instruction pointer, stack pointer, frame pointer) in user_regs_struct / user_pt_regs.
+_REGISTERS = {"x86_64": (16 * 8, 19 * 8, 4 * 8), "aarch64": (32 * 8, 31 * 8, 29 * 8)}
+
+
+def registers(pid: int, arch: str) -> tuple[int, int, int]:
+    """(instruction pointer, stack pointer, frame pointer) of a stopped task. Source: asm/ptrace.h, sys/user.h."""
+    buffer = ctypes.create_string_buffer(1024)
+    vector = _IoVec(ctypes.addressof(buffer), len(buffer))
+    if _ptrace(PTRACE_GETREGSET, pid, _NT_PRSTATUS, ctypes.addressof(vector)) == -1:
+        raise _fail("PTRACE_GETREGSET", pid)
+    ip, sp, fp = (struct.unpack_from("=Q", buffer, offset)[0] for offset in _REGISTERS[arch])
+    return ip, sp, fp
+
+
+# ---------------------------------------------------------------- what a child does to itself before exec
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+_LOAD, _JEQ, _JGE, _RETURN = 0x20, 0x15, 0x35, 0x06
+_NUMBER_AT, _ARCH_AT = 0, 4
+
+
+def filter_program(numbers: Iterable[int], arch: str) -> bytes:
+    """A classic BPF program: RET_TRACE for these syscall numbers of this architecture, RET_ALLOW for all else.
+
+    Calls through another ABI (32-bit, x32) are allowed unseen: their numbers mean other calls. Since Linux 5.11 the
+    kernel caches which numbers always give ALLOW, so the calls nobody asked for do not run the filter at all.
+    """
+    wanted = sorted(set(numbers))
+    if len(wanted) > 250:
+        raise ValueError("a BPF jump reaches 255 instructions")
+    lines = [(_LOAD, 0, 0, _ARCH_AT), (_JEQ, 1, 0, AUDIT_ARCH[arch]), (_RETURN, 0, 0, _SECCOMP_RET_ALLOW)]
+    lines.append((_LOAD, 0, 0, _NUMBER_AT))
+    for index, number in enumerate(wanted):
+        lines.append((_JEQ, len(wanted) - index, 0, number))
+    lines.append((_RETURN, 0, 0, _SECCOMP_RET_ALLOW))
+    lines.append((_RETURN, 0, 0, _SECCOMP_RET_TRACE))
+    return b"".join(struct.pack("=HBBI", *line) for line in lines)
+
+
+def install_filter(program: bytes) -> None:
+    """Put the calling thread, and all it will become, under the filter. Raises OSError.
+
+    NO_NEW_PRIVS comes first: without it the kernel refuses the filter to anyone but an administrator. It also means
+    that set-user-ID programs run without their privilege.
+    """
+    if _prctl(_PR_SET_NO_NEW_PRIVS, 1, None, 0, 0) == -1:
+        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
+    buffer = ctypes.create_string_buffer(program, len(program))
+    description = _Program(len(program) // 8, ctypes.addressof(buffer))
+    if _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(description), 0, 0) == -1:
+        raise OSError(ctypes.get_errno(), "PR_SET_SECCOMP")
+
+
+def die_with_parent(signo: int = 9) -> None:
+    """PR_SET_PDEATHSIG: this process is killed when the thread that forked it ends."""
+    _prctl(_PR_SET_PDEATHSIG, signo, None, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Orphans below this process become its children, so that it can end them."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, None, 0, 0)
+
+
+def allow_any_tracer() -> None:
+    """Under Yama scope 1 a parent may trace its child anyway; this also lets a debugger of the user's own in."""
+    _prctl(_PR_SET_PTRACER, 2**64 - 1, None, 0, 0)

@@ -1,0 +1,191 @@
+"""The lesson, carried out: the guide says what, this does it, one directive at a time.
+
+In: moments of the run. Out: lesson events, and actions handed to the lab. It waits for probes with a deadline and
+never blocks: `advance` does what can be done now and returns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from socklab import events as ev
+from socklab import guide, probes
+from socklab.engine.stream import Stream
+from socklab.lesson import Lesson, Value
+from socklab.state import LabState
+
+
+class Hands(Protocol):
+    """What the script needs of the lab."""
+
+    def fresh_state(self) -> LabState:
+        """Look at everything now and fold it."""
+        ...
+
+    def act(self, line: str, origin: str) -> Iterator[None]:
+        """Carry out a verb line; a refusal becomes a Notice."""
+        ...
+
+
+class Script:
+    """One lesson's progress. `waiting` is true while directives are left that could not be done yet."""
+
+    def __init__(self, lesson: Lesson, stream: Stream, hands: Hands, *, unattended: bool) -> None:
+        self.lesson = lesson
+        self.cursor = guide.begin(lesson)
+        self.question: int | None = None
+        """Index of the step whose prediction waits for the student."""
+        self.offered = False
+        """Actions of a blocked moment wait for the student: step or next lets the lesson do them."""
+        self.held = 0
+        self.failed = 0
+        self.done = False
+        self._stream = stream
+        self._hands = hands
+        self._unattended = unattended
+        self._left: deque[guide.Directive] = deque()
+        self._acting: Iterator[None] | None = None
+        self._settle_until = 0.0
+        self._choices: dict[int, Value | None] = {}
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._left or self._acting) and not self.offered
+
+    @property
+    def settling(self) -> bool:
+        return bool(self._left) and isinstance(self._left[0], guide.Settle) and not self.offered
+
+    def moment(self, moment: guide.Moment) -> bool:
+        """Take up what the lesson wants at this moment; true when it is a moment of the lesson."""
+        self.cursor, directives = guide.at_moment(self.lesson, self.cursor, moment)
+        if self.offered and moment.at != "blocked":
+            self._withdraw()
+        reached = [d for d in directives if isinstance(d, guide.Reach)]
+        actions = any(isinstance(d, guide.Perform) for d in directives)
+        self._left.extend(directives)
+        if moment.at == "blocked" and actions and not self._unattended:
+            while self._left and isinstance(self._left[0], guide.Reach):
+                self._do(self._left[0])
+                self._left.popleft()
+            self.offered = True
+        return bool(reached) or any(isinstance(d, guide.Ask) for d in directives)
+
+    def _withdraw(self) -> None:
+        """The student acted on their own and the program woke up: what the lesson offered to do is not needed."""
+        self.offered = False
+        kept = [d for d in self._left if not isinstance(d, guide.Perform | guide.Settle)]
+        self._left = deque(kept)
+
+    def accept_offer(self) -> bool:
+        """Let the lesson do what it offered; false when it offered nothing."""
+        taken, self.offered = self.offered, False
+        return taken
+
+    def advance(self) -> None:
+        """Do what can be done now."""
+        while not self.offered:
+            if self._acting is not None:
+                try:
+                    next(self._acting)
+                    return
+                except StopIteration:
+                    self._acting = None
+            if not self._left:
+                return
+            directive = self._left[0]
+            if isinstance(directive, guide.Settle) and not self._settled(directive):
+                return
+            self._left.popleft()
+            self._do(directive)
+
+    def _do(self, directive: guide.Directive) -> None:
+        put, now = self._stream.put, self._stream.now
+        if isinstance(directive, guide.Reach):
+            put(ev.StepReached(now(), directive.index, directive.phase))
+        elif isinstance(directive, guide.Perform):
+            self._acting = self._hands.act(directive.line, "lesson")
+        elif isinstance(directive, guide.Ask):
+            self._hands.fresh_state()
+            self.question = directive.index
+            put(ev.Asked(now(), directive.index))
+        elif isinstance(directive, guide.Measure):
+            self._measure(directive.index, self._choices.get(directive.index))
+        elif isinstance(directive, guide.Check):
+            self._check(directive)
+        elif isinstance(directive, guide.Done):
+            self.finish()
+            self.done = True
+            put(ev.LessonDone(now()))
+
+    def _settled(self, directive: guide.Settle) -> bool:
+        state = self._hands.fresh_state()
+        value, reason = _measured(state, directive.probe)
+        if value == directive.is_ and type(value) is type(directive.is_):
+            self._settle_until = 0.0
+            return True
+        if not self._settle_until:
+            self._settle_until = time.monotonic() + directive.within_ms / 1000
+        if time.monotonic() < self._settle_until:
+            return False
+        self._settle_until = 0.0
+        found = f"is {value}" if value is not None else f"can't be read ({reason})"
+        self._stream.put(
+            ev.Notice(
+                self._stream.now(),
+                "warning",
+                f"The lesson waited {directive.within_ms} ms for {directive.probe} to be {directive.is_}; it {found}.",
+                "The machine may be slow: what is shown is what the kernel says now.",
+            )
+        )
+        return True
+
+    def answer(self, choice: Value | None) -> bool:
+        """The student's choice for the open question; false when none is open."""
+        index, self.question = self.question, None
+        if index is None:
+            return False
+        predict = self.lesson.steps[index].predict
+        self._choices[index] = choice
+        if predict is not None and predict.when == "return":
+            self._stream.put(ev.Answered(self._stream.now(), index, choice))
+        else:
+            self._measure(index, choice)
+        return True
+
+    def _measure(self, index: int, choice: Value | None) -> None:
+        predict = self.lesson.steps[index].predict
+        if predict is None:
+            return
+        value, _reason = _measured(self._hands.fresh_state(), predict.measure)
+        right = None if choice is None else value == choice and type(value) is type(choice)
+        self._stream.put(ev.Measured(self._stream.now(), index, value, choice, right))
+
+    def _check(self, directive: guide.Check) -> None:
+        check = self.lesson.checks[directive.index]
+        value, reason = (None, directive.reason)
+        if not directive.reason:
+            value, reason = _measured(self._hands.fresh_state(), check.probe)
+        holds = value is not None and check.holds(value)
+        self.held += holds
+        self.failed += not holds
+        self._stream.put(
+            ev.Checked(self._stream.now(), directive.index, holds, check.probe, check.expected, value, reason)
+        )
+
+    def finish(self) -> None:
+        """The run is over, or the lesson's last step: the checks that are left."""
+        for directive in guide.ending(self.lesson, self.cursor):
+            self._check(directive)
+        everything = frozenset(range(len(self.lesson.checks)))
+        self.cursor = guide.Cursor(self.cursor.next, self.cursor.open, everything, self.cursor.done)
+
+
+def _measured(state: LabState, probe: str) -> tuple[Value | None, str]:
+    try:
+        return probes.measure(state, probe), ""
+    except probes.Unmeasured as error:
+        return None, str(error)

@@ -1,0 +1,60 @@
+"""The one ordered stream out of the engine: events of every thread, batched, written to the consumer.
+
+In: events from the tracer thread and the lab thread. Out: lines of JSON on one socket, in the order they were put.
+Nothing is dropped: a consumer that reads slowly slows the lab down.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+from socklab import events as ev
+
+BATCH = 256
+
+
+class Stream:
+    """`put` is cheap and may be called from any thread; `flush` writes."""
+
+    def __init__(self, out: socket.socket) -> None:
+        self._out = out
+        self._waiting: list[ev.Event] = []
+        self._order = threading.Lock()
+        self._start_ns = time.monotonic_ns()
+        self.broken = False
+        """The consumer is gone; what is put from now on goes nowhere."""
+        self.on_event: list[ev.Event] | None = None
+        """When set, every event is also kept here, for the lab's own fold."""
+
+    def now(self) -> int:
+        """Nanoseconds since the header."""
+        return time.monotonic_ns() - self._start_ns
+
+    def put(self, event: ev.Event) -> None:
+        self._waiting.append(event)
+        if self.on_event is not None:
+            self.on_event.append(event)
+        if len(self._waiting) >= BATCH:
+            self.flush()
+
+    def put_all(self, events: list[ev.Event]) -> None:
+        for event in events:
+            self.put(event)
+
+    def flush(self) -> None:
+        """Write what waits. The lock keeps two flushing threads from crossing over."""
+        if not self._waiting:
+            return
+        with self._order:
+            # Another thread may append while this runs: take a counted beginning, never the list itself.
+            count = len(self._waiting)
+            batch = self._waiting[:count]
+            del self._waiting[:count]
+            if self.broken or not batch:
+                return
+            try:
+                self._out.sendall(ev.encode_batch(batch))
+            except OSError:  # EPIPE, ECONNRESET: the consumer died; the lab thread sees end of file and ends the lab
+                self.broken = True

@@ -1,0 +1,440 @@
+"""The wait loop: every stop of every traced task, classified, recorded, and resumed once.
+
+In: stops out of one blocking waitpid, and requests from the lab thread (resume this one, interrupt those, kill).
+Out: events appended to the stream, and `Stop` values posted to the lab when a gate says hold. Never looks at the
+kernel's tables, never decodes: it keeps numbers and bytes.
+
+All ptrace requests are made by the thread that runs `run`, as the kernel demands. The lab thread rings the
+*doorbell*, a child of ours that is traced too: a signal sent to it comes out of the same waitpid as a stop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from socklab import events as ev
+from socklab.engine import ptrace
+from socklab.engine.stream import Stream
+from socklab.syscalls import Capturer
+
+OPTIONS = (
+    ptrace.O_TRACESYSGOOD
+    | ptrace.O_TRACEFORK
+    | ptrace.O_TRACEVFORK
+    | ptrace.O_TRACECLONE
+    | ptrace.O_TRACEEXEC
+    | ptrace.O_TRACESECCOMP
+    | ptrace.O_EXITKILL
+)
+
+UNSEEN, RECORD, HOLD = 0, 1, 2
+
+_STOP_SIGNALS = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+# Default action: terminate. The rest is ignored, stops or continues (signal(7)).
+_FATAL = frozenset(range(1, 65)) - _STOP_SIGNALS - {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """A task that a gate decided to hold; it stays stopped until `resume` names it."""
+
+    tid: int
+    pid: int
+    at: str
+    """enter, return, interrupt or signal."""
+    nr: int
+    args: tuple[int, ...]
+    result: int
+    ip: int
+    sp: int
+    fp: int
+
+
+class Gate(Protocol):
+    """Says of a call: UNSEEN (runs through, no event), RECORD or HOLD. Called on the tracer thread, at every call."""
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int: ...
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int: ...
+
+
+class Task:
+    """A traced thread, as the tracer needs it. `pid` is the thread-group leader."""
+
+    __slots__ = (
+        "args",
+        "held",
+        "host",
+        "in_call",
+        "memory",
+        "nr",
+        "paused",
+        "pid",
+        "signo",
+        "started",
+        "tid",
+        "visible",
+    )
+
+    def __init__(self, tid: int, pid: int, host: str, memory: Memory, started: bool) -> None:
+        self.tid = tid
+        self.pid = pid
+        self.host = host
+        self.memory = memory
+        self.started = started
+        """It has passed the exec that makes it the user's program; before that nothing is shown."""
+        self.nr = -1
+        self.args: tuple[int, ...] = ()
+        self.in_call = False
+        self.visible = False
+        """The call it is in was recorded, so its return must be too."""
+        self.held = ""
+        self.paused = False
+        """An interrupt was asked for; its stop is to be held."""
+        self.signo = 0
+        """The signal to deliver when it goes on."""
+
+
+class Memory:
+    """The address space of one process, through /proc/PID/mem; opened anew after exec."""
+
+    __slots__ = ("_fd", "pid")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._fd = -1
+
+    def read(self, address: int, size: int) -> bytes:
+        """Up to `size` bytes; shorter where the mapping ends, empty where nothing is mapped or the process is gone."""
+        try:
+            if self._fd < 0:
+                self._fd = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._fd, size, address)
+        except (OSError, OverflowError, ValueError):
+            # EIO: nothing is mapped there (where a later page is missing the kernel reads short instead);
+            # OverflowError: an address in the kernel's half, which no file offset can name.
+            return b""
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Tracer:
+    """Owns the traced tasks. Everything but `ask_*`, `ring` and the attribute `gate` belongs to the tracer thread."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        arch: str,
+        capturers: dict[int, Capturer],
+        post: Callable[[Stop], None],
+        child_ended: Callable[[int, int], None],
+    ) -> None:
+        self.stream = stream
+        self.arch = arch
+        self.tasks: dict[int, Task] = {}
+        self.gate: Gate | None = None
+        """None = record every call, hold none: the free-running path."""
+        self.hold_signals = False
+        """Hold at a signal that is about to kill the program."""
+        self._capturers = capturers
+        self._post = post
+        self._child_ended = child_ended
+        self._early: dict[int, int] = {}
+        """Tasks whose first stop came before their parent's fork event: tid to status."""
+        self._requests: deque[tuple[str, int]] = deque()
+        self._doorbell = 0
+        self._ending = False
+
+    # ---------------------------------------------------------------- asked by the lab thread
+
+    def ask_resume(self, tid: int) -> None:
+        self._requests.append(("resume", tid))
+        self.ring()
+
+    def ask_interrupt(self) -> None:
+        """Hold every task that runs and is not inside a recorded call; one inside is held at its return by the gate."""
+        self._requests.append(("interrupt", 0))
+        self.ring()
+
+    def ask_end(self) -> None:
+        """Kill every traced task; `run` returns when the last one is reaped."""
+        self._requests.append(("end", 0))
+        self.ring()
+
+    def ring(self) -> None:
+        if self._doorbell:
+            os.kill(self._doorbell, signal.SIGUSR1)
+
+    # ---------------------------------------------------------------- the tracer thread
+
+    def hang_doorbell(self) -> None:
+        """Fork the doorbell. Before any other thread exists: it runs on as a copy of this process."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ptrace.die_with_parent()
+                os.closerange(0, 4096)
+                signal.signal(signal.SIGUSR1, lambda *_: None)
+                while True:
+                    signal.pause()
+            finally:
+                os._exit(0)
+        ptrace.seize(pid, ptrace.O_EXITKILL)
+        self._doorbell = pid
+
+    def adopt(self, pid: int, host: str) -> None:
+        """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed."""
+        ptrace.seize(pid, OPTIONS)
+        self.tasks[pid] = Task(pid, pid, host, Memory(pid), started=False)
+
+    def run(self) -> None:
+        """Serve stops until `ask_end` was heard and every task is gone."""
+        waitpid, wall = os.waitpid, ptrace.WALL
+        tasks = self.tasks
+        seccomp_stop = (ptrace.EVENT_SECCOMP << 16) | (signal.SIGTRAP << 8) | 0x7F
+        exit_stop = (ptrace.SYSCALL_STOP << 8) | 0x7F
+        while tasks or not self._ending:
+            try:
+                tid, status = waitpid(-1, wall)
+            except ChildProcessError:
+                return  # even the doorbell is gone: somebody killed it
+            task = tasks.get(tid)
+            try:
+                if task is None:
+                    self._stranger(tid, status)
+                elif status == seccomp_stop:
+                    self._enter_stop(task)
+                elif status == exit_stop:
+                    self._exit_stop(task)
+                elif status & 0xFF == 0x7F:
+                    self._other_stop(task, status >> 8 & 0xFF, status >> 16)
+                else:
+                    self._gone(task, status)
+            except ptrace.ProcessGone:
+                continue  # killed while stopped: its exit is the next thing waitpid reports
+
+    def _enter_stop(self, task: Task) -> None:
+        _op, _arch, ip, sp, nr, *args = ptrace.syscall_entry(task.tid)
+        gate = self.gate
+        arguments = tuple(args)
+        if not task.started:
+            verdict = UNSEEN
+        elif gate is None:
+            verdict = RECORD
+        else:
+            verdict = gate.enter(task, nr, arguments)
+        if verdict == UNSEEN:
+            ptrace.resume(ptrace.PTRACE_CONT, task.tid)
+            return
+        task.nr = nr
+        task.args = arguments
+        task.in_call = task.visible = True
+        capturer = self._capturers.get(nr)
+        mem = capturer.enter(arguments, task.memory.read) if capturer is not None else ()
+        stream = self.stream
+        stream.put(ev.Enter(stream.now(), task.tid, nr, arguments, mem))
+        if verdict == HOLD:
+            task.held = "enter"
+            self._post_stop(task, 0, ip, sp)
+        else:
+            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+
+    def _exit_stop(self, task: Task) -> None:
+        if not task.in_call:  # the exit of an execve that was entered unseen
+            ptrace.resume(ptrace.PTRACE_CONT, task.tid)
+            return
+        _op, _arch, ip, sp, result, _is_error = ptrace.syscall_exit(task.tid)
+        task.in_call = False
+        nr, args = task.nr, task.args
+        capturer = self._capturers.get(nr)
+        mem = capturer.leave(args, result, task.memory.read) if capturer is not None else ()
+        stream = self.stream
+        stream.put(ev.Return(stream.now(), task.tid, nr, result, mem))
+        gate = self.gate
+        if gate is not None and gate.leave(task, nr, args, result) == HOLD:
+            task.held = "return"
+            self._post_stop(task, result, ip, sp)
+        else:
+            ptrace.resume(ptrace.PTRACE_CONT, task.tid)
+
+    def _post_stop(self, task: Task, result: int, ip: int, sp: int) -> None:
+        if not ip:
+            ip, sp, fp = ptrace.registers(task.tid, self.arch)
+        else:
+            fp = ptrace.registers(task.tid, self.arch)[2]
+        self._post(Stop(task.tid, task.pid, task.held, task.nr, task.args, result, ip, sp, fp))
+
+    def _go_on(self, task: Task, signo: int = 0) -> None:
+        """Resume after a stop that is no syscall stop; inside a call its exit stop must still come."""
+        ptrace.resume(ptrace.PTRACE_SYSCALL if task.in_call else ptrace.PTRACE_CONT, task.tid, signo)
+
+    def _other_stop(self, task: Task, signo: int, event: int) -> None:
+        if event in (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE):
+            self._fork_event(task, event)
+            self._go_on(task)
+        elif event == ptrace.EVENT_EXEC:
+            self._exec_event(task)
+        elif event == ptrace.EVENT_STOP:
+            if signo in _STOP_SIGNALS:
+                ptrace.resume(ptrace.PTRACE_LISTEN, task.tid)  # group-stop: it stays stopped, as without us
+            elif task.paused:
+                task.paused = False
+                task.held = "interrupt"
+                self._post_stop(task, 0, 0, 0)
+            else:
+                self._go_on(task)
+        elif event == 0:
+            self._signal_stop(task, signo)
+        else:
+            self._go_on(task)
+
+    def _signal_stop(self, task: Task, signo: int) -> None:
+        _signo, code, sender, address = ptrace.signal_info(task.tid)
+        by_kernel = code > 0
+        if task.started:
+            stream = self.stream
+            stream.put(
+                ev.Signal(stream.now(), task.tid, signo, code, 0 if by_kernel else sender, address if by_kernel else 0)
+            )
+        if self.hold_signals and task.started and signo in _FATAL and _default_action(task.pid, signo):
+            task.held = "signal"
+            task.signo = signo
+            self._post_stop(task, 0, 0, 0)
+        else:
+            self._go_on(task, signo)
+
+    def _fork_event(self, task: Task, event: int) -> None:
+        child = ptrace.event_message(task.tid)
+        kind = {ptrace.EVENT_FORK: "fork", ptrace.EVENT_VFORK: "vfork"}.get(event, "clone")
+        if event == ptrace.EVENT_CLONE and os.path.exists(f"/proc/{task.pid}/task/{child}"):
+            kind = "thread"
+        thread = kind == "thread"
+        made = Task(
+            child, task.pid if thread else child, task.host, task.memory if thread else Memory(child), task.started
+        )
+        self.tasks[child] = made
+        if task.started:
+            self.stream.put(ev.Forked(self.stream.now(), task.tid, child, kind))
+        status = self._early.pop(child, None)
+        if status is not None:
+            self._go_on(made)
+
+    def _exec_event(self, task: Task) -> None:
+        """At an exec every other thread is gone and the one that called it has become the leader."""
+        former = ptrace.event_message(task.tid)
+        if former != task.tid:
+            caller = self.tasks.pop(former, None)
+            if caller is not None:
+                task.nr, task.args = caller.nr, caller.args
+                task.in_call, task.visible = caller.in_call, caller.visible
+        task.memory.close()
+        task.memory = Memory(task.tid)
+        task.pid = task.tid
+        if task.started:
+            argv = _argv(task.tid)
+            self.stream.put(ev.Execed(self.stream.now(), task.tid, argv, former if former != task.tid else 0))
+        task.started = True
+        self._go_on(task)
+
+    def _gone(self, task: Task, status: int) -> None:
+        del self.tasks[task.tid]
+        if task.tid == task.pid:
+            task.memory.close()
+        if os.WIFSIGNALED(status):
+            event = ev.Exited(self.stream.now(), task.tid, signo=os.WTERMSIG(status), core=os.WCOREDUMP(status))
+        else:
+            event = ev.Exited(self.stream.now(), task.tid, code=os.WEXITSTATUS(status))
+        self.stream.put(event)
+        self._post(Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0))
+
+    def _stranger(self, tid: int, status: int) -> None:
+        if tid == self._doorbell:
+            if status & 0xFF != 0x7F:
+                self._doorbell = 0
+                self._end_all()
+                return
+            ptrace.resume(ptrace.PTRACE_CONT, tid)
+            self._serve_requests()
+        elif status & 0xFF == 0x7F:
+            self._early[tid] = status  # a new task whose parent has not reported it yet
+        else:
+            self._early.pop(tid, None)
+            self._child_ended(tid, status)
+
+    def _serve_requests(self) -> None:
+        while self._requests:
+            what, tid = self._requests.popleft()
+            if what == "resume":
+                self._resume_held(tid)
+            elif what == "interrupt":
+                self._interrupt_running()
+            elif what == "end":
+                self._end_all()
+
+    def _resume_held(self, tid: int) -> None:
+        task = self.tasks.get(tid)
+        if task is None or not task.held:
+            return
+        task.held = ""
+        signo, task.signo = task.signo, 0
+        self.stream.put(ev.Resumed(self.stream.now(), tid))
+        try:
+            self._go_on(task, signo)
+        except ptrace.ProcessGone:
+            return  # killed while held: its exit follows
+
+    def _interrupt_running(self) -> None:
+        for task in list(self.tasks.values()):
+            if task.held or task.in_call or not task.started:
+                continue
+            try:
+                ptrace.interrupt(task.tid)
+                task.paused = True
+            except ptrace.ProcessGone:
+                continue  # its exit follows
+
+    def _end_all(self) -> None:
+        self._ending = True
+        for tid in {task.pid for task in self.tasks.values()} | set(self.tasks):
+            try:
+                os.kill(tid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # gone already; waitpid reports it
+
+    def close_doorbell(self) -> None:
+        if self._doorbell:
+            pid, self._doorbell = self._doorbell, 0
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, ptrace.WALL)
+
+
+def _argv(pid: int) -> tuple[str, ...]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            raw = file.read()
+    except OSError:
+        return ()  # it died at once
+    return tuple(part.decode("utf-8", "replace") for part in raw.split(b"\0")[:-1])
+
+
+def _default_action(pid: int, signo: int) -> bool:
+    """The process neither catches nor ignores the signal (SigCgt, SigIgn of /proc/PID/status)."""
+    handled = 0
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith(("SigIgn:", "SigCgt:")):
+                    handled |= int(line.split()[1], 16)
+    except OSError:
+        return True  # it died: nothing can handle the signal any more
+    return not handled >> (signo - 1) & 1
+
+
