@@ -51,6 +51,19 @@ class PMap(Mapping[K, V], Generic[K, V]):
         result._length = length
         return result
 
+    def differences(self, older: PMap[K, V]) -> Iterator[tuple[K, V | None, V | None]]:
+        """(key, value in `older`, value here) of all that differs; None = not there. Shared shards cost nothing."""
+        for mine, theirs in zip(self._shards, older._shards, strict=True):
+            if mine is theirs:
+                continue
+            for key, value in mine.items():
+                before = theirs.get(key)
+                if before is not value and before != value:
+                    yield key, before, value
+            for key, value in theirs.items():
+                if key not in mine:
+                    yield key, value, None
+
     def __getitem__(self, key: K) -> V:
         return self._shards[hash(key) % _SHARDS][key]
 

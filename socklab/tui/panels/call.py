@@ -1,0 +1,216 @@
+"""The call card: what is about to be asked of the kernel, in its own words; after the return, what came of it.
+
+In: the focused task's call, decoded by socklab.syscalls. Out: the call in one piece, a line for each argument with
+what it means, bytes of buffers and addresses where there is room. "About to call" and "returned" are said in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from socklab import state as st
+from socklab.lesson import canonical
+from socklab.text import safe
+from socklab.tui.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
+from socklab.tui.panels import bytesview
+from socklab.tui.panels.common import call_name, count, descriptors_of, error_words, fit, signal_name, words
+from socklab.tui.panels.index import CLIENTS
+from socklab.tui.panels.statusline import task_words
+
+if TYPE_CHECKING:
+    from socklab.syscalls.call import DecodedArg, DecodedCall
+
+TITLE = "Call"
+
+SLEEPS_UNTIL = {
+    "accept": "no connection waits in the accept queue",
+    "read": "nothing has arrived to be read",
+    "write": "the send queue has no room",
+    "connect": "the handshake is not complete",
+    "select": "none of its descriptors is ready",
+    "poll": "none of its descriptors is ready",
+    "epoll_wait": "none of its descriptors is ready",
+    "wait4": "no child has ended",
+    "waitid": "no child has ended",
+    "futex": "another thread holds what it waits for",
+}
+"""Why a call sleeps, by the lesson's word for it. Shown only when the kernel says that the task does sleep."""
+
+
+def title(state: st.LabState) -> str:
+    """ "Call accept"."""
+    task = state.task
+    return f"{TITLE} {call_name(state, task.call.entered.nr)}" if task is not None and task.call is not None else TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    task = state.task
+    if task is None:
+        return fit(words("No call yet.", view), view)
+    if task.call is None:
+        lines: list[Line] = [task_words(state, task)]
+        if task.status == "running":
+            lines += words("No call has been made yet.", view)
+        return fit(lines, view)
+    decoded = _decoded(state, task, task.call)
+    roomy = not view.compact and view.height >= 12
+    lines = [_heading(state, task, task.call, view), *_call(decoded, view)]
+    lines += _outcome(state, task, decoded, view)
+    if roomy and decoded.meaning:
+        lines += words(safe(decoded.meaning), view)
+    if roomy:
+        lines.append(EMPTY)
+    lines += _arguments(decoded, view, view.height - len(lines))
+    return fit(lines, view)
+
+
+def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:
+    from socklab.syscalls import decode
+
+    arch = state.header.arch if state.header is not None else "x86_64"
+    return decode(arch, call.entered, call.returned, _target(state, task.pid))
+
+
+def _target(state: st.LabState, pid: int) -> Callable[[int], str]:
+    """What a descriptor is, for the decoder: the kernel's socket row in words, or the link of /proc/PID/fd."""
+
+    def told(fd: int) -> str:
+        descriptor = descriptors_of(state, pid).get(fd) or state.changed.descriptors.get((pid, fd))
+        if descriptor is None:
+            return ""
+        row = state.socket_of(pid, fd)
+        if row is None:
+            return f"{descriptor.detail} socket" if descriptor.detail else descriptor.target
+        if row.state == st.LISTEN:
+            return f"listener {row.local}"
+        client = CLIENTS.at(state, row.remote)
+        return f"connection to {client or row.remote}"
+
+    return told
+
+
+# ---------------------------------------------------------------- what is going on
+
+
+def _heading(state: st.LabState, task: st.Task, call: st.Call, view: View) -> Line:
+    """Before or after, in words and by a sign; the call's number at the right."""
+    said = _moment(state, task, call)
+    number: Line = ((f"call {count(call.number + 1)}", "dim"),)
+    return spread(said, number, view.width) if width(said) + width(number) + 2 <= view.width else clip(said, view.width)
+
+
+def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
+    returned = call.returned
+    if task.status == "exited":
+        return (("· ", "dim"), ("never returned" if returned is None else "the last call", "strong"))
+    if task.status == "held" and task.at == "enter":
+        return (("▶ ", "strong"), ("about to call", "strong"))
+    if task.status == "held" and task.at == "return" and returned is not None:
+        failed = -4096 < returned.result < 0
+        return (("✗ returned an error", "bad strong"),) if failed else (("✓ returned", "good strong"),)
+    if task.status == "held" and task.at == "signal" and task.signal is not None:
+        return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "warn strong"))
+    if state.blocked(task.tid):
+        return (("▷ ", "warn"), ("asleep in the call", "warn strong"))
+    if task.in_call:
+        return (("▷ ", "good"), ("in the kernel", "strong"))
+    what = "paused; the last call" if task.status == "held" else "running; the last call"
+    return (("· ", "dim"), (what, "strong"))
+
+
+def _call(decoded: DecodedCall, view: View) -> list[Line]:
+    """`accept(3, {…}, [16]) = 4`, in at most three lines."""
+    spans: list[Span] = [(safe(decoded.name), "name strong"), ("(", "dim")]
+    last = len(decoded.args) - 1
+    # A comma belongs to its argument: a line never begins with one.
+    spans += [(safe(arg.text) + (", " if n < last else ""), _role(arg)) for n, arg in enumerate(decoded.args)]
+    spans.append((")", "dim"))
+    if decoded.result:
+        spans += [(" = ", "dim"), (safe(decoded.result), "bad strong" if decoded.errno else "good strong")]
+    most = 2 if view.compact else 3
+    lines = wrap(tuple(spans), view.width, indent=min(2, view.width - 1))
+    if len(lines) <= most:
+        return lines
+    # Too long: each argument is cut so that all of them, and above all the result, stay in sight.
+    room = max(6, (most * view.width - len(decoded.name) - len(decoded.result) - 10) // max(1, len(decoded.args)) - 3)
+    cut = tuple(
+        (text if role in ("dim", "name strong") else clip(((text, role),), room)[0][0], role) for text, role in spans
+    )
+    if decoded.result:
+        cut = (*cut[:-1], spans[-1])
+    return wrap(cut, view.width, indent=min(2, view.width - 1))[: most + 1]
+
+
+def _role(arg: DecodedArg) -> str:
+    if arg.text[:1] == '"':
+        return "string"
+    if arg.fields or arg.text[:1] == "{":
+        return "path"
+    return "number" if arg.text[:1].isdigit() or arg.text[:1] == "-" else "name"
+
+
+def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View) -> list[Line]:
+    """What the result means; for a call that sleeps, where and why."""
+    if decoded.errno:
+        said: Line = (
+            (safe(decoded.errno), "bad strong"),
+            (": ", "dim"),
+            (safe(decoded.outcome) or error_words(-(decoded.value or 0))[1], "bad"),
+        )
+        return wrap(said, view.width, indent=2)
+    if decoded.result:
+        return wrap(((safe(decoded.outcome), "good"),), view.width, indent=2) if decoded.outcome else []
+    if not state.blocked(task.tid):
+        return []
+    process = state.processes.get(task.tid) or state.processes.get(task.pid)
+    where = safe(process.waits_in) if process is not None and process.waits_in not in ("", "0") else ""
+    why = SLEEPS_UNTIL.get(canonical(decoded.name), "")
+    spans: list[Span] = [("sleeping", "warn")]
+    if where:
+        spans += [(" in ", ""), (where, "name")]
+    if why:
+        spans.append((f": {why}", ""))
+    return wrap(tuple(spans), view.width, indent=2)
+
+
+# ---------------------------------------------------------------- arguments and their bytes
+
+
+def _arguments(decoded: DecodedCall, view: View, room: int) -> list[Line]:
+    """A line an argument; what room is left goes to the bytes behind them."""
+    names = min(12, max((len(arg.name) for arg in decoded.args), default=0))
+    blocks = [_argument(arg, names, view, room > 2 * len(decoded.args)) for arg in decoded.args]
+    left = room - sum(map(len, blocks))
+    every = "hex" in view.expanded or view.maximised
+    lines: list[Line] = []
+    for arg, block in zip(decoded.args, blocks, strict=True):
+        lines += block
+        if arg.fields:
+            shown = bytesview.fields(arg.data, arg.fields, view.width, 99 if every else left)
+        elif arg.data and (every or left > 1) and _is_buffer(arg):
+            shown = bytesview.hexdump(arg.data, view.width, 64 if every else left)
+        else:
+            continue
+        lines += shown
+        left -= len(shown)
+    return lines
+
+
+def _is_buffer(arg: DecodedArg) -> bool:
+    """Bytes worth showing one by one: a lone int behind a pointer is told by its text."""
+    return len(arg.data) > 8 or arg.text[:1] == '"'
+
+
+def _argument(arg: DecodedArg, names: int, view: View, wrapped: bool) -> list[Line]:
+    head: Line = (column(safe(arg.name), names + 1, "dim"), (safe(arg.text), _role(arg)))
+    if not arg.meaning:
+        return [clip(head, view.width)]
+    meaning: Span = (safe(arg.meaning), "")
+    line: Line = (*head, ("  ", ""), meaning)
+    if width(line) <= view.width or not wrapped:
+        # The argument itself may be long (a buffer): its meaning keeps half of the line.
+        if width(line) > view.width and width(head) > view.width // 2:
+            head = clip(head, max(view.width // 2, view.width - width((meaning,)) - 2))
+        return [clip((*head, ("  ", ""), meaning), view.width)]
+    return [clip(head, view.width), *wrap(((" " * (names + 1), ""), meaning), view.width, indent=names + 1)]

@@ -1,0 +1,65 @@
+"""What the traced program and the clients' commands wrote, newest at the bottom.
+
+In: Output events. Out: the last lines, made visible, each with its writer where there are several. Reads only as far
+back as the panel is high.
+"""
+
+from __future__ import annotations
+
+from socklab import events as ev
+from socklab import state as st
+from socklab.text import safe
+from socklab.tui.lines import Line, View, client_role
+from socklab.tui.panels.common import fit, words
+
+TITLE = "Output"
+
+_FAR = 64 * 1024
+"""Bytes looked at: a program that writes without line ends is shown no further back."""
+
+
+def title(state: st.LabState) -> str:
+    return TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    """The last `view.height` lines, ten times as many when the panel has the screen."""
+    log = state.output
+    if not len(log):
+        return fit(words("Nothing has been written yet.", view), view)
+    wanted = view.height * (10 if view.maximised else 1)
+    chunks: list[ev.Output] = []
+    lines_seen = size = 0
+    for place in range(len(log) - 1, -1, -1):
+        chunk = log[place]
+        chunks.append(chunk)
+        lines_seen += chunk.data.count(b"\n")
+        size += len(chunk.data)
+        if lines_seen > wanted or size > _FAR:
+            break
+    chunks.reverse()
+    several = len({chunk.source for chunk in chunks}) > 1
+    lines: list[Line] = []
+    for source, stream, data in _pieces(chunks):
+        prefix = f"{safe(source)} " if several else ""
+        role = "bad" if stream == "err" else ""
+        mark = "! " if stream == "err" else ""
+        for text in safe(data[-_FAR:], lines=True).split("\n"):
+            lines.append(((prefix, client_role(source) if source != "server" else "dim"), (mark, "bad"), (text, role)))
+    return fit(lines[-wanted:], view)
+
+
+def _pieces(chunks: list[ev.Output]) -> list[tuple[str, str, bytes]]:
+    """Writes of one writer one after another are one text: a line may come in several."""
+    pieces: list[tuple[str, str, list[bytes]]] = []
+    for chunk in chunks:
+        if pieces and pieces[-1][:2] == (chunk.source, chunk.stream):
+            pieces[-1][2].append(chunk.data)
+        else:
+            pieces.append((chunk.source, chunk.stream, [chunk.data]))
+    return [(source, stream, _ended(b"".join(parts))) for source, stream, parts in pieces]
+
+
+def _ended(data: bytes) -> bytes:
+    """Without the last line end, which would show as an empty line."""
+    return data[:-1] if data.endswith(b"\n") else data
