@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
 from socklab import probes
 from socklab.lesson import SAME_CALL, At, Lesson, Predict, Step, Value, canonical, shown
-from socklab.state import LabState, Question
+from socklab.state import LabState
+from socklab.text import safe
 
 __all__ = [
     "Ask",
@@ -104,11 +104,12 @@ Directive: TypeAlias = Reach | Perform | Settle | Ask | Measure | Check | Done
 
 
 class _Open(msgspec.Struct, frozen=True):
-    """A step whose call has not returned yet."""
+    """A step that has something to say or to measure when its call returns."""
 
     index: int
     tid: int
     name: str
+    nth: int
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -126,61 +127,82 @@ def begin(lesson: Lesson) -> Cursor:
     return Cursor()
 
 
+_PHASES = ("enter", "blocked", "return")
+
+
 def _matches(at: At, moment: Moment) -> bool:
     return at.when == moment.at and canonical(at.syscall) == moment.name and at.nth == moment.nth
 
 
-def _ends_before_return(step: Step) -> bool:
-    """A step that has nothing more to say or measure once its call has returned."""
+def _missed(at: At, moment: Moment) -> bool:
+    """This call has gone past the moment: one that found work at once never blocks."""
+    same = canonical(at.syscall) == moment.name and at.nth == moment.nth
+    return same and _PHASES.index(moment.at) > _PHASES.index(at.when)
+
+
+def _waits_for_return(step: Step) -> bool:
+    """The step has something to say or to measure once its call has returned."""
     deferred = step.predict is not None and step.predict.when == "return"
-    return step.at.when != "return" and not step.after and not deferred
+    return step.at.when != "return" and (bool(step.after) or deferred)
+
+
+def _awaited(lesson: Lesson, cursor: Cursor, moment: Moment) -> int:
+    """Index of the step that is waited for, steps that were missed passed over."""
+    index = cursor.next
+    while index < len(lesson.steps) and _missed(lesson.steps[index].at, moment):
+        index += 1
+    return index
+
+
+def _begun(step: Step, index: int, moment: Moment) -> list[Directive]:
+    """What a step does at its own moment, before its question."""
+    return [
+        Reach(index, "after" if moment.at == "return" else "before"),
+        *(Perform(line) for line in step.do),
+        *(Settle(each.probe, each.is_, each.within_ms) for each in step.settle),
+    ]
 
 
 def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, tuple[Directive, ...]]:
     """The cursor after `moment`, and what the engine must do now, in order.
 
-    Only the next step in order may match. Its call's return is its "after". Checks of a moment come after its
-    actions and settles; a step's question comes last, so that what it hides is measured as it stands.
+    Only the next step in order may match; one whose moment can't come any more is passed over. Its call's return is
+    its "after", told unless a later step has begun. Checks of a moment come after its actions and settles, the
+    question last. Done comes with the last thing the last step has to say.
     """
+    index = _awaited(lesson, cursor, moment)
+    begins = index < len(lesson.steps) and _matches(lesson.steps[index].at, moment)
     out: list[Directive] = []
-    ask: list[Directive] = []
-    last = len(lesson.steps) - 1
-    over = False
-    if moment.at == "return":
-        mine = [each for each in cursor.open if each.tid == moment.tid and each.name == moment.name]
-        for each in mine:
-            step = lesson.steps[each.index]
-            # Once a later step has begun, an earlier one is not told any more.
-            if each.index == cursor.next - 1:
-                out.append(Reach(each.index, "after"))
-                over = each.index == last
-            if step.predict is not None and step.predict.when == "return":
-                out.append(Measure(each.index))
-        if mine:
-            cursor = replace(cursor, open=tuple(each for each in cursor.open if each not in mine))
-    if cursor.next <= last and _matches(lesson.steps[cursor.next].at, moment):
-        index, step = cursor.next, lesson.steps[cursor.next]
-        out.append(Reach(index, "after" if moment.at == "return" else "before"))
-        out.extend(Perform(line) for line in step.do)
-        out.extend(Settle(each.probe, each.is_, each.within_ms) for each in step.settle)
-        if step.predict is not None:
-            ask.append(Ask(index))
-        cursor = replace(cursor, next=index + 1)
-        if moment.at != "return":
-            cursor = replace(cursor, open=(*cursor.open, _Open(index, moment.tid, moment.name)))
-        over = index == last and (moment.at == "return" or _ends_before_return(step))
+    still_open = []
+    for each in cursor.open:
+        if moment.at != "return" or (each.tid, each.name, each.nth) != (moment.tid, moment.name, moment.nth):
+            still_open.append(each)
+            continue
+        if each.index == cursor.next - 1 and not begins:
+            out.append(Reach(each.index, "after"))
+        predict = lesson.steps[each.index].predict
+        if predict is not None and predict.when == "return":
+            out.append(Measure(each.index))
+    asks = False
+    if begins:
+        step = lesson.steps[index]
+        out.extend(_begun(step, index, moment))
+        asks = step.predict is not None
+        if _waits_for_return(step):
+            still_open.append(_Open(index, moment.tid, moment.name, moment.nth))
     due = [
-        index
-        for index, check in enumerate(lesson.checks)
-        if index not in cursor.checked and isinstance(check.at, At) and _matches(check.at, moment)
+        number
+        for number, check in enumerate(lesson.checks)
+        if number not in cursor.checked and isinstance(check.at, At) and _matches(check.at, moment)
     ]
-    out.extend(Check(index) for index in due)
-    out.extend(ask)
-    cursor = replace(cursor, checked=cursor.checked | frozenset(due))
+    out.extend(Check(number) for number in due)
+    if asks:
+        out.append(Ask(index))
+    reached = index + begins
+    over = reached == len(lesson.steps) and not still_open
     if over and not cursor.done:
-        cursor = replace(cursor, done=True)
         out.append(Done())
-    return cursor, tuple(out)
+    return Cursor(reached, tuple(still_open), cursor.checked | frozenset(due), cursor.done or over), tuple(out)
 
 
 def ending(lesson: Lesson, cursor: Cursor) -> tuple[Check, ...]:
@@ -199,9 +221,9 @@ def ending(lesson: Lesson, cursor: Cursor) -> tuple[Check, ...]:
 
 
 def described(at: At) -> str:
-    """A moment in words: `the 2nd accept, blocked`."""
+    """A moment in words: `the 2nd accept blocked`."""
     suffix = "th" if 10 <= at.nth % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(at.nth % 10, "th")
-    phase = {"enter": "", "blocked": ", blocked", "return": ", returned"}[at.when]
+    phase = {"enter": "", "blocked": " blocked", "return": " returned"}[at.when]
     return f"the {at.nth}{suffix} {at.syscall}{phase}"
 
 
@@ -218,58 +240,84 @@ def pause_names(lesson: Lesson) -> frozenset[str]:
 UNMEASURED = "…"
 """What stands in a narration for a probe that has no value at this moment."""
 
-_SAFE_WHILE_HIDDEN = frozenset({"listener.port", "listener.local", "listener.fd", "listener.backlog", "call.name"})
-"""Probes that stay readable while a prediction hides panels: they are on screen in the call or were told before."""
+_TOLD_ANYWAY = frozenset(
+    {"listener.port", "listener.local", "listener.fd", "listener.backlog", "call.name", "call.arg.1"}
+)
+"""Probes that a narration still tells while a prediction is open: what the program itself asked for."""
 
 
-def _open_question(lesson: Lesson, state: LabState) -> tuple[Question, Predict] | None:
-    asked = state.question
-    if asked is None or asked.measured is not None or not 0 <= asked.index < len(lesson.steps):
+def _asking(lesson: Lesson, state: LabState) -> Predict | None:
+    """The prediction of the step that was reached last, from the moment it was reached until it is committed to.
+
+    The lesson's actions and settles come between Reach and Ask, and what they change would give the answer away.
+    """
+    at = state.step
+    if at is None or not 0 <= at.index < len(lesson.steps):
         return None
-    predict = lesson.steps[asked.index].predict
-    return None if predict is None else (asked, predict)
+    step = lesson.steps[at.index]
+    its_moment = "after" if step.at.when == "return" else "before"
+    if step.predict is None or at.phase != its_moment or at.index in state.answers:
+        return None
+    asked = state.question
+    if asked is not None and asked.index == at.index and asked.answered is not None:
+        return None
+    return step.predict
 
 
 def question(lesson: Lesson, state: LabState) -> Predict | None:
     """The prediction that waits for the student's choice, or None."""
-    found = _open_question(lesson, state)
-    return found[1] if found is not None and found[0].answered is None else None
+    asked = state.question
+    if asked is None or asked.measured is not None or asked.answered is not None:
+        return None
+    return lesson.steps[asked.index].predict if 0 <= asked.index < len(lesson.steps) else None
 
 
 def masked(lesson: Lesson, state: LabState) -> frozenset[str]:
-    """Panels that must not be readable now."""
-    found = question(lesson, state)
-    return frozenset(found.hides) if found is not None else frozenset()
+    """Panels that must not be readable now: from reaching a step with a prediction until it is answered."""
+    asking = _asking(lesson, state) or question(lesson, state)
+    return frozenset(asking.hides) if asking is not None else frozenset()
 
 
-def fill(text: str, state: LabState, *, guarded: str | None = None) -> str:
-    """`text` with every {probe} measured; `guarded` names the probe of an open question, which is not told.
-
-    With a question open only what can't answer it is told, since one number often gives away another.
-    """
+def fill(text: str, state: LabState, *, guarded: bool = False) -> str:
+    """`text` with every {probe} measured. `guarded`: tell only what can't give an open question's answer away."""
 
     def value_of(name: str) -> str:
-        if guarded is not None and (name == guarded or name not in _SAFE_WHILE_HIDDEN):
+        if guarded and name not in _TOLD_ANYWAY:
             return UNMEASURED
         try:
-            return shown(probes.measure(state, name))
+            value = shown(probes.measure(state, name))
         except probes.Unmeasured:
             return UNMEASURED
+        # What clients and programs wrote may look like Markdown; as code it stands for itself.
+        return f"`` {value} ``" if "*" in value or "`" in value or "~~~" in value else value
 
     return probes.substitute(text, value_of)
 
 
 def narration(lesson: Lesson, state: LabState) -> str:
-    """What the lesson says now, Markdown with measured values in it. Empty when it has nothing to say."""
-    open_now = question(lesson, state)
-    guarded = open_now.measure if open_now is not None else None
-    parts = [_step_text(lesson, state)]
+    """What the lesson says now, Markdown with measured values in it. Empty when it has nothing to say.
+
+    Once a prediction is answered, the verdict takes the place of the text that led to it, or goes before the text
+    about the call that has just returned.
+    """
+    guarded = question(lesson, state) is not None or _asking(lesson, state) is not None
+    told = fill(_step_text(lesson, state), state, guarded=guarded).strip()
+    parts = [told]
+    if _just_measured(state):
+        at = state.step
+        deferred = at is not None and at.phase == "after" and lesson.steps[at.index].at.when != "return"
+        parts = [verdict(lesson, state), told] if deferred else [verdict(lesson, state)]
+    if state.lesson_done:
+        parts.append(fill(lesson.outro, state).strip())
+    return "\n\n".join(part for part in parts if part)
+
+
+def _just_measured(state: LabState) -> bool:
+    """The last thing the lesson did was to mark a prediction."""
     asked = state.question
-    if asked is not None and asked.measured is not None and state.step is not None and asked.index == state.step.index:
-        parts.append(verdict(lesson, state))
-    if state.lesson_done and open_now is None:
-        parts.append(lesson.outro)
-    return "\n\n".join(fill(part.strip(), state, guarded=guarded) for part in parts if part.strip())
+    if asked is None or asked.measured is None:
+        return False
+    return state.step is None or asked.measured.t >= state.step.t
 
 
 def _step_text(lesson: Lesson, state: LabState) -> str:
@@ -277,13 +325,13 @@ def _step_text(lesson: Lesson, state: LabState) -> str:
     if at is None or not 0 <= at.index < len(lesson.steps):
         return lesson.intro
     step = lesson.steps[at.index]
-    return step.after if at.phase == "after" else step.before
+    return (step.after or step.before) if at.phase == "after" else step.before
 
 
 def verdict(lesson: Lesson, state: LabState) -> str:
     """The kernel's answer to the last question, whether the student had it, and why; "" before there is one.
 
-    Values are as measured then; an {probe} in the explanation is not filled in here.
+    Begins with "Right:", "You said" or "The kernel".
     """
     asked = state.question
     if asked is None or asked.measured is None or not 0 <= asked.index < len(lesson.steps):
@@ -292,8 +340,9 @@ def verdict(lesson: Lesson, state: LabState) -> str:
     if predict is None:
         return ""
     measured = asked.measured
+    explained = fill(predict.explain, state).strip()
     if measured.value is None:
-        return f"The kernel's answer could not be read. {predict.explain}"
+        return f"The kernel's answer could not be read. {explained}"
     answer = f"**{shown(measured.value)}**"
     if measured.choice is None:
         head = f"The kernel says {answer}."
@@ -301,7 +350,7 @@ def verdict(lesson: Lesson, state: LabState) -> str:
         head = f"Right: {answer}."
     else:
         head = f"You said {shown(measured.choice)}; the kernel says {answer}."
-    return f"{head} {predict.explain}"
+    return f"{head} {explained}"
 
 
 def progress(lesson: Lesson, state: LabState) -> tuple[int, int]:
@@ -322,6 +371,9 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     if task.status == "exited":
         return "The program has ended; the lesson is over." if state.lesson_done else "The program has ended."
     name = probes.call_name(state, task.call) if task.call is not None else ""
+    offered = _offered(lesson, state)
+    if offered:
+        return f"Step: the lesson does `{safe(offered)}`. Or act yourself."
     if state.blocked(task.tid):
         return f"The program sleeps in {name}, until a client acts."
     if state.lesson_done:
@@ -331,3 +383,14 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     if task.status == "held":
         return "Step: the program runs to its next call."
     return "The program runs."
+
+
+def _offered(lesson: Lesson, state: LabState) -> str:
+    """The action a blocked step is about to do, when it has not been done yet."""
+    at = state.step
+    if at is None or at.phase != "before" or not 0 <= at.index < len(lesson.steps):
+        return ""
+    step = lesson.steps[at.index]
+    if step.at.when != "blocked" or not step.do or any(done.t >= at.t for done in state.acted[-8:]):
+        return ""
+    return step.do[0]

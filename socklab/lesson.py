@@ -164,7 +164,7 @@ class _File(_Part, frozen=True):
     claims: list[str] = []
     reference: str = ""
     port: int = 8080
-    pause: list[str] = list(DEFAULT_PAUSE)
+    pause: list[str] = msgspec.field(default_factory=lambda: list(DEFAULT_PAUSE))
     intro: str = ""
     outro: str = ""
 
