@@ -1,0 +1,329 @@
+"""How to get from a frame to its caller's: the call frame information that compilers leave for exceptions.
+
+In: an ELF `Image` and a link-time address. Out: a `Rule`: where the caller's stack pointer, frame pointer and return
+address are. Nearly every program has it, stripped or not, because .eh_frame is loaded with the text. Only the three
+registers that a walk needs are followed. Never reads a process; `where.py` applies the rule.
+
+Source: DWARF 5, 6.4 Call Frame Information; Linux Standard Base, Exception Frames (.eh_frame, .eh_frame_hdr).
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Callable
+from typing import NamedTuple
+
+from socklab.engine.elf import AARCH64, X86_64, Image
+
+
+class Registers(NamedTuple):
+    """DWARF numbers of the registers that matter, from each architecture's psABI."""
+
+    fp: int
+    sp: int
+    ra: int
+
+
+REGISTERS = {X86_64: Registers(fp=6, sp=7, ra=16), AARCH64: Registers(fp=29, sp=31, ra=30)}
+
+SAME, AT_OFFSET, AT_EXPRESSION, IS_OFFSET, IS_EXPRESSION, UNDEFINED = range(6)
+
+
+class Rule(NamedTuple):
+    """The caller's registers, as seen from one address.
+
+    The canonical frame address (the caller's stack pointer) is register `cfa_register` + `cfa_offset`, or the value
+    of `cfa_expression`. `fp` and `ra` are (kind, offset or expression): SAME register as in this frame, saved
+    AT_OFFSET from the CFA, ...; `ra` UNDEFINED = the outermost frame.
+    """
+
+    start: int
+    """First address of the function."""
+    cfa_register: int
+    cfa_offset: int
+    cfa_expression: bytes
+    fp: tuple[int, int | bytes]
+    ra: tuple[int, int | bytes]
+    signal: bool
+    """A signal trampoline: the caller was interrupted, so its address is no return address."""
+
+
+class _Common(NamedTuple):
+    code_factor: int
+    data_factor: int
+    ra_register: int
+    pointer_encoding: int
+    augmented: bool
+    signal: bool
+    program: tuple[int, int]
+
+
+def uleb(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def sleb(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return (value - (1 << shift) if byte & 0x40 else value), position
+
+
+# DW_EH_PE_*: the low four bits give the size, the next three what the value is relative to.
+_FORMATS = {0x00: "<Q", 0x02: "<H", 0x03: "<I", 0x04: "<Q", 0x0A: "<h", 0x0B: "<i", 0x0C: "<q"}
+_OMIT = 0xFF
+
+
+def _pointer(data: bytes, position: int, encoding: int, vaddr: int, base: int) -> tuple[int, int]:
+    """An encoded pointer at `position`, whose own address is `vaddr`; and the position behind it."""
+    form = encoding & 0x0F
+    if form == 0x01:
+        value, after = uleb(data, position)
+    elif form == 0x09:
+        value, after = sleb(data, position)
+    else:
+        layout = _FORMATS[form]
+        value, after = struct.unpack_from(layout, data, position)[0], position + struct.calcsize(layout)
+    relative = encoding & 0x70
+    if relative == 0x10:
+        value += vaddr
+    elif relative == 0x30:
+        value += base
+    return value & 0xFFFF_FFFF_FFFF_FFFF, after
+
+
+class Unwinder:
+    """The .eh_frame of one image, found through the sorted table of .eh_frame_hdr: nothing is parsed ahead."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._data: bytes = image.data  # type: ignore[assignment]  # an mmap indexes and slices as bytes do
+        self._registers = REGISTERS.get(image.machine)
+        self._commons: dict[int, _Common] = {}
+        self._table = self._count = 0
+        header = image.offset_of(image.eh_frame_hdr) if image.eh_frame_hdr else -1
+        # The only form that linkers write: 32-bit, relative to the header, sorted.
+        if header >= 0 and self._registers and self._data[header] == 1 and self._data[header + 3] == 0x3B:
+            encodings = self._data[header + 1 : header + 3]
+            vaddr = image.eh_frame_hdr
+            _, position = _pointer(self._data, header + 4, encodings[0], vaddr + 4, vaddr)
+            self._count, self._table = _pointer(self._data, position, encodings[1], vaddr, vaddr)
+            if self._table + self._count * 8 > len(self._data):
+                self._count = 0
+
+    def rule(self, vaddr: int) -> Rule | None:
+        """What holds just before the instruction at `vaddr` runs; None = nothing is known of that address."""
+        try:
+            return self._rule(vaddr)
+        except (IndexError, KeyError, struct.error, ValueError):
+            return None  # a malformed or unknown form: as good as no information
+
+    def _rule(self, vaddr: int) -> Rule | None:
+        image, data, header = self._image, self._data, self._image.eh_frame_hdr
+        wanted = vaddr - header
+        index = bisect_right(range(self._count), wanted, key=self._start) - 1
+        if index < 0 or self._registers is None:
+            return None
+        entry_vaddr = header + struct.unpack_from("<i", data, self._table + index * 8 + 4)[0]
+        entry = image.offset_of(entry_vaddr)
+        length, link = struct.unpack_from("<II", data, entry)
+        end = entry + 4 + length
+        common = self._common(entry + 4 - link)
+        start, position = _pointer(data, entry + 8, common.pointer_encoding, entry_vaddr + 8, 0)
+        size, position = _pointer(data, position, common.pointer_encoding & 0x0F, 0, 0)
+        if not start <= vaddr < start + size:
+            return None
+        if common.augmented:
+            extra, position = uleb(data, position)
+            position += extra
+        state = _State(self._registers, common)
+        state.run(data, *common.program, start, vaddr + 1)
+        state.initial = dict(state.rules)
+        state.run(data, position, end, start, vaddr + 1)
+        return state.rule(start, common.signal)
+
+    def _start(self, index: int) -> int:
+        value: int = struct.unpack_from("<i", self._data, self._table + index * 8)[0]
+        return value
+
+    def _common(self, offset: int) -> _Common:
+        known = self._commons.get(offset)
+        if known is None:
+            known = self._commons[offset] = self._parse_common(offset)
+        return known
+
+    def _parse_common(self, offset: int) -> _Common:
+        data = self._data
+        length, _, version = struct.unpack_from("<IIB", data, offset)
+        end = offset + 4 + length
+        position = data.find(b"\0", offset + 9, end)
+        augmentation = data[offset + 9 : position].decode("latin-1")
+        code_factor, position = uleb(data, position + 1)
+        data_factor, position = sleb(data, position)
+        if version == 1:
+            ra_register, position = data[position], position + 1
+        else:
+            ra_register, position = uleb(data, position)
+        encoding = 0
+        augmented = augmentation.startswith("z")
+        if augmented:
+            extra, position = uleb(data, position)
+            program = position + extra
+            for letter in augmentation[1:]:
+                if letter == "R":
+                    encoding, position = data[position], position + 1
+                elif letter == "L":
+                    position += 1
+                elif letter == "P":
+                    _, position = _pointer(data, position + 1, data[position], 0, 0)
+            position = program
+        return _Common(code_factor, data_factor, ra_register, encoding, augmented, "S" in augmentation, (position, end))
+
+
+class _State:
+    """The registers of the little machine that a call frame program drives. Stops at the wanted address."""
+
+    def __init__(self, registers: Registers, common: _Common) -> None:
+        self.common = common
+        self.registers = registers
+        self.cfa: tuple[int, int, bytes] = (registers.sp, 0, b"")
+        self.rules: dict[int, tuple[int, int | bytes]] = {}
+        self.initial: dict[int, tuple[int, int | bytes]] = {}
+        self.stack: list[tuple[tuple[int, int, bytes], dict[int, tuple[int, int | bytes]]]] = []
+
+    def rule(self, start: int, signal: bool) -> Rule:
+        same = (SAME, 0)
+        fp = self.rules.get(self.registers.fp, same)
+        ra = self.rules.get(self.common.ra_register, same)
+        return Rule(start, *self.cfa, fp, ra, signal)
+
+    def run(self, data: bytes, position: int, end: int, location: int, until: int) -> None:
+        common = self.common
+        factor = common.data_factor
+        while position < end:
+            opcode = data[position]
+            position += 1
+            high, low = opcode & 0xC0, opcode & 0x3F
+            if high == 0x40:  # advance_loc
+                location += low * common.code_factor
+            elif high == 0x80:  # offset
+                value, position = uleb(data, position)
+                self.rules[low] = (AT_OFFSET, value * factor)
+            elif high == 0xC0:  # restore
+                self._restore(low)
+            elif opcode == 0x01:  # set_loc
+                location, position = struct.unpack_from("<Q", data, position)[0], position + 8
+            elif opcode in (0x02, 0x03, 0x04):  # advance_loc1, 2, 4
+                size = 1 << opcode - 2
+                location += int.from_bytes(data[position : position + size], "little") * common.code_factor
+                position += size
+            elif opcode in (0x0C, 0x12):  # def_cfa, def_cfa_sf
+                register, position = uleb(data, position)
+                offset, position = uleb(data, position) if opcode == 0x0C else sleb(data, position)
+                self.cfa = (register, offset * (1 if opcode == 0x0C else factor), b"")
+            elif opcode == 0x0D:  # def_cfa_register
+                register, position = uleb(data, position)
+                self.cfa = (register, self.cfa[1], b"")
+            elif opcode in (0x0E, 0x13):  # def_cfa_offset, def_cfa_offset_sf
+                offset, position = uleb(data, position) if opcode == 0x0E else sleb(data, position)
+                self.cfa = (self.cfa[0], offset * (1 if opcode == 0x0E else factor), b"")
+            elif opcode == 0x0F:  # def_cfa_expression
+                size, position = uleb(data, position)
+                self.cfa = (-1, 0, bytes(data[position : position + size]))
+                position += size
+            elif opcode == 0x0A:  # remember_state
+                self.stack.append((self.cfa, dict(self.rules)))
+            elif opcode == 0x0B:  # restore_state
+                self.cfa, self.rules = self.stack.pop()
+            elif opcode == 0x2E:  # GNU_args_size
+                _, position = uleb(data, position)
+            elif opcode not in (0x00, 0x2D):  # nop; AARCH64_negate_ra_state, whose sign bits `where` drops anyway
+                position = self._register_rule(data, opcode, position)
+            if location >= until:
+                return
+
+    def _register_rule(self, data: bytes, opcode: int, position: int) -> int:
+        register, position = uleb(data, position)
+        factor = self.common.data_factor
+        if opcode in (0x05, 0x14):  # offset_extended, val_offset
+            value, position = uleb(data, position)
+            self.rules[register] = (AT_OFFSET if opcode == 0x05 else IS_OFFSET, value * factor)
+        elif opcode in (0x11, 0x15):  # offset_extended_sf, val_offset_sf
+            value, position = sleb(data, position)
+            self.rules[register] = (AT_OFFSET if opcode == 0x11 else IS_OFFSET, value * factor)
+        elif opcode in (0x10, 0x16):  # expression, val_expression
+            size, position = uleb(data, position)
+            kind = AT_EXPRESSION if opcode == 0x10 else IS_EXPRESSION
+            self.rules[register] = (kind, bytes(data[position : position + size]))
+            position += size
+        elif opcode == 0x06:  # restore_extended
+            self._restore(register)
+        elif opcode == 0x07:
+            self.rules[register] = (UNDEFINED, 0)
+        elif opcode == 0x08:
+            self.rules[register] = (SAME, 0)
+        elif opcode == 0x09:  # register: kept in one that is not followed
+            _, position = uleb(data, position)
+            self.rules[register] = (UNDEFINED, 0)
+        else:
+            raise ValueError(f"call frame instruction {opcode:#x}")
+        return position
+
+    def _restore(self, register: int) -> None:
+        if register in self.initial:
+            self.rules[register] = self.initial[register]
+        else:
+            self.rules.pop(register, None)
+
+
+def evaluate(expression: bytes, known: dict[int, int], word: Callable[[int], int], cfa: int | None = None) -> int:
+    """Value of a DWARF expression of the few operators that frames use (signal trampolines, PLT, realigned stacks).
+
+    `known` gives registers by DWARF number, `word` reads 8 bytes of memory. Raises KeyError or ValueError.
+    """
+    stack: list[int] = [] if cfa is None else [cfa]
+    position = 0
+    while position < len(expression):
+        opcode = expression[position]
+        position += 1
+        if 0x70 <= opcode <= 0x8F:  # bregN
+            offset, position = sleb(expression, position)
+            stack.append(known[opcode - 0x70] + offset)
+        elif 0x30 <= opcode <= 0x4F:  # litN
+            stack.append(opcode - 0x30)
+        elif opcode == 0x06:  # deref
+            stack.append(word(stack.pop()))
+        elif opcode == 0x23:  # plus_uconst
+            value, position = uleb(expression, position)
+            stack[-1] += value
+        elif opcode in (0x08, 0x09):  # const1u, const1s
+            value = expression[position]
+            stack.append(value - 256 if opcode == 0x09 and value > 127 else value)
+            position += 1
+        elif opcode in _BINARY:
+            right, left = stack.pop(), stack.pop()
+            stack.append(_BINARY[opcode](left, right))
+        else:
+            raise ValueError(f"DWARF operator {opcode:#x}")
+    return stack[-1] & 0xFFFF_FFFF_FFFF_FFFF
+
+
+_BINARY: dict[int, Callable[[int, int], int]] = {
+    0x1A: lambda left, right: left & right,
+    0x1C: lambda left, right: left - right,
+    0x22: lambda left, right: left + right,
+    0x24: lambda left, right: left << (right & 63),
+    0x2A: lambda left, right: int(left >= right),
+}

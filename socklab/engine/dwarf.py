@@ -1,0 +1,377 @@
+"""Lines and functions of a program's text, from the debug information its compiler wrote.
+
+In: an ELF file and link-time addresses. Out: the frames of an address, innermost first: the line itself, then, where
+functions were inlined, each call that was folded in. DWARF 2 to 5; separate files under /usr/lib/debug are found by
+build id. A line table is read when an address of its compile unit is first asked for. What would take too long is
+given up with a reason. Never reads a process. The sections and entries are pyelftools'; the row machine is ours,
+because thousands of rows must take milliseconds.
+
+Source: DWARF 5, 6.2 Line Number Information, 3.3 Subroutine Entries, 6.1.2 Lookup by Address.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from socklab.engine.cfi import sleb, uleb
+from socklab.engine.elf import Image
+from socklab.events import Frame
+
+if TYPE_CHECKING:
+    from elftools.dwarf.compileunit import CompileUnit
+    from elftools.dwarf.die import DIE
+    from elftools.dwarf.dwarfinfo import DWARFInfo
+    from elftools.elf.elffile import ELFFile
+
+BUDGET_S = 1.0
+"""Longest one look-up may take; beyond it the answer is poorer, never late."""
+MAX_DEBUG_BYTES = 256 << 20
+
+STRIPPED = "no line information: stripped"
+NOT_COMPILED_IN = "no line information: compiled without -g"
+TOO_LARGE = "no line information: more debug information than can be read at a stop"
+UNREADABLE = "no line information: damaged or of an unknown form"
+
+_LIBRARY = re.compile(
+    r"/(usr/(local/)?)?(lib|lib32|lib64|libx32|libexec|include)/|/usr/share/|/usr/local/go/|/rustc/"
+    r"|.*/(\.cargo/registry|\.cargo/git|\.rustup|rustlib|go/pkg/mod|go/src|sdk/go1[^/]*/src|site-packages|dist-packages)/"
+)
+
+
+def is_library(path: str) -> bool:
+    """Whether a source or object file belongs to the system or a toolchain rather than to the user."""
+    return _LIBRARY.match(path) is not None or not path.startswith("/")
+
+
+class _Unit(NamedTuple):
+    """A compile unit's line table, sorted by address; line 0 at the end of each stretch of text."""
+
+    addresses: list[int]
+    rows: list[tuple[int, int]]
+    """(file index, line)"""
+    files: list[str]
+    functions: list[tuple[int, int, DIE]]
+    """(low, high, entry) of each subprogram, sorted."""
+    starts: list[int]
+
+
+class _TooLong(Exception):
+    """The budget of a look-up is spent."""
+
+
+class LineTable:
+    """What an ELF file says of its own text. `reason` says why it says nothing, or is empty."""
+
+    def __init__(self, image: Image) -> None:
+        self.reason = ""
+        self._info: DWARFInfo | None = None
+        self._units: dict[int, _Unit | None] = {}
+        self._spans: list[tuple[int, int, int]] = []
+        self._lows: list[int] = []
+        self._symbols: list[tuple[int, int, str]] | None = None
+        self._elf: ELFFile | None = None
+        self._text_low = min((one.vaddr for one in image.segments if one.executable), default=0)
+        self._deadline = time.monotonic() + BUDGET_S
+        try:
+            self._open(image)
+        except _TooLong:
+            self.reason = TOO_LARGE
+        except _broken() as error:
+            self.reason = f"{UNREADABLE} ({type(error).__name__})"
+
+    def frames(self, vaddr: int) -> tuple[Frame, ...]:
+        """Frames of the user's own files at `vaddr`, innermost first; () where the text has no line."""
+        if self._info is None:
+            return ()
+        self._deadline = time.monotonic() + BUDGET_S
+        try:
+            index = bisect_right(self._lows, vaddr) - 1
+            if index < 0 or vaddr >= self._spans[index][1]:
+                return ()
+            unit = self._unit(self._spans[index][2])
+            return () if unit is None else self._frames(unit, vaddr)
+        except _TooLong:
+            self.reason = TOO_LARGE
+        except _broken() as error:
+            self.reason = f"{UNREADABLE} ({type(error).__name__})"
+        return ()
+
+    # ------------------------------------------------------------ finding the unit
+
+    def _open(self, image: Image) -> None:
+        from elftools.elf.elffile import ELFFile
+
+        own = ELFFile(open(image.path, "rb"))
+        holder = own
+        if own.get_section_by_name(".debug_line") is None and own.get_section_by_name(".zdebug_line") is None:
+            separate = f"/usr/lib/debug/.build-id/{image.build_id[:2]}/{image.build_id[2:]}.debug"
+            if not image.build_id or not os.path.exists(separate):
+                self.reason = STRIPPED if own.get_section_by_name(".symtab") is None else NOT_COMPILED_IN
+                own.close()
+                return
+            own.close()
+            holder = ELFFile(open(separate, "rb"))
+        size = sum(section.data_size for section in holder.iter_sections() if ".debug_" in section.name)
+        if size > MAX_DEBUG_BYTES:
+            self.reason = TOO_LARGE
+            return
+        self._elf = holder
+        self._info = holder.get_dwarf_info(relocate_dwarf_sections=False, follow_links=False)
+        self._spans = sorted(span for span in self._find_spans() if span[0] >= self._text_low)
+        self._lows = [low for low, _, _ in self._spans]
+
+    def _find_spans(self) -> Iterator[tuple[int, int, int]]:
+        """(low, high, offset of the compile unit) of all text, from .debug_aranges and from units it leaves out."""
+        assert self._info is not None
+        listed: set[int] = set()
+        section = self._info.debug_aranges_sec
+        if section is not None:
+            data = section.stream.getvalue()
+            position = 0
+            while position + 16 <= len(data):
+                length, _, unit = struct.unpack_from("<IHI", data, position)
+                end = position + 4 + length
+                listed.add(unit)
+                # Pairs begin at a multiple of their own size, counted from the start of the set.
+                for low, size in struct.iter_unpack("<QQ", data[position + 16 : end]):
+                    if size:
+                        yield low, low + size, unit
+                position = end
+        for unit in self._info.iter_CUs():
+            self._check_time()
+            if unit.cu_offset not in listed:
+                for low, high in self._ranges(unit.get_top_DIE()):
+                    yield low, high, unit.cu_offset
+
+    def _ranges(self, entry: DIE) -> Iterator[tuple[int, int]]:
+        """Stretches of text of an entry: DW_AT_low_pc and high_pc, or DW_AT_ranges."""
+        attributes = entry.attributes
+        if "DW_AT_ranges" in attributes:
+            assert self._info is not None
+            lists = self._info.range_lists()
+            if lists is None:
+                return
+            top = entry.cu.get_top_DIE().attributes
+            base = top["DW_AT_low_pc"].value if "DW_AT_low_pc" in top else 0
+            for item in lists.get_range_list_at_offset(attributes["DW_AT_ranges"].value, entry.cu):
+                if hasattr(item, "base_address"):
+                    base = item.base_address
+                else:
+                    shift = 0 if item.is_absolute else base
+                    yield item.begin_offset + shift, item.end_offset + shift
+        elif "DW_AT_low_pc" in attributes and "DW_AT_high_pc" in attributes:
+            low: int = attributes["DW_AT_low_pc"].value
+            high = attributes["DW_AT_high_pc"]
+            yield low, high.value if high.form.startswith("DW_FORM_addr") else low + high.value
+
+    # ------------------------------------------------------------ one unit
+
+    def _unit(self, offset: int) -> _Unit | None:
+        if offset not in self._units:
+            self._units[offset] = None  # should reading it fail, it fails once
+            assert self._info is not None
+            self._units[offset] = self._read_unit(self._info.get_CU_at(offset))
+        return self._units[offset]
+
+    def _read_unit(self, unit: CompileUnit) -> _Unit | None:
+        assert self._info is not None
+        program = self._info.line_program_for_CU(unit)
+        if program is None:
+            return None
+        header = program.header
+        top = unit.get_top_DIE()
+        folder = _text(top, "DW_AT_comp_dir")
+        folders = [os.path.join(folder, one.decode("utf-8", "replace")) for one in header["include_directory"]]
+        files = []
+        if header["version"] < 5:
+            folders.insert(0, folder)
+            files.append("")  # file numbers begin at 1 before DWARF 5
+        for item in header["file_entry"]:
+            where = folders[item.dir_index] if item.dir_index < len(folders) else folder
+            files.append(os.path.normpath(os.path.join(where, item.name.decode("utf-8", "replace"))))
+        data = program.stream.getvalue()
+        sequences = self._sequences(data, program.program_start_offset, program.program_end_offset, header)
+        addresses: list[int] = []
+        rows: list[tuple[int, int]] = []
+        for sequence in sorted(sequences):
+            for address, file, line in sequence:
+                addresses.append(address)
+                rows.append((file, line))
+        name = os.path.join(folder, _text(top, "DW_AT_name"))
+        functions: list[tuple[int, int, DIE]] = []
+        if not is_library(name):
+            try:
+                functions = sorted(self._functions(top), key=lambda one: one[:2])
+            except _TooLong:
+                functions = []  # lines are right without them; inlined calls and some names are missing
+        return _Unit(addresses, rows, files, functions, [low for low, _, _ in functions])
+
+    def _sequences(
+        self, data: bytes, position: int, end: int, header: dict[str, int]
+    ) -> Iterator[list[tuple[int, int, int]]]:
+        """Rows (address, file, line) of a line program, one list for each contiguous stretch of text."""
+        opcode_base, line_base, line_range = header["opcode_base"], header["line_base"], header["line_range"]
+        unit = header["minimum_instruction_length"]
+        lengths = header["standard_opcode_lengths"]
+        rows: list[tuple[int, int, int]] = []
+        address, file, line = 0, 1, 1
+        while position < end:
+            opcode = data[position]
+            position += 1
+            if opcode >= opcode_base:
+                opcode -= opcode_base
+                address += opcode // line_range * unit
+                line += line_base + opcode % line_range
+                rows.append((address, file, line))
+            elif opcode == 0:
+                size, position = uleb(data, position)
+                extended = data[position]
+                if extended == 1:  # end_sequence
+                    rows.append((address, 0, 0))
+                    if rows[0][0] >= self._text_low:  # the linker leaves 0 where it threw a function away
+                        yield rows
+                    self._check_time()
+                    rows = []
+                    address, file, line = 0, 1, 1
+                elif extended == 2:  # set_address
+                    address = int.from_bytes(data[position + 1 : position + size], "little")
+                position += size
+            elif opcode == 1:  # copy
+                rows.append((address, file, line))
+            elif opcode == 2:  # advance_pc
+                value, position = uleb(data, position)
+                address += value * unit
+            elif opcode == 3:  # advance_line
+                value, position = sleb(data, position)
+                line += value
+            elif opcode == 4:  # set_file
+                file, position = uleb(data, position)
+            elif opcode == 8:  # const_add_pc
+                address += (255 - opcode_base) // line_range * unit
+            elif opcode == 9:  # fixed_advance_pc
+                address += struct.unpack_from("<H", data, position)[0]
+                position += 2
+            else:
+                for _ in range(lengths[opcode - 1]):
+                    _, position = uleb(data, position)
+
+    def _functions(self, parent: DIE) -> Iterator[tuple[int, int, DIE]]:
+        for child in parent.iter_children():
+            self._check_time()
+            if child.tag == "DW_TAG_subprogram":
+                for low, high in self._ranges(child):
+                    if low >= self._text_low:
+                        yield low, high, child
+            elif child.tag in ("DW_TAG_namespace", "DW_TAG_module"):
+                yield from self._functions(child)
+
+    # ------------------------------------------------------------ one address
+
+    def _frames(self, unit: _Unit, vaddr: int) -> tuple[Frame, ...]:
+        index = bisect_right(unit.addresses, vaddr) - 1
+        if index < 0 or unit.rows[index] == (0, 0):
+            return ()
+        # Line 0 marks an instruction of no line in particular: it belongs to what came before it.
+        while index > 0 and unit.rows[index][1] == 0 and unit.rows[index][0] != 0:
+            index -= 1
+        file, line = unit.rows[index]
+        chain = list(self._chain(unit, vaddr))
+        places: list[Frame] = []
+        for entry in reversed(chain):
+            places.append(Frame(unit.files[file], line, self._name(entry)))
+            if entry.tag == "DW_TAG_inlined_subroutine":
+                file = entry.attributes["DW_AT_call_file"].value if "DW_AT_call_file" in entry.attributes else 0
+                line = entry.attributes["DW_AT_call_line"].value if "DW_AT_call_line" in entry.attributes else 0
+        if not chain:
+            places.append(Frame(unit.files[file], line, self._symbol(vaddr)))
+        return tuple(one for one in places if one.line and not is_library(one.path))
+
+    def _chain(self, unit: _Unit, vaddr: int) -> Iterator[DIE]:
+        """The function whose text holds `vaddr`, then each call inlined around it, outermost first."""
+        index = bisect_right(unit.starts, vaddr) - 1
+        if index < 0 or vaddr >= unit.functions[index][1]:
+            return
+        level = [unit.functions[index][2]]
+        yield level[0]
+        while level:
+            inside = None
+            for child in (child for entry in level for child in entry.iter_children()):
+                self._check_time()
+                if child.tag in ("DW_TAG_lexical_block", "DW_TAG_inlined_subroutine") and any(
+                    low <= vaddr < high for low, high in self._ranges(child)
+                ):
+                    inside = child
+                    break
+            if inside is not None and inside.tag == "DW_TAG_inlined_subroutine":
+                yield inside
+            level = [inside] if inside is not None else []
+
+    def _name(self, entry: DIE) -> str:
+        for _ in range(4):  # inlined call → abstract instance → declaration in a class
+            name = _text(entry, "DW_AT_name")
+            if name:
+                return name
+            for link in ("DW_AT_abstract_origin", "DW_AT_specification"):
+                if link in entry.attributes:
+                    entry = entry.get_DIE_from_attribute(link)
+                    break
+            else:
+                break
+        return ""
+
+    def _symbol(self, vaddr: int) -> str:
+        """Name of the function in .symtab, for units whose entries lie elsewhere (split DWARF) or were not read."""
+        if self._symbols is None:
+            self._symbols = sorted(self._read_symbols())
+        index = bisect_right(self._symbols, vaddr, key=lambda one: one[0]) - 1
+        if index >= 0 and vaddr < self._symbols[index][1]:
+            return self._symbols[index][2]
+        return ""
+
+    def _read_symbols(self) -> Iterator[tuple[int, int, str]]:
+        if self._elf is None:
+            return
+        table, strings = self._elf.get_section_by_name(".symtab"), self._elf.get_section_by_name(".strtab")
+        if table is None or strings is None:
+            return
+        names = strings.data()
+        for name, info, _, section, value, size in struct.iter_unpack("<IBBHQQ", table.data()):
+            if info & 0xF == 2 and section and size:  # STT_FUNC, defined here
+                yield value, value + size, names[name : names.index(b"\0", name)].decode("utf-8", "replace")
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise _TooLong
+
+
+def _text(entry: DIE, attribute: str) -> str:
+    if attribute not in entry.attributes:
+        return ""
+    value = entry.attributes[attribute].value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """What pyelftools and a parser of damaged tables can raise; a program may carry anything in its sections."""
+    from elftools.common.exceptions import DWARFError, ELFError
+    from elftools.construct import ConstructError
+
+    return (
+        DWARFError,
+        ELFError,
+        ConstructError,
+        NotImplementedError,
+        AssertionError,
+        AttributeError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        struct.error,
+    )
