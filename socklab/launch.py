@@ -38,6 +38,10 @@ class Mode(enum.Enum):
     def is_auto(self) -> bool:
         return self in (Mode.PLAIN_AUTO, Mode.JSON_AUTO)
 
+    @property
+    def is_json(self) -> bool:
+        return self in (Mode.JSON, Mode.JSON_AUTO)
+
 
 def lesson(name: str, *, language: str = "", network: str = "auto", mode: Mode = Mode.SCREEN) -> int:
     """Run a lesson. Raises UsageError (no such lesson, no terminal), LessonError, SocklabError."""
@@ -50,17 +54,16 @@ def lesson(name: str, *, language: str = "", network: str = "auto", mode: Mode =
     from socklab.spec import RunSpec
 
     folder = lessons.find(name)
-    with Link.start(RunSpec(lesson=str(folder), language=language, network=network)) as link:
+    wanted = RunSpec(lesson=str(folder), language=language, network=network, unattended=mode.is_auto)
+    with Link.start(wanted) as link:
         if mode is Mode.SCREEN:
             from socklab.tui import app
 
             return app.run(link, lessons.load(folder))
-        from socklab.consumers import plain
+        from socklab.consumers import plain, raw
 
-        loaded = lessons.load(folder)
-        if mode in (Mode.JSON, Mode.JSON_AUTO):
-            return plain.run_json(link, loaded, auto=mode.is_auto)
-        return plain.run(link, loaded, auto=mode.is_auto)
+        show = raw.run if mode.is_json else plain.run
+        return show(link, lessons.load(folder), auto=mode.is_auto)
 
 
 def program(argv: tuple[str, ...], *, network: str = "auto", free: bool = False, mode: Mode = Mode.SCREEN) -> int:
@@ -72,16 +75,15 @@ def program(argv: tuple[str, ...], *, network: str = "auto", free: bool = False,
     from socklab.link import Link
     from socklab.spec import RunSpec
 
-    with Link.start(RunSpec(argv=argv, cwd=_here(), network=network, free=free)) as link:
+    with Link.start(RunSpec(argv=argv, cwd=_here(), network=network, free=free, unattended=mode.is_auto)) as link:
         if mode is Mode.SCREEN:
             from socklab.tui import app
 
             return app.run(link, None)
-        from socklab.consumers import plain
+        from socklab.consumers import plain, raw
 
-        if mode in (Mode.JSON, Mode.JSON_AUTO):
-            return plain.run_json(link, None, auto=mode.is_auto, free=free)
-        return plain.run(link, None, auto=mode.is_auto, free=free)
+        show = raw.run if mode.is_json else plain.run
+        return show(link, None, auto=mode.is_auto, free=free)
 
 
 def _here() -> str:

@@ -35,6 +35,7 @@ _LAST_WORDS = 64 * 1024
 _NOTHING_SENT = 2.0
 """Seconds the engine may leave a full command socket unread."""
 
+_STARTED = b'{"e":"started"'
 _NAMES_A_PID = (ev.Started, ev.Client)
 
 # `-P`: a socket.py in the student's own directory must not be imported by the engine. The package's root is named
@@ -56,6 +57,8 @@ class Link:
         self._socket = end
         self._said = said
         self._partial = b""
+        self._first = True
+        self._last_line = b""
         self._trouble: SocklabError | None = None
         self._saw_ended = False
         self._t = 0
@@ -161,25 +164,34 @@ class Link:
 
     def raw_lines(self) -> Iterator[bytes]:
         """The stream as the engine wrote it, in batches of whole lines; decoded nowhere but in its first line."""
-        first = True
         while not self.ended:
-            lines = self._receive(_PER_CALL)
+            lines = self.read_lines()
             if lines:
-                if first:
-                    self._decode(lines[: lines.index(b"\n") + 1])
-                    if self._trouble is not None:
-                        raise self._trouble
-                    first = False
-                last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
-                self._saw_ended = last.startswith(b'{"e":"ended"')
-                if not self._saw_ended:
-                    self._t = _time_of(last, self._t)
                 yield lines
             elif not self.ended:
                 _wait(self._alarm, select.POLLIN, None)
-        closing = self._last_events()
-        if closing:
-            yield ev.encode_batch(list(closing))
+
+    def read_lines(self) -> bytes:
+        """As `read_available`, but the engine's own lines, untouched: what has arrived of them, or b""."""
+        lines = self._receive(_PER_CALL)
+        if lines and self._first:
+            self._first = False
+            self._decode(lines[: lines.index(b"\n") + 1])
+            if self._trouble is not None:
+                trouble, self._trouble, self.ended = self._trouble, None, True
+                raise trouble
+        if lines:
+            if _STARTED in lines:
+                for line in lines.splitlines():
+                    if line.startswith(_STARTED):
+                        self._decode(line + b"\n")
+            last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+            self._saw_ended = last.startswith(b'{"e":"ended"')
+            self._last_line = last
+        if self.ended:
+            self._t = _time_of(self._last_line, self._t)
+            lines += ev.encode_batch(list(self._last_events()))
+        return lines
 
     def _receive(self, most: int) -> bytes:
         """Whole lines that have arrived, at most about `most` bytes; sets `ended` at end of stream."""

@@ -1,0 +1,256 @@
+"""The lab without a screen: text line by line, or the raw event stream; stepped by a student, a pipe, or by itself.
+
+In: a Link, lines on stdin. Out: text or events on stdout, the exit code. Ends where stdin ends. Reads no kernel
+table and keeps no state but the fold.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import sys
+import time
+
+from socklab import events as ev
+from socklab import guide, probes
+from socklab import state as st
+from socklab.consumers import prompt
+from socklab.consumers.printer import Printer
+from socklab.errors import ProgramError, SocklabError
+from socklab.lesson import Lesson
+from socklab.link import Link
+from socklab.text import safe
+
+_QUIET_MS = 60
+"""A stop is told and the prompt shown once no event came for this long."""
+_SETTLES_AT_MOST = 10.0
+"""Seconds after which the prompt comes even if the lesson still waits for something."""
+
+
+def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = False) -> int:
+    """Show a run as text until it ends. Returns the exit code (see `exit_code`)."""
+    terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size().columns if terminal else 0
+    bold = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
+    printer = Printer(lesson, width=min(columns, 80) if columns else 0, bold=bold, free=free)
+    return _Session(link, lesson, printer, auto=auto, free=free).run()
+
+
+def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
+    """A lesson: 0 only if it was done and every check held. A program: its own, as a shell gives it; 5 = none began."""
+    ended = state.ended
+    if ended is None:
+        return 1
+    if lesson is not None:
+        held = state.lesson_done and not ended.checks_failed and ended.checks_held == len(lesson.checks)
+        return 0 if held and ended.reason != "failed" else 1
+    task = state.tasks.get(state.started.pid) if state.started is not None else None
+    if task is None:
+        return ProgramError.exit_code
+    if ended.reason == "failed":
+        return 1
+    if task.exited is None:
+        return 0
+    return 128 + task.exited.signo if task.exited.signo else task.exited.code
+
+
+class Lines:
+    """Lines of stdin, as they come. `over` at the end of it."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self.over = False
+
+    def take(self) -> str | None:
+        """The next whole line, if one is there."""
+        line, found, rest = self._data.partition(b"\n")
+        if not found and not (self.over and line):
+            return None
+        self._data = rest
+        return line.decode("utf-8", "surrogateescape")
+
+    def read(self) -> None:
+        """Read what is there; call when stdin is readable."""
+        data = b""
+        try:
+            data = os.read(0, 65536)
+        except OSError:  # EIO: the terminal is gone
+            pass
+        if not data:
+            self.over = True
+        self._data += data
+
+
+class _Session:
+    """One run: the fold, the printer, and what was typed."""
+
+    def __init__(self, link: Link, lesson: Lesson | None, printer: Printer, *, auto: bool, free: bool) -> None:
+        self._link = link
+        self._lesson = lesson
+        self._printer = printer
+        self._auto = auto
+        self._free = free
+        self._state = st.LabState()
+        self._lines = Lines()
+        self._prompting = False
+        self._quitting = False
+        self._stepped_at = 0
+        self._answered: int | None = None
+        self._step_since = 0.0
+        self._acted_before = 0
+        self._echo = not os.isatty(0) if not auto else False
+
+    def run(self) -> int:
+        poll = select.poll()
+        poll.register(self._link, select.POLLIN)
+        reading = not self._auto
+        if reading:
+            poll.register(0, select.POLLIN | select.POLLHUP)
+        while not self._link.ended:
+            ready = [fd for fd, _ in poll.poll(self._patience())]
+            if 0 in ready and reading:
+                self._lines.read()
+                if self._lines.over:
+                    poll.unregister(0)
+                    reading = False
+            if self._link.fileno() in ready:
+                self._take_events()
+            elif not ready and not self._prompting and not self._quitting:
+                self._show_prompt()
+            self._take_line()
+        self._write(self._printer.flush(self._state) if self._state.ended is None else "")
+        return exit_code(self._state, self._lesson)
+
+    def _patience(self) -> int | None:
+        """Milliseconds to wait for anything: without end once the prompt is shown."""
+        return None if self._prompting or self._quitting else _QUIET_MS
+
+    def _write(self, text: str) -> None:
+        if not text:
+            return
+        if self._prompting and not self._echo:
+            text = "\n" + text.lstrip("\n")  # the prompt is on the line
+        self._prompting = False
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    # ---------------------------------------------------------------- events
+
+    def _take_events(self) -> None:
+        text = []
+        for event in self._link.read_available():
+            before = self._state
+            self._state = st.apply(before, event)
+            if isinstance(event, ev.StepReached):
+                self._step_since = time.monotonic()
+                self._acted_before = len(before.acted)
+            text.append(self._printer.feed(before, event, self._state))
+        self._write("".join(text))
+        if self._auto:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Unattended: answer what is asked, step whenever held, leave when the lesson is over."""
+        state = self._state
+        if self._quitting or state.ended is not None:
+            return
+        if state.lesson_done:
+            self._send(ev.Quit())
+            return
+        question = guide.question(self._lesson, state) if self._lesson is not None else None
+        if question is not None and state.question is not None and self._answered != state.question.index:
+            self._answered = state.question.index
+            self._send(ev.Answer(choice=None))
+            self._stepped_at = 0  # a step asked for before the question was open is forgotten
+        if any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
+            self._stepped_at = state.stops
+            self._send(ev.Step())
+
+    def _send(self, command: ev.AnyCommand) -> None:
+        if isinstance(command, ev.Quit):
+            self._quitting = True
+        self._link.send(command)
+
+    # ---------------------------------------------------------------- the prompt
+
+    def _busy(self) -> bool:
+        """The lesson still acts at this stop, or waits for the kernel to settle, or is about to ask."""
+        state, lesson = self._state, self._lesson
+        if lesson is None or state.step is None or state.step.index >= len(lesson.steps):
+            return False
+        if time.monotonic() - self._step_since > _SETTLES_AT_MOST:
+            return False
+        step = lesson.steps[state.step.index]
+        if state.step.phase == "after" and step.at.when != "return":
+            return False
+        done = sum(1 for each in state.acted[self._acted_before :] if each.origin == "lesson")
+        if done < len(step.do):
+            return not any(state.blocked(tid) for tid in state.tasks)  # asleep: the lesson's action waits for a step
+        asked = state.question is not None and state.question.index == state.step.index
+        if step.predict is not None:
+            return not asked
+        patience = max((each.within_ms for each in step.settle), default=0) / 1000
+        if time.monotonic() - self._step_since > patience:
+            return False
+        return not all(_is(state, each.probe, each.is_) for each in step.settle)
+
+    def _show_prompt(self) -> None:
+        if self._busy() or self._state.started is None:
+            return
+        self._write(self._printer.flush(self._state))
+        if self._auto:
+            return
+        if not self._echo:
+            sys.stdout.write(self._question_prompt() or "> ")
+            sys.stdout.flush()
+        self._prompting = True
+
+    def _question_prompt(self) -> str:
+        open_now = guide.question(self._lesson, self._state) if self._lesson is not None else None
+        return "Your answer (or `show`): " if open_now is not None else ""
+
+    def _take_line(self) -> None:
+        """Carry out one typed line; the next one waits until its effect was told."""
+        if not self._prompting or self._quitting:
+            return
+        line = self._lines.take()
+        if line is None:
+            if self._lines.over:
+                if self._free:  # the run needs nobody
+                    return
+                self._prompting = False
+                self._write("End of input: the lab is ended.\n")
+                self._send(ev.Quit())
+            return
+        if self._echo:
+            sys.stdout.write(f"> {safe(line)}\n")
+        self._prompting = False
+        try:
+            self._obey(line)
+        except SocklabError as error:
+            self._write(f"{error}\n")
+
+    def _obey(self, line: str) -> None:
+        predict = guide.question(self._lesson, self._state) if self._lesson is not None else None
+        if predict is not None and line.strip() not in ("q", "quit", "exit", "h", "help", "?"):
+            request: prompt.Request | None = None
+            if line.startswith("show "):
+                request = prompt.parse(line)
+            if not isinstance(request, prompt.Show):
+                self._send(ev.Answer(choice=prompt.parse_answer(line, predict)))
+                return
+        request = prompt.parse(line)
+        if isinstance(request, prompt.Show):
+            self._write(self._printer.show(self._state, str(request)))
+        elif isinstance(request, prompt.Help):
+            self._write(prompt.HELP + "\n")
+        else:
+            self._send(request)
+
+
+def _is(state: st.LabState, probe: str, wanted: int | str | bool) -> bool:
+    try:
+        return probes.measure(state, probe) == wanted
+    except probes.Unmeasured:
+        return False
