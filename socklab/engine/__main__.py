@@ -183,7 +183,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ptrace.become_subreaper()
     wanted, unread = _read_spec(commands)
-    stream = Stream(commands)
+    stream = Stream(commands, keep=not wanted.free)
     try:
         end = _run(wanted, commands, unread, stream)
     except SocklabError as error:

@@ -68,8 +68,7 @@ class Lab:
         self._posts: deque[Stop | tuple[int, int]] = deque()
         self._bell_read, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._state = LabState()
-        self._folding: list[ev.Event] = []
-        self._folded = 0
+        self._folding = stream.kept
         self._clients = Clients(stream, self._selector, self._target, self._client_address, topology.enter, limit)
         self._acting: deque[Iterator[None]] = deque()
         paused = guide.pause_names(lesson) if lesson is not None else syscalls.LESSON_CALLS
@@ -119,8 +118,6 @@ class Lab:
         self.tracer = tracer
         tracer.hold_signals = not self._spec.free
         tracer.gate = None if self._spec.free else self._step_gate
-        if not self._spec.free:
-            self.stream.on_event = self._folding
         self._alive = 1
         self._out_fd = launched.out
         for fd, name in ((launched.out, "out"), (launched.err, "err")):
@@ -402,12 +399,8 @@ class Lab:
 
     def _fold(self) -> LabState:
         events = self._folding
-        while self._folded < len(events):
-            self._state = apply(self._state, events[self._folded])
-            self._folded += 1
-        if self._folded > 4096:
-            del events[: self._folded]
-            self._folded = 0
+        while events:
+            self._state = apply(self._state, events.popleft())
         return self._state
 
     def _look_everywhere(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import deque
 
 from socklab import events as ev
 
@@ -18,15 +19,16 @@ BATCH = 256
 class Stream:
     """`put` is cheap and may be called from any thread; `flush` writes."""
 
-    def __init__(self, out: socket.socket) -> None:
+    def __init__(self, out: socket.socket, *, keep: bool = False) -> None:
         self._out = out
         self._waiting: list[ev.Event] = []
         self._order = threading.Lock()
         self._start_ns = time.monotonic_ns()
         self.broken = False
         """The consumer is gone; what is put from now on goes nowhere."""
-        self.on_event: list[ev.Event] | None = None
-        """When set, every event is also kept here, for the lab's own fold."""
+        self.kept: deque[ev.Event] = deque()
+        """With `keep`, every event waits here too, for the lab's own fold."""
+        self._keep = keep
 
     def now(self) -> int:
         """Nanoseconds since the header."""
@@ -34,8 +36,8 @@ class Stream:
 
     def put(self, event: ev.Event) -> None:
         self._waiting.append(event)
-        if self.on_event is not None:
-            self.on_event.append(event)
+        if self._keep:
+            self.kept.append(event)
         if len(self._waiting) >= BATCH:
             self.flush()
 
