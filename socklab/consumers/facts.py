@@ -95,7 +95,7 @@ def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
 
 
 def ends(row: ev.SocketRow) -> str:
-    if row.state == st.LISTEN:
+    if row.state in (st.LISTEN, st.CLOSE):
         return f"at {safe(row.local)}"
     return f"{safe(row.local)} with {safe(row.remote)}"
 
@@ -151,6 +151,13 @@ def _essence(row: ev.SocketRow) -> tuple[object, ...]:
     return (row.state, row.local, row.remote, row.inode, row.rx_queue, row.tx_queue, row.retransmits)
 
 
+def _order(row: ev.SocketRow) -> tuple[object, ...]:
+    """Listeners first, then by the two ends: a connection's ends are told in the order of their ports."""
+    local, _, local_port = row.local.rpartition(":")
+    _, _, remote_port = row.remote.rpartition(":")
+    return (row.state != st.LISTEN, local, local_port.rjust(5), remote_port.rjust(5))
+
+
 def socket_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
     if before.tables is now.tables:
         return
@@ -162,8 +169,8 @@ def socket_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
             continue
         where = f"{safe(host)}: " if several else ""
         old_rows = known.rows if known is not None else {}
-        for number in sorted(table.rows):
-            row, old = table.rows[number], old_rows.get(number)
+        for row in sorted(table.rows.values(), key=_order):
+            old = old_rows.get(row.id)
             if old is None:
                 yield f"+ {where}{socket_text(owners, row)}"
             elif old is not row and _essence(old) != _essence(row):
@@ -267,7 +274,11 @@ def everything(state: st.LabState, kind: str) -> list[str]:
         ]
     elif kind == "sockets":
         owners = Owners(state)
-        lines = [socket_text(owners, table.rows[key]) for table in state.tables.values() for key in sorted(table.rows)]
+        lines = [
+            socket_text(owners, row)
+            for table in state.tables.values()
+            for row in sorted(table.rows.values(), key=_order)
+        ]
     elif kind == "queues":
         lines = [queue_text(state, listener) for listener in state.listeners]
     elif kind == "counters":

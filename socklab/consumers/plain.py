@@ -169,7 +169,7 @@ class _Session:
 
     def _send(self, command: ev.AnyCommand) -> None:
         if isinstance(command, ev.Quit):
-            self._quitting = True
+            self._quitting = self._printer.leaving = True
         self._link.send(command)
 
     # ---------------------------------------------------------------- the prompt

@@ -7,6 +7,8 @@ every word of the traced program, its clients and the lesson goes through safe()
 
 from __future__ import annotations
 
+import re
+import signal
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +20,13 @@ from socklab.consumers import prompt
 from socklab.consumers.facts import Told, everything
 from socklab.consumers.words import decoded, explained, place, signal_name, signal_text, who
 from socklab.lesson import Lesson, shown
+from socklab.probes import call_name
 from socklab.text import safe
 
 _Handler = Callable[["Printer", st.LabState, Any, st.LabState], None]
+
+_EMPHASIS = re.compile(r"(\*\*|(?<![\w*])\*|``\ |`)(?=\S)(.+?)(?<=\S)(?:\ ``|\1)(?!\w)")
+"""**strong**, *emphasis*, `code` and `` code ``."""
 
 _LEVELS = {"info": "Note", "warning": "Warning", "error": "Error"}
 _OUTPUT_MOST = 40
@@ -37,11 +43,16 @@ class Printer:
         self._free = free
         self._told = Told()
         self._out: list[str] = []
-        self._narrated = ""
+        self._narrated: tuple[int, str, bool, bool] | None = None
+        """Which narration was told: step, phase, whether its question was answered, whether the lesson was over."""
         self._output: list[str] = []
         self._line: dict[tuple[str, str], bytes] = {}
         self._unheld: dict[int, st.Call] = {}
         """Calls that returned and at which nobody was held (yet)."""
+        self._worth = guide.pause_names(lesson) if lesson is not None else None
+        """Calls that are told even when nobody was held at them; None = all."""
+        self.leaving = False
+        """The lab is being ended: that the program is killed with it is no news."""
         self._blocked: dict[int, int] = {}
         """Number of the call, by task, whose sleep was told."""
 
@@ -82,7 +93,7 @@ class Printer:
 
     def _prose(self, text: str) -> None:
         """Markdown, read aloud: paragraphs without their marks."""
-        for paragraph in safe(text, lines=True).replace("**", "").replace("`", "").split("\n\n"):
+        for paragraph in _EMPHASIS.sub(r"\2", safe(text, lines=True)).split("\n\n"):
             lines = [line.strip() for line in paragraph.strip().splitlines()]
             if not any(lines):
                 continue
@@ -111,7 +122,8 @@ class Printer:
         self._tell_blocked(state)
         if self._lesson is not None and state.step is not None:
             text = guide.narration(self._lesson, state).strip()
-            key = f"{state.step.index} {state.step.phase} {state.question} {state.lesson_done}"
+            measured = state.question is not None and state.question.measured is not None
+            key = (state.step.index, state.step.phase, measured, state.lesson_done)
             if text and key != self._narrated:
                 self._narrated = key
                 self._prose(text)
@@ -127,7 +139,7 @@ class Printer:
 
     def _tell_unheld(self, state: st.LabState, tid: int) -> None:
         call = self._unheld.pop(tid, None)
-        if call is not None:
+        if call is not None and (self._worth is None or call_name(state, call) in self._worth):
             task = state.tasks.get(tid)
             self._say(f"{who(state, tid)}{decoded(state, task, call)[1]}", "" if self._free else "  ran through: ")
 
@@ -144,6 +156,8 @@ class Printer:
             "machine": "Network: this machine's own",
         }.get(event.network, f"Network: {safe(event.network)}")
         self._say(f"{network} ({hosts})." if hosts else f"{network}.")
+        if not self._free:
+            self._say("In front of what the kernel holds: + is new, * has changed, - is gone.")
         if self._lesson is not None:
             self._heading(safe(self._lesson.title))
             self._prose(guide.fill(self._lesson.intro, after) if self._lesson.intro else self._lesson.summary)
@@ -237,6 +251,8 @@ class Printer:
 
     def _exited(self, before: st.LabState, event: ev.Exited, after: st.LabState) -> None:
         self._tell_unheld(before, event.tid)
+        if self.leaving and event.signo == signal.SIGKILL:
+            return
         task = after.tasks.get(event.tid)
         what = "Process" if task is None or task.tid == task.pid else "Thread"
         if event.signo:
