@@ -1,0 +1,183 @@
+"""Where everything is on a screen of a given size.
+
+In: width and height in cells, what is maximised, how high the question and the notice want to be. Out: a Plan of
+slots that never depends on what the program does, so nothing jumps from stop to stop. Pure; never draws.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+LEFT = ("source", "call", "narration")
+RIGHT = ("queues", "descriptors", "sockets", "clients", "output", "counters", "processes")
+LEAST_WIDTH, LEAST_HEIGHT = 50, 12
+
+
+class Box(msgspec.Struct, frozen=True):
+    """A region of the screen in cells."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """A place for one panel at a time. With several panels it is a group of tabs."""
+
+    box: Box
+    panels: tuple[str, ...]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Everything on the screen. `slots` in reading order; a box of height 0 is not shown."""
+
+    kind: str
+    """tiny, tabs, wide or tall."""
+    slots: tuple[Slot, ...]
+    header: Box
+    question: Box
+    notice: Box
+    timeline: Box
+    status: Box
+    footer: Box
+
+
+NOWHERE = Box(0, 0, 0, 0)
+
+
+def plan(
+    width: int,
+    height: int,
+    *,
+    extra: tuple[str, ...] = (),
+    maximised: str = "",
+    question: int = 0,
+    notice: int = 0,
+) -> Plan:
+    """The plan of a screen. `extra` panels (wire) join the last tab group.
+
+    `question` and `notice` are the heights these would like to have; 0 = there is none.
+    """
+    if width < LEAST_WIDTH or height < LEAST_HEIGHT:
+        return Plan("tiny", (), NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE)
+    kind = _kind(width, height)
+    head = 0 if kind == "tabs" else 1
+    timeline = 1 if height >= 16 else 0
+    footer = Box(0, height - 1, width, 1)
+    status = Box(0, height - 2, width, 1)
+    bottom = height - 2 - timeline
+    line = Box(0, bottom, width, timeline)
+    told = min(notice, max(1, (bottom - head) // 4)) if notice else 0
+    bottom -= told
+    asked = min(question, max(5, (bottom - head) // 2)) if question else 0
+    right = (*RIGHT, *extra)
+    area = Box(0, head, width, bottom - head)
+    if maximised:
+        top = area.height - asked
+        slots: tuple[Slot, ...] = (Slot(Box(0, head, width, top), (maximised,)),)
+        asked_box = Box(0, head + top, width, asked)
+    elif kind == "tabs":
+        slots, asked_box = _tabs(area, right, asked)
+    else:
+        slots, asked_box = _columns(area, right, asked, tall=kind == "tall")
+    return Plan(
+        kind,
+        slots,
+        Box(0, 0, width, head),
+        asked_box if asked else NOWHERE,
+        Box(0, bottom, width, told) if told else NOWHERE,
+        line if timeline else NOWHERE,
+        status,
+        footer,
+    )
+
+
+def question_width(width: int, height: int, *, maximised: bool) -> int:
+    """Cells a question has on a screen of this size."""
+    return width if maximised or _kind(width, height) == "tabs" else _left(width)
+
+
+def _kind(width: int, height: int) -> str:
+    return "tabs" if width < 110 or height < 30 else "wide" if height < 48 else "tall"
+
+
+def _gap(width: int) -> int:
+    """Cells between the columns."""
+    return 2 if width < 150 else 4
+
+
+def _left(width: int) -> int:
+    """Cells of the left column: code is seldom wider than 96."""
+    return min((width - _gap(width)) * 48 // 100, 96)
+
+
+def _tabs(area: Box, right: tuple[str, ...], asked: int) -> tuple[tuple[Slot, ...], Box]:
+    """Source and call side by side, the narration under both, then one tab group over the whole width."""
+    rows = area.height
+    if rows < 15:  # too low for all of them: the source keeps the top, the others share the rest
+        top = max(4, rows // 2) if not asked else max(3, rows - asked - 4)
+        rest = rows - top - asked
+        question = Box(area.x, area.y + top, area.width, asked)
+        group = ("call", "narration", *right)
+        return (
+            Slot(Box(area.x, area.y, area.width, top), ("source",)),
+            Slot(Box(area.x, area.y + top + asked, area.width, rest), group),
+        ), question
+    told = 4 if rows < 26 else 6
+    if asked:
+        told = 0 if rows < 26 else told
+    top = max(6, (rows - told - asked) * 9 // 17)
+    left = area.width * 11 // 20
+    y = area.y
+    slots = [
+        Slot(Box(0, y, left, top), ("source",)),
+        Slot(Box(left + 1, y, area.width - left - 1, top), ("call",)),
+    ]
+    y += top
+    if told:
+        slots.append(Slot(Box(0, y, area.width, told), ("narration",)))
+        y += told
+    question = Box(0, y, area.width, asked)
+    y += asked
+    slots.append(Slot(Box(0, y, area.width, area.y + rows - y), right))
+    return tuple(slots), question
+
+
+def _columns(area: Box, right: tuple[str, ...], asked: int, *, tall: bool) -> tuple[tuple[Slot, ...], Box]:
+    """Two columns: the program on the left, the kernel on the right."""
+    gap = _gap(area.width)
+    left = _left(area.width)
+    x = left + gap
+    wide = area.width - x
+    rows = area.height
+    told = max(6, rows * 22 // 100) if not asked else max(5, rows * 16 // 100)
+    call = max(8, rows * 28 // 100)
+    source = rows - call - told - asked
+    if source < 6:
+        told -= 6 - source
+        source = 6
+    y = area.y
+    slots = [
+        Slot(Box(0, y, left, source), ("source",)),
+        Slot(Box(0, y + source, left, call), ("call",)),
+        Slot(Box(0, y + source + call, left, told), ("narration",)),
+    ]
+    question = Box(0, y + source + call + told, left, asked)
+    if tall:
+        shares = [("queues",), ("descriptors",), ("sockets",), ("clients",), right[4:]]
+        heights = _shared(rows, (22, 18, 27, 19, 14))
+    else:
+        shares = [("queues",), ("descriptors",), ("sockets",), right[3:]]
+        heights = _shared(rows, (26, 22, 29, 23))
+    for panels, height in zip(shares, heights, strict=True):
+        slots.append(Slot(Box(x, y, wide, height), panels))
+        y += height
+    return tuple(slots), question
+
+
+def _shared(total: int, percents: tuple[int, ...]) -> list[int]:
+    """`total` rows in these proportions; the last takes what rounding leaves."""
+    heights = [total * percent // 100 for percent in percents]
+    heights[-1] += total - sum(heights)
+    return heights

@@ -1,0 +1,203 @@
+"""Which panel is in which place, and what each of them shows: the screen's memory of what the user chose to see.
+
+In: a LabState, a Plan and the views to fill. Out: calls of LineView.show. Panels are asked only when they can be
+seen. Never sends commands, never handles keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from rich.cells import cell_len
+
+from socklab import state as st
+from socklab.lesson import Lesson
+from socklab.text import safe
+from socklab.tui import arrangement
+from socklab.tui.arrangement import Slot
+from socklab.tui.lines import Key, Line, Span, View, masked
+from socklab.tui.lineview import LineView
+from socklab.tui.panels.common import call_name
+from socklab.tui.tableview import VirtualLines
+
+PANELS = (*arrangement.LEFT, *arrangement.RIGHT)
+NUMBER = {name: str((index + 1) % 10) for index, name in enumerate(PANELS)} | {"wire": "w"}
+_SHORT = {"descriptors": "fds", "processes": "procs", "narration": "text"}
+
+RELEVANT = {
+    "socket": "descriptors",
+    "socketpair": "descriptors",
+    "bind": "descriptors",
+    "listen": "queues",
+    "accept": "queues",
+    "accept4": "queues",
+    "close": "descriptors",
+    "dup": "descriptors",
+    "dup2": "descriptors",
+    "openat": "descriptors",
+    **dict.fromkeys(("connect", "shutdown", "sendfile"), "sockets"),
+    **dict.fromkeys(("read", "recv", "recvfrom", "recvmsg", "readv"), "sockets"),
+    **dict.fromkeys(("write", "send", "sendto", "sendmsg", "writev"), "sockets"),
+    **dict.fromkeys(("fork", "vfork", "clone", "clone3", "wait4", "exit_group"), "processes"),
+}
+"""Where the effect of a call shows best."""
+
+
+class Panel(Protocol):
+    """What a module of socklab.tui.panels offers."""
+
+    TITLE: str
+
+    def title(self, state: st.LabState) -> str: ...
+    def render(self, state: st.LabState, view: View) -> list[Line]: ...
+
+
+class Table(Panel, Protocol):
+    """A panel that draws single rows."""
+
+    def rows(self, state: st.LabState, view: View) -> Sequence[Key]: ...
+    def head(self, view: View) -> list[Line]: ...
+    def line(self, state: st.LabState, key: Key, view: View) -> Line: ...
+
+
+def panel(name: str) -> Panel:
+    """The panel's module, imported when it is first seen."""
+    return cast(Panel, import_module(f"socklab.tui.panels.{name}"))
+
+
+class Board:
+    """Selections, tabs, details: everything about the view that is not in the state."""
+
+    def __init__(self, lesson: Lesson | None) -> None:
+        self.lesson = lesson
+        self.pinned: dict[tuple[str, ...], str] = {}
+        """Tab group to the tab the user chose; without one the group follows the program."""
+        self.selected: dict[str, Key | str] = {}
+        self.expanded: frozenset[str] = frozenset()
+        self.maximised = ""
+        self._tops: dict[str, int] = {}
+
+    # ---------------------------------------------------------------- tabs
+
+    def active(self, slot: Slot, state: st.LabState) -> str:
+        """The panel a slot shows: chosen by the user, else where the call in hand has its effect."""
+        if len(slot.panels) == 1:
+            return slot.panels[0]
+        chosen = self.pinned.get(slot.panels, "")
+        if chosen:
+            return chosen
+        task = state.task
+        wanted = ""
+        if task is not None and task.call is not None:
+            wanted = RELEVANT.get(call_name(state, task.call.entered.nr), "")
+        if wanted in slot.panels:
+            return wanted
+        if "queues" in slot.panels:
+            return "queues" if state.listeners else "descriptors"
+        if "output" in slot.panels and "clients" in slot.panels and not state.clients and len(state.output):
+            return "output"
+        return slot.panels[0]
+
+    def bring(self, name: str, slots: Sequence[Slot]) -> int:
+        """Show panel `name` in its slot; returns the slot's index, -1 when it has none."""
+        for index, slot in enumerate(slots):
+            if name in slot.panels:
+                if len(slot.panels) > 1:
+                    self.pinned[slot.panels] = name
+                return index
+        return -1
+
+    def release(self, name: str) -> None:
+        """Let the tab group that holds `name` follow the program again."""
+        for group in [group for group in self.pinned if name in group]:
+            del self.pinned[group]
+
+    # ---------------------------------------------------------------- drawing
+
+    def paint(
+        self, state: st.LabState, slot: Slot, view: LineView, *, hidden: frozenset[str], past: bool, focused: bool
+    ) -> None:
+        """Fill one view with the panel its slot shows."""
+        name = self.active(slot, state)
+        if name != view.panel:
+            self._tops[view.panel] = view.top
+            view.panel = name
+            view.top = self._tops.get(name, 0)
+            view.cursor_rows = name != "source"
+        width, height = view.body_width, view.size.height - 1
+        if width < 1 or height < 1:
+            return
+        module = panel(name)
+        title, hot = self._title(slot, name, module, state, view.size.width, focused=focused, hidden=name in hidden)
+        if name in hidden:
+            view.show(masked(width, height), title, hot)
+            return
+        looked = View(
+            width=width,
+            height=height,
+            lesson=self.lesson,
+            selected=self.selected.get(name),
+            expanded=self.expanded,
+            past=past,
+            maximised=bool(self.maximised),
+        )
+        if name == "sockets":
+            table = cast(Table, module)
+            keys = table.rows(state, looked)
+            if keys:
+                lines = VirtualLines(keys, lambda key: table.line(state, key, looked))
+                view.show(lines, title, hot, head=table.head(looked))
+                return
+        if name == "narration" and state.question is not None and state.question.measured is not None:
+            # The question's own place tells the answer; the lesson's text stays what it was.
+            from msgspec.structs import replace
+
+            state = replace(state, question=None)
+        view.show(module.render(state, looked), title, hot, follow=name in ("source", "clients"))
+
+    def _title(
+        self, slot: Slot, name: str, module: Panel, state: st.LabState, width: int, *, focused: bool, hidden: bool
+    ) -> tuple[Line, list[tuple[int, int, str]]]:
+        """A thin rule with the panel's name, or with the names of a tab group. Heavy where the focus is."""
+        spans: list[Span] = []
+        hot: list[tuple[int, int, str]] = []
+        x = 0
+        names = [(each, module.TITLE if each == name else panel_title(each)) for each in slot.panels]
+        full = module.TITLE if hidden else safe(module.title(state))
+        room = width - 4 - cell_len(full) - sum(cell_len(t) + 4 for n, t in names if n != name)
+        for each, text in names:
+            if each == name:
+                text = full
+                roles = ("focus", "focus") if focused else ("dim", "title")
+            else:
+                if room < 0:
+                    text = _SHORT.get(each, text.lower())
+                text += "*" if _moved(each, state) else ""
+                roles = ("dim", "dim")
+            entry = f"{NUMBER.get(each, '')} "
+            spans += [(entry, roles[0]), (text, roles[1]), ("  ", "")]
+            size = cell_len(entry) + cell_len(text)
+            hot.append((x, x + size, f"panel('{each}')"))
+            x += size + 2
+        if len(slot.panels) == 1:
+            spans[-1] = (" ", "")
+            x -= 1
+        rule = "━" if focused else "─"
+        spans.append((rule * max(0, width - x - 1), "focus" if focused else "rule"))
+        return tuple(spans), hot
+
+
+def panel_title(name: str) -> str:
+    return panel(name).TITLE
+
+
+def _moved(name: str, state: st.LabState) -> bool:
+    """Whether the last call changed what a tab out of sight shows."""
+    changed = state.changed
+    return bool(
+        (name == "descriptors" and changed.descriptors)
+        or (name == "sockets" and changed.sockets)
+        or (name == "counters" and changed.counters)
+    )

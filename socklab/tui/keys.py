@@ -1,0 +1,124 @@
+"""Every key of the lab in one table: bindings, footer, help and command palette are all made from it.
+
+In: nothing. Out: KEYS, and the footer's line for a situation. Never acts.
+
+The letters are first letters of what they do wherever one is free: Step, Over, Next, Continue, Pause, sEnd (s is
+taken by the most frequent key), Half-close, konnect (as in Kernel; c runs the program), Reset. Capital letters do
+the larger or the destructive version of a thing. Space steps too: it is the key a lecturer finds in the dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from rich.cells import cell_len
+
+from socklab.tui.lines import Line, Span
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One action and its keys. `action` is the screen's action_NAME, with arguments as Textual writes them."""
+
+    keys: str
+    """As Textual names them, separated by commas; the first one is shown."""
+    action: str
+    label: str
+    """One or two words, for the footer."""
+    help: str
+    group: str
+    footer: str = ""
+    """Situations in which the footer shows it: h held, r running, q question open, p looking at the past, e ended."""
+    shown: str = ""
+    """How the key is written where its Textual name is not what is printed on it."""
+
+    @property
+    def face(self) -> str:
+        return self.shown or self.keys.partition(",")[0]
+
+
+PROGRAM, CLIENTS, LOOK, LAB = "The program", "Clients", "Looking", "The lab"
+
+KEYS = (
+    Key("s,space", "step", "step", "Run to the next stop: before a call, then after it.", PROGRAM, "h"),
+    Key("o", "over", "over", "Run to the next call, over the result of this one.", PROGRAM, "h"),
+    Key("n", "next", "next", "Run to the next step of the lesson.", PROGRAM, "h"),
+    Key("c", "run_until", "until", "Run until a call or condition you type; empty: run freely.", PROGRAM, "h"),
+    Key("p", "pause", "pause", "Hold the running program where it is.", PROGRAM, "r"),
+    Key("i", "stdin", "stdin", "Type a line into the program's standard input.", PROGRAM),
+    Key("k", "connect", "connect", "Connect one more client.", CLIENTS, "hr"),
+    Key("K,shift+k", "connect_many", "connect N", "Connect several clients at once.", CLIENTS, shown="K"),
+    Key("e", "send", "send", "Send bytes from the chosen client (or the newest).", CLIENTS, "hr"),
+    Key("h", "half_close", "half-close", "The chosen client sends FIN and goes on reading.", CLIENTS),
+    Key("x", "close", "close", "The chosen client closes.", CLIENTS, "hr"),
+    Key("R,shift+r", "reset", "reset", "The chosen client resets its connection (RST).", CLIENTS, shown="R"),
+    Key("exclamation_mark", "command", "command", "Run a real program where clients live.", CLIENTS, "hr", "!"),
+    Key("left", "past", "earlier", "Show the stop before.", LOOK, "p", "←"),
+    Key("right", "future", "later", "Show the stop after; at the end: now.", LOOK, "p", "→"),
+    Key("home", "first", "first", "Show the first stop.", LOOK, "p", "Home"),
+    Key("end", "now", "now", "Back to now.", LOOK, "p", "End"),
+    Key("tab", "next_panel", "panel", "The next panel; its number goes there directly.", LOOK, "", "Tab"),
+    Key("shift+tab", "previous_panel", "panel back", "The panel before.", LOOK, "", "Shift+Tab"),
+    Key("m", "maximise", "maximise", "Give the panel the whole screen, and back.", LOOK, ""),
+    Key("v", "verbose", "more", "Show more: bytes of buffers, every frame of the stack.", LOOK, ""),
+    Key("r", "raw", "raw line", "The line of /proc/net/tcp for the chosen socket.", LOOK, ""),
+    Key("up,down", "row", "row", "Scroll the panel, or choose a socket or a client.", LOOK, "", "↑ ↓"),
+    Key("t", "theme", "theme", "Dark, light, the terminal's own colours.", LOOK, ""),
+    Key("colon", "prompt", "prompt", "Type any action: connect 5, send a \"hi\", set net.ipv4...", LAB, "hre", ":"),
+    Key("question_mark,f1", "help", "help", "These keys.", LAB, "hrqpe", "?"),
+    Key("q,ctrl+q", "quit_lab", "quit", "End the lab and everything it started.", LAB, "hrqpe"),
+)  # fmt: skip
+
+_QUESTION = (
+    ("1-9", "choose", ""),
+    ("Enter", "commit", "commit"),
+    ("Esc", "show me", "cancel"),
+)
+
+
+def footer(situation: str, width: int, *, lesson: bool = True) -> tuple[Line, list[tuple[int, int, str]]]:
+    """The footer in `width` cells for one situation, and where a click asks for what.
+
+    The keys that matter least are left out where the line is too short; help and quit always stay.
+    """
+    entries: list[tuple[str, str, str]] = []
+    if situation == "q":
+        entries += _QUESTION
+    always: list[tuple[str, str, str]] = []
+    for key in KEYS:
+        if situation in key.footer and (lesson or key.action != "next"):
+            (always if key.action in ("help", "quit_lab") else entries).append((key.face, key.label, key.action))
+    room = width - 1 - sum(_cells(entry) for entry in always)
+    chosen: list[tuple[str, str, str]] = []
+    for entry in entries:
+        if _cells(entry) > room:
+            break
+        chosen.append(entry)
+        room -= _cells(entry)
+    spans: list[Span] = [(" ", "")]
+    hot: list[tuple[int, int, str]] = []
+    x = 1
+    for face, label, action in [*chosen, *always]:
+        spans += [(face, "key"), (f" {label}  ", "dim")]
+        size = _cells((face, label, action))
+        if action:
+            hot.append((x, x + size - 1, action))
+        x += size
+    return tuple(spans), hot
+
+
+def _cells(entry: tuple[str, str, str]) -> int:
+    return cell_len(entry[0]) + cell_len(entry[1]) + 3
+
+
+def help_lines(keys: Iterable[Key] = KEYS) -> list[Line]:
+    """The help page: keys by group."""
+    lines: list[Line] = []
+    group = ""
+    for key in keys:
+        if key.group != group:
+            group = key.group
+            lines += [(), (("  " + group, "title"),)] if lines else [(("  " + group, "title"),)]
+        also = " or space" if "space" in key.keys else ""
+        lines.append(((f"  {key.face:>9}", "key"), ("  ", ""), (key.help + (also and f" ({also.strip()})"), "")))
+    return lines

@@ -1,0 +1,197 @@
+"""The `:` prompt: one line typed, checked, completed, remembered; then a command.
+
+In: keys. Out: commands for the engine, or an error shown in place. Never acts by itself, never sends a line that
+does not parse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Input
+
+from socklab import actions
+from socklab import events as ev
+from socklab.errors import SocklabError, UsageError
+from socklab.nearest import suggest
+
+CLIENT_VERBS = ("send", "half-close", "close", "reset")
+_PROGRAM_VERBS = {
+    "step": "step: to the next stop",
+    "over": "over: to the next call",
+    "next": "next: to the lesson's next step",
+    "until": "until accept | until read fd=4 | until any error; alone: run freely",
+    "pause": "pause: hold the program",
+    "stdin": 'stdin "hello\\n": bytes for the program',
+    "quit": "quit",
+}
+VERBS = {**actions.VERBS, **_PROGRAM_VERBS}
+"""Every verb of the prompt with the line it expects."""
+
+
+def parse(line: str) -> ev.AnyCommand:
+    """The command a typed line stands for. Raises UsageError: the nearest verb, or what the verb expects."""
+    line = line.strip()
+    verb, _, rest = line.partition(" ")
+    rest = rest.strip()
+    plain: dict[str, Callable[[], ev.AnyCommand]] = {
+        "step": ev.Step,
+        "over": lambda: ev.Step(over=True),
+        "next": lambda: ev.Continue("step"),
+        "until": lambda: ev.Continue(_condition(rest)),
+        "pause": ev.Pause,
+        "quit": ev.Quit,
+    }
+    if verb in plain:
+        if rest and verb != "until":
+            raise UsageError(f"{verb} stands alone.", fix=VERBS[verb])
+        return plain[verb]()
+    if verb == "stdin":
+        return ev.Input(_quoted(rest))
+    if not verb:
+        raise UsageError("Nothing typed.", fix="connect, send a, close a, until accept ...")
+    if verb not in VERBS and not line.startswith("!"):
+        raise UsageError(f'No verb "{verb}".', fix=suggest(verb, VERBS, listed=0) or "Tab lists the verbs.")
+    actions.parse(line)  # the engine parses it again; here it only must be in order
+    return ev.Do(line)
+
+
+def _condition(text: str) -> str:
+    """The condition, found to be in order; "" = run freely."""
+    if text and text != "step":
+        from socklab import conditions
+
+        conditions.parse(text)
+    return text
+
+
+def _quoted(rest: str) -> bytes:
+    """The bytes of a quoted word, with the escapes that `send` knows; unquoted text ends in a newline."""
+    if not rest.startswith('"'):
+        return rest.encode("utf-8", "surrogateescape") + b"\n"
+    action = actions.parse(f"send a {rest}")
+    return action.data if isinstance(action, actions.Send) else b""
+
+
+def completions(line: str, clients: Iterable[str]) -> list[str]:
+    """Lines that `line` may be meant to become: verbs first, then names of clients."""
+    verb, blank, rest = line.partition(" ")
+    if not blank:
+        return [f"{known} " for known in VERBS if known.startswith(verb)]
+    if verb in CLIENT_VERBS and " " not in rest:
+        return [f"{verb} {name} " for name in clients if name.startswith(rest)]
+    if verb == "until" and " " not in rest:
+        calls = ("accept", "bind", "close", "connect", "listen", "read", "socket", "write", "any error")
+        return [f"until {call}" for call in calls if call.startswith(rest)]
+    return []
+
+
+def _common(lines: list[str]) -> str:
+    """The beginning all of them share."""
+    first, last = min(lines), max(lines)
+    length = next((i for i, letter in enumerate(first) if last[i : i + 1] != letter), len(first))
+    return first[:length]
+
+
+class Prompt(Input):
+    """The line itself. Enter commits, Esc leaves, Tab completes, up and down walk through what was typed before."""
+
+    DEFAULT_CSS = """
+    Prompt { border: none; height: 1; padding: 0; background: $panel; }
+    Prompt:focus { border: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False),
+        Binding("tab", "complete", show=False),
+        Binding("up", "older", show=False),
+        Binding("down", "newer", show=False),
+    ]
+
+    class Left(Message):
+        """The user leaves the prompt without committing."""
+
+    class Said(Message):
+        """A word to the user about what is typed; wrong = it is an error."""
+
+        def __init__(self, text: str, *, wrong: bool) -> None:
+            super().__init__()
+            self.text = text
+            self.wrong = wrong
+
+    def __init__(self, clients: Callable[[], Iterable[str]]) -> None:
+        super().__init__(compact=True, select_on_focus=False)
+        self._clients = clients
+        self.past: list[str] = []
+        self._at = 0
+        self._cycle: list[str] = []
+
+    def begin(self, text: str) -> None:
+        """Open with `text` typed already."""
+        self._at = len(self.past)
+        self._cycle = []
+        self.value = text
+        self.cursor_position = len(text)
+
+    def remember(self, line: str) -> None:
+        if line and self.past[-1:] != [line]:
+            self.past.append(line)
+            del self.past[:-200]
+
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
+
+    def action_older(self) -> None:
+        self._walk(-1)
+
+    def action_newer(self) -> None:
+        self._walk(1)
+
+    def _walk(self, by: int) -> None:
+        if self.past:
+            self._at = max(0, min(len(self.past), self._at + by))
+            self._put(self.past[self._at] if self._at < len(self.past) else "")
+
+    def action_complete(self) -> None:
+        """First Tab: the longest common beginning; further ones: each possibility in turn."""
+        if self._cycle and self.value in self._cycle:
+            self._put(self._cycle[(self._cycle.index(self.value) + 1) % len(self._cycle)])
+            return
+        self._cycle = found = completions(self.value, self._clients())
+        if not found:
+            return
+        if len(found) == 1:
+            self._put(found[0])
+        else:
+            common = _common(found)
+            self._put(common if len(common) > len(self.value) else found[0])
+            self.post_message(self.Said("  ".join(word.strip() for word in found), wrong=False))
+
+    def _put(self, text: str) -> None:
+        self.value = text
+        self.cursor_position = len(text)
+
+    def checked(self) -> ev.AnyCommand | None:
+        """The command of what is typed; None, and the error said, where it is none."""
+        try:
+            return parse(self.value)
+        except SocklabError as error:
+            self.post_message(self.Said(" ".join(filter(None, (error.what, error.fix))), wrong=True))
+            return None
+
+
+def hint(line: str) -> str:
+    """How the verb that is being typed is used."""
+    verb = line.strip().partition(" ")[0] or ""
+    if verb.startswith("!"):
+        verb = "!"
+    if verb in VERBS:
+        return VERBS[verb]
+    found = [known for known in VERBS if known.startswith(verb)] if verb else []
+    return (
+        VERBS[found[0]]
+        if len(found) == 1
+        else "  ".join(found or ("connect 5", 'send a "hi"', "until accept", "! curl ..."))
+    )

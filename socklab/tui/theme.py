@@ -1,0 +1,162 @@
+"""What roles look like: four palettes, and the Rich style of any role in each.
+
+In: a palette's name and a role of `lines.ROLES`. Out: a rich Style. One accent (amber) means *now*: the line about to
+make the call, and what the last call changed. No meaning rests on colour alone: every such role is bold, reversed or
+underlined too, and the panels put markers. Never draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+
+if TYPE_CHECKING:
+    from textual.theme import Theme
+
+_DARK = {
+    "bg": "#0e1116",
+    "raised": "#252c36",
+    "fg": "#e9edf2",
+    "dim": "#8f9aa8",
+    "rule": "#38414d",
+    "accent": "#ffb000",
+    "on_accent": "#14100a",
+    "blue": "#7cc4ff",
+    "green": "#7ee2a0",
+    "red": "#ff7b72",
+    "clients": "#7cc4ff #d8a6ff #5fe0d3 #ff9fcf #c3e070 #ffc58f",
+}
+_LIGHT = {
+    "bg": "#ffffff",
+    "raised": "#e3e8ee",
+    "fg": "#16191d",
+    "dim": "#586270",
+    "rule": "#b9c2cc",
+    "accent": "#a04b00",
+    "on_accent": "#ffffff",
+    "blue": "#0b57a8",
+    "green": "#0e6b30",
+    "red": "#b3180f",
+    "clients": "#0b57a8 #7a2fb0 #006c6a #a8186a #4c6400 #8a4b00",
+}
+# The terminal's own sixteen colours, on its own background.
+_ANSI = {
+    "bg": "default",
+    "raised": "default",
+    "fg": "default",
+    "dim": "default",
+    "rule": "default",
+    "accent": "yellow",
+    "on_accent": "default",
+    "blue": "cyan",
+    "green": "green",
+    "red": "red",
+    "clients": "blue magenta cyan green yellow red",
+}
+
+
+def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
+    """Role to style, without the background, for a palette of colours."""
+    p = palette
+    clients = p["clients"].split()
+    ansi = p is _ANSI
+    return {
+        "": Style(color=p["fg"]),
+        "dim": Style(color=p["dim"], dim=ansi),
+        "rule": Style(color=p["rule"], dim=ansi),
+        "strong": Style(color=p["fg"], bold=True),
+        "title": Style(color=p["fg"], bold=True),
+        "name": Style(color=p["blue"], bold=ansi),
+        "number": Style(color=p["fg"]),
+        "string": Style(color=p["green"]),
+        "keyword": Style(color=p["blue"], bold=True),
+        "comment": Style(color=p["dim"], italic=True, dim=ansi),
+        "path": Style(color=p["fg"]),
+        "changed": Style(color=p["accent"], bold=True),
+        "new": Style(color=p["green"], bold=True),
+        "gone": Style(color=p["red"], strike=True),
+        "good": Style(color=p["green"], bold=True),
+        "warn": Style(color=p["accent"], bold=True),
+        "bad": Style(color=p["red"], bold=True),
+        "mask": Style(color=p["rule"], dim=ansi),
+        "key": Style(color=p["accent"], bold=True),
+        "accept": Style(color=p["green"], bold=True),
+        "syn": Style(color=p["accent"], bold=True),
+        "free": Style(color=p["dim"], dim=ansi),
+        "listen": Style(color=p["blue"], bold=True),
+        "link": Style(color=p["fg"], underline=True),
+        "focus": Style(color=p["accent"], bold=True),
+        **{f"client{n}": Style(color=clients[n], bold=ansi) for n in range(6)},
+    }
+
+
+class Look:
+    """One palette, ready to draw with. Styles are kept: a role is looked up, not built."""
+
+    def __init__(self, name: str, palette: Mapping[str, str], *, colourless: bool = False) -> None:
+        self.name = name
+        self.palette = palette
+        ansi = palette is _ANSI
+        self.base = Style() if ansi else Style(color=palette["fg"], bgcolor=palette["bg"])
+        self.current = (
+            Style(reverse=True, bold=True)
+            if ansi
+            else Style(color=palette["on_accent"], bgcolor=palette["accent"], bold=True)
+        )
+        """The line about to make the call."""
+        self.cursor = Style(reverse=True) if ansi else Style(bgcolor=palette["raised"], bold=True)
+        """A selected row; the text keeps its own colours."""
+        self._colourless = colourless
+        self._roles = _rich(palette)
+        self._styles: dict[str, Style] = {}
+
+    def style(self, role: str) -> Style:
+        """The style of a role, or of several separated by blanks, on the panel's background. Unknown ones are plain."""
+        found = self._styles.get(role)
+        if found is None:
+            found = self.base
+            for word in role.split() or ("",):
+                found += self._roles.get(word, self._roles[""])
+            if self._colourless:
+                found = found.without_color
+            self._styles[role] = found
+        return found
+
+
+def looks(*, no_color: bool) -> dict[str, Look]:
+    """Every look, the first one being the default. With `no_color` only one, which sends no colour at all."""
+    if no_color:
+        return {"no colour": Look("no colour", _ANSI, colourless=True)}
+    return {
+        "dark": Look("dark", _DARK),
+        "light": Look("light", _LIGHT),
+        "terminal": Look("terminal", _ANSI),
+    }
+
+
+def textual_theme(look: Look, known: Mapping[str, Theme]) -> Theme | str:
+    """What Textual's own widgets (prompt, palette, help) are drawn with beside this look.
+
+    A Theme to register, or the name of one that Textual has: its ANSI theme changed names between releases.
+    """
+    from textual.theme import Theme
+
+    p = look.palette
+    if p is _ANSI:
+        return next((name for name in ("ansi-dark", "textual-ansi") if name in known), "textual-dark")
+    return Theme(
+        name=f"socklab-{look.name}",
+        primary=p["accent"],
+        secondary=p["blue"],
+        accent=p["accent"],
+        foreground=p["fg"],
+        background=p["bg"],
+        surface=p["bg"],
+        panel=p["raised"],
+        warning=p["accent"],
+        error=p["red"],
+        success=p["green"],
+        dark=look.name == "dark",
+    )
