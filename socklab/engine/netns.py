@@ -25,7 +25,7 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 NAMESPACE = "/proc/thread-self/ns/net"
 """The calling thread's network namespace; /proc/self would be the main thread's."""
@@ -58,6 +58,12 @@ def mount(source: str, target: str, flags: int) -> None:
 def die_with_parent(signo: int) -> None:
     """Have the kernel send `signo` to this process when the thread that forked it ends."""
     _checked(_libc.prctl(PR_SET_PDEATHSIG, signo, 0, 0, 0), "prctl")
+
+
+def name_process(name: str) -> None:
+    """What `ps` and /proc/PID/comm call this process; at most 15 bytes."""
+    text = ctypes.create_string_buffer(name.encode()[:15])
+    _checked(_libc.prctl(PR_SET_NAME, ctypes.addressof(text), 0, 0, 0), "prctl")
 
 
 def open_namespace() -> int:
@@ -194,6 +200,19 @@ def open_tun(name: str) -> int:
         os.close(fd)
         raise
     return fd
+
+
+_ETH_P_ALL, _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 0x0003, 263, 23
+_SO_RCVBUFFORCE = 33
+
+
+def open_packet_socket(name: str, buffer_bytes: int) -> int:
+    """A descriptor that reads and writes whole Ethernet frames on `name`, one at a time; it never sees its own."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as raw:
+        raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
+        raw.bind((name, _ETH_P_ALL))
+        return raw.detach()
 
 
 def switch_offloads_off(name: str) -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from socklab.engine import netns
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -141,7 +143,27 @@ def why(failure: Failure) -> tuple[str, str]:
     )
 
 
-def explain(failure: Failure, what: str) -> tuple[str, str]:
-    """(text, fix) for a notice: `what` could not be had, why, and how it could."""
+def explain(failure: Failure) -> tuple[str, str]:
+    """(text, fix) of the notice that there is no private network."""
     cause, fix = why(failure)
-    return f"No {what}: {cause}. The lab runs on the machine's own network instead.", fix
+    return f"No private network: {cause}. The lab runs on the machine's own network instead.", fix
+
+
+def explain_wire(failures: list[Failure]) -> tuple[str, str]:
+    """(text, fix) of the notice that there are no two hosts and no wire."""
+    tun = next((f for f in failures if f.stage == "tun"), None)
+    veth = next((f for f in failures if f.stage == "veth"), None)
+    if tun is None:
+        cause, fix = why(failures[-1])
+        return f"No wire between two hosts: {cause}.", fix
+    if tun.number == errno.ENOENT:
+        cause = f"{netns.TUN_DEVICE} is not here"
+        fix = f"sudo modprobe tun; in a container: add --device {netns.TUN_DEVICE}"
+    elif tun.number in (errno.EACCES, errno.EPERM):
+        cause = f"{netns.TUN_DEVICE} may not be opened by this user"
+        fix = f"sudo chmod 666 {netns.TUN_DEVICE}   (the mode most distributions give it)"
+    else:
+        cause, fix = f"{netns.TUN_DEVICE} is refused ({tun})", "Run `socklab doctor`."
+    if veth is not None:
+        cause += f", and virtual Ethernet is refused too ({veth})"
+    return f"No wire between two hosts: {cause}. The lab runs with one private host, or without.", fix

@@ -13,17 +13,18 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from socklab.engine import netns, refusals, sysctl
+from socklab.engine import furnish, netns, refusals, sysctl
 from socklab.errors import MachineError, SocklabError, UsageError
 from socklab.events import Host
+
+if TYPE_CHECKING:
+    from socklab.engine.wire import Wire
 
 T = TypeVar("T")
 
 KINDS = ("auto", "two-hosts", "private", "machine")
-PRIVATE_HOSTS = (Host("server", ("10.0.0.1", "fd00::1")), Host("client", ("10.0.0.2", "fd00::2"), "server"))
 MACHINE_HOSTS = (Host("server", ("127.0.0.1", "::1")), Host("client", ("127.0.0.1", "::1"), "server"))
 
 _NAME = re.compile(
@@ -47,6 +48,8 @@ class Topology:
         """Programs started here find `server` and `client` by name."""
         self.namespaces: dict[str, int] = {}
         """Host name to network namespace descriptor; empty when both hosts are the process's own."""
+        self.wire: Wire | None = None
+        """With two hosts: the wire between them."""
         self._moved_ports: dict[int, int] = {}
 
     # ------------------------------------------------------------ hosts
@@ -170,7 +173,9 @@ class Topology:
     # ------------------------------------------------------------ the end
 
     def close(self) -> None:
-        """Let go of the namespaces; the kernel removes them with their last process. May be called twice."""
+        """End the wire and let go of the namespaces, which go with their last process. May be called twice."""
+        if self.wire is not None:
+            self.wire.close()
         for fd in self.namespaces.values():
             with suppress(OSError):  # closed before: nothing is lost
                 os.close(fd)
@@ -189,13 +194,19 @@ def create(wanted: str = "auto", *, run_dir: str = "") -> Topology:
     if wanted not in KINDS:
         raise UsageError(f"There is no network {wanted!r}.", fix=f"Choose one of {', '.join(KINDS)}.")
     notices: list[tuple[str, str, str]] = []
-    if wanted != "machine":
-        topology = _private(run_dir, notices)
-        if topology is not None:
-            return topology
-    topology = Topology("machine", MACHINE_HOSTS, names_resolve=False)
-    topology.notices = notices
-    return topology
+    made: Topology | None = None
+    try:
+        if wanted == "two-hosts":
+            made = _two_hosts(run_dir, notices)
+        if made is None and wanted != "machine":
+            made = _private(run_dir, notices)
+    except refusals.Refused as refused:
+        # It worked in a child a moment ago; now this process is half in its namespaces and fit for nothing else.
+        raise MachineError(f"The private network could not be set up: {refused}.", fix="Start the lab again.") from None
+    if made is None:
+        made = Topology("machine", MACHINE_HOSTS, names_resolve=False)
+    made.notices = notices + made.notices
+    return made
 
 
 def _flag_sets() -> list[int]:
@@ -205,103 +216,45 @@ def _flag_sets() -> list[int]:
     return [host, own_user] if os.geteuid() == 0 else [own_user]
 
 
-def _private(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | None:
-    failure: refusals.Failure | None = None
-    for flags in _flag_sets():
-        # Tried in a child first: where a security module takes the capabilities away after unshare, this process
-        # would be left in a network it can't use.
-        failure = refusals.try_in_child(partial(_lone_host, flags))
+def _first_that_works(set_ups: list[Callable[[], T]]) -> tuple[T | None, list[refusals.Failure]]:
+    """Each is tried in a child first: where a security module takes the capabilities away after unshare, this process
+    would be left in a network it can't use."""
+    failures: list[refusals.Failure] = []
+    for set_up in set_ups:
+        failure = refusals.try_in_child(set_up)
         if failure is None:
-            return _furnished("private", _lone_host(flags), run_dir)
-    assert failure is not None
-    notices.append(("warning", *refusals.explain(failure, "private network")))
-    return None
+            return set_up(), failures
+        failures.append(failure)
+    return None, failures
 
 
-def leave_machine(flags: int) -> None:
-    """Put this process into namespaces of its own, with its loopback interface up. Raises refusals.Refused."""
-    uid, gid = os.geteuid(), os.getegid()
-    with refusals.stage("unshare"):
-        netns.unshare(flags)
-    if flags & netns.CLONE_NEWUSER:
-        with refusals.stage("map"):
-            netns.map_to_self(uid, gid)
-    with refusals.stage("mounts"):
-        # Nothing mounted from now on may spread to the machine's own mount namespace.
-        netns.mount("none", "/", netns.MS_REC | netns.MS_PRIVATE)
-    with refusals.stage("loopback"):
-        netns.set_link("lo")
+def _two_hosts(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | None:
+    from socklab.engine import twohosts, wire
+
+    ways = [(flags, device) for device in ("tun", "veth") for flags in _flag_sets()]
+    laid, failures = _first_that_works([partial(twohosts.lay, flags, device) for flags, device in ways])
+    if laid is None:
+        notices.append(("warning", *refusals.explain_wire(failures)))
+        return None
+    made = _furnished("two-hosts", laid.hosts, run_dir)
+    made.namespaces = laid.namespaces
+    made.wire = wire.start(laid.ends)
+    return made
 
 
-def _lone_host(flags: int) -> tuple[Host, ...]:
-    """One host with both hosts' addresses on its loopback interface. Raises refusals.Refused."""
-    leave_machine(flags)
-    hosts: tuple[Host, ...] = PRIVATE_HOSTS
-    with refusals.stage("addresses"):
-        for host in hosts:
-            netns.add_address("lo", host.addresses[0], 32)
-    try:
-        for host in hosts:
-            netns.add_address("lo", host.addresses[1], 128)
-    except OSError:
-        # A kernel without IPv6, or with it switched off: the hosts have IPv4 alone.
-        hosts = tuple(Host(host.name, host.addresses[:1], host.shares_table_with) for host in hosts)
-    _talk_to_each_other(hosts)
-    open_low_ports()
-    return hosts
-
-
-def _talk_to_each_other(hosts: tuple[Host, ...]) -> None:
-    """A connection to one of the names comes from the other, unless its program binds it: two names, two addresses."""
-    server, client = hosts
-    for ours, theirs in zip(server.addresses, client.addresses, strict=True):
-        with suppress(OSError):  # without it both ends have the same address, which is right, only harder to read
-            netns.prefer_source("lo", ours, theirs)
-            netns.prefer_source("lo", theirs, ours)
+def _private(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | None:
+    hosts, failures = _first_that_works([partial(furnish.lone_host, flags) for flags in _flag_sets()])
+    if hosts is None:
+        notices.append(("warning", *refusals.explain(failures[-1])))
+        return None
+    return _furnished("private", hosts, run_dir)
 
 
 def _furnished(network: str, hosts: tuple[Host, ...], run_dir: str) -> Topology:
-    """Names and settings for the namespaces this process is in now."""
-    refused = _name_hosts(hosts, run_dir)
-    topology = Topology(network, hosts, names_resolve=refused is None)
+    """The names, in the mount namespace this process is in now."""
+    refused = furnish.name_hosts(hosts, run_dir)
+    made = Topology(network, hosts, names_resolve=refused is None)
     if refused is not None:
         text = f"The names server and client are known to the lab alone: /etc/hosts cannot be covered ({refused})."
-        topology.notices.append(("info", text, "In commands typed here they are replaced by their addresses."))
-    return topology
-
-
-def open_low_ports() -> None:
-    """Let programs of the calling thread's namespace bind every port and use ping, whoever they run as."""
-    for name, value in (("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", _own_group())):
-        with suppress(SocklabError):  # a read-only /proc/sys: low ports then need root, as on the machine
-            sysctl.write(name, value)
-
-
-def _own_group() -> str:
-    return f"{os.getegid()} {os.getegid()}"
-
-
-def _name_hosts(hosts: tuple[Host, ...], run_dir: str) -> OSError | None:
-    """Cover /etc/hosts, in this process's own mount namespace, with a copy that also has the hosts. None = done."""
-    # The plain names are IPv4: with both families a resolver puts fd00::1 first, and each connection to an IPv4
-    # listener would begin with a refused IPv6 attempt. IPv6 has names of its own: server6, client6.
-    import tempfile
-
-    lines = [f"{a}\t{host.name}{'6' if ':' in a else ''}" for host in hosts for a in host.addresses]
-    path = ""
-    try:
-        known = Path("/etc/hosts").read_text(encoding="utf-8", errors="surrogateescape")
-        # The lab's lines come first: the resolver takes the first address it finds for a name.
-        text = "\n".join(["# hosts of this socklab run", *lines, "", known])
-        fd, path = tempfile.mkstemp(prefix="hosts-", dir=run_dir or None)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        netns.mount(path, "/etc/hosts", netns.MS_BIND)
-    except OSError as error:
-        return error
-    finally:
-        if path:
-            # The mount keeps the file alive; its name is needed no more.
-            Path(path).unlink(missing_ok=True)
-    return None
+        made.notices.append(("info", text, "In commands typed here they are replaced by their addresses."))
+    return made

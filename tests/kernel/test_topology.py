@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from socklab.engine import netns, ports, refusals, sysctl, topology
+from socklab.engine import furnish, netns, ports, refusals, sysctl, topology
 from socklab.errors import MachineError, UsageError
 from tests.support.children import NOBODY, in_child
 
@@ -32,7 +32,7 @@ def _private() -> topology.Topology:
 def _namespaces_allowed() -> None:
     failure = in_child(
         lambda: refusals.try_in_child(
-            lambda: topology.leave_machine(netns.CLONE_NEWUSER | netns.CLONE_NEWNET | netns.CLONE_NEWNS)
+            lambda: furnish.leave_machine(netns.CLONE_NEWUSER | netns.CLONE_NEWNET | netns.CLONE_NEWNS)
         )
     )
     if failure is not None:

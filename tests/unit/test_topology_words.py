@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from socklab.engine.topology import MACHINE_HOSTS, PRIVATE_HOSTS, Topology, create
+from socklab.engine.furnish import LONE_HOSTS
+from socklab.engine.topology import MACHINE_HOSTS, Topology, create
 from socklab.errors import UsageError
 
 MACHINE = Topology("machine", MACHINE_HOSTS, names_resolve=False)
-PRIVATE = Topology("private", PRIVATE_HOSTS, names_resolve=True)
+PRIVATE = Topology("private", LONE_HOSTS, names_resolve=True)
 
 
 @pytest.mark.parametrize(
