@@ -152,49 +152,64 @@ def spread(left: Line, right: Line, cells: int) -> Line:
 
 
 def wrap(line: Line, cells: int, indent: int = 0) -> list[Line]:
-    """Break at blanks into lines of at most `cells`; continued lines begin `indent` cells in. Roles are kept."""
+    """Break at blanks into lines of at most `cells`; continued lines begin `indent` cells in. Roles are kept.
+
+    A word may go through several spans: no line begins with the full stop that follows a piece of code.
+    """
     cells = max(cells, indent + 1)
     out: list[Line] = []
     now: list[Span] = []
     used = 0
-    for text, role in line:
-        for word in _words(text):
-            size = cell_len(word)
-            if used + cell_len(word.rstrip()) > cells and used > (indent if out else 0):
-                out.append(tuple(now))
-                now = [(" " * indent, "")] if indent else []
-                used = indent
-                word = word.lstrip()
-                size = cell_len(word)
-            while size > cells - used:
-                piece = set_cell_size(word, cells - used)
+    margin: list[Span] = [(" " * indent, "")] if indent else []
+    for word in _words(line):
+        bare = cell_len(plain(tuple(word)).rstrip(" "))
+        if used + bare > cells and used > (indent if out else 0):
+            out.append(tuple(now))
+            now, used = list(margin), indent
+        if not bare and used <= indent and out:
+            continue  # blanks at a break are dropped
+        for text, role in word:
+            while used + cell_len(text.rstrip(" ")) > cells:
+                piece = _fitting(text, cells - used, at_least=int(used <= indent))
                 now.append((piece, role))
                 out.append(tuple(now))
-                word = word[len(piece.rstrip()) or len(piece) :].lstrip() if piece.strip() else word.lstrip()
-                now = [(" " * indent, "")] if indent else []
-                used, size = indent, cell_len(word)
-                if not word.strip():
-                    break
-            if word:
-                now.append((word, role))
-                used += size
+                now, used, text = list(margin), indent, text[len(piece) :]
+            now.append((text, role))
+            used += cell_len(text)
     if now or not out:
         out.append(tuple(now))
     return [_joined(found) for found in out]
 
 
-def _words(text: str) -> Iterable[str]:
-    """Words with the blanks that follow them."""
-    start = 0
+def _words(line: Line) -> Iterable[list[Span]]:
+    """Words with the blanks that follow them, each with the roles of its parts."""
+    word: list[Span] = []
     blank = False
+    for text, role in line:
+        start = 0
+        for index, character in enumerate(text):
+            if character == " ":
+                blank = True
+            elif blank:
+                if index > start:
+                    word.append((text[start:index], role))
+                if word:
+                    yield word
+                word, start, blank = [], index, False
+        if start < len(text):
+            word.append((text[start:], role))
+    if word:
+        yield word
+
+
+def _fitting(text: str, cells: int, at_least: int) -> str:
+    """The longest beginning that fits; `at_least` so many characters even when they don't."""
+    used = 0
     for index, character in enumerate(text):
-        if character == " ":
-            blank = True
-        elif blank:
-            yield text[start:index]
-            start, blank = index, False
-    if start < len(text):
-        yield text[start:]
+        used += cell_len(character)
+        if used > cells:
+            return text[: max(at_least, index)]
+    return text
 
 
 def _joined(line: Line) -> Line:
@@ -205,8 +220,10 @@ def _joined(line: Line) -> Line:
             out[-1] = (out[-1][0] + text, role)
         elif text:
             out.append((text, role))
-    if out:
-        out[-1] = (out[-1][0].rstrip(), out[-1][1])
+    while out and out[-1][0].endswith(" "):
+        text, role = out.pop()
+        if text.strip(" "):
+            out.append((text.rstrip(" "), role))
     return tuple(out)
 
 
