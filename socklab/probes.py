@@ -15,7 +15,7 @@ from socklab import events as ev
 from socklab.errors import UsageError
 from socklab.nearest import suggest
 from socklab.persistent import PMap
-from socklab.state import LISTEN, TCP_STATES, Call, LabState, Table, Task
+from socklab.state import CLOSE, LISTEN, TCP_STATES, Call, LabState, Table, Task
 from socklab.text import safe
 
 Value: TypeAlias = int | str | bool
@@ -265,7 +265,9 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 
 @_probe("fd.FD.listed", "yes when the host's TCP table lists it (/proc/net/tcp, tcp6)")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return state.socket_of(_task(state).pid, _descriptor(state, parts).fd) is not None
+    row = state.socket_of(_task(state).pid, _descriptor(state, parts).fd)
+    # sock_diag of newer kernels knows sockets that are only bound (CLOSE); /proc/net/tcp lists none of them.
+    return row is not None and row.state != CLOSE
 
 
 @_probe("fd.FD.state", "TCP state of the socket")

@@ -1,0 +1,101 @@
+"""Every shipped lesson, run without a screen on this machine's kernel, in each language it has a server for."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from socklab import events as ev
+from socklab import guide, lesson
+from socklab.link import Link
+from socklab.spec import RunSpec
+from socklab.state import LabState, apply
+
+pytestmark = pytest.mark.kernel
+
+LONGEST_RUN_S = 60.0
+
+
+class Run:
+    """What came of one unattended run."""
+
+    def __init__(self) -> None:
+        self.state = LabState()
+        self.narrations: list[str] = []
+        """What the lesson said, each time it said something new, with no prediction open."""
+        self.masked: dict[int, frozenset[str]] = {}
+        """Panels hidden at the moment each question was asked."""
+
+
+def run_unattended(folder: Path, language: str, choose: bool = False) -> Run:
+    """Step through a lesson as fast as it goes. `choose`: answer each question with its first choice."""
+    lab, run, stepped_at, answered = lesson.load(folder), Run(), 0, -1
+    deadline = time.monotonic() + LONGEST_RUN_S
+    spec = RunSpec(lesson=str(folder), language=language, unattended=True)
+    with Link.start(spec) as link:
+        for event in link.events(timeout=20):
+            assert time.monotonic() < deadline, f"not over after {LONGEST_RUN_S} s at step {run.state.step}"
+            run.state = state = apply(run.state, event)
+            predict = guide.question(lab, state)
+            said = guide.narration(lab, state)
+            if predict is None and said and (not run.narrations or run.narrations[-1] != said):
+                run.narrations.append(said)
+            if isinstance(event, ev.Asked):
+                run.masked[event.index] = guide.masked(lab, state)
+            if predict is not None and state.question is not None and answered != state.question.index:
+                answered = state.question.index
+                link.send(ev.Answer(choice=predict.choices[0] if choose else None))
+                stepped_at = 0
+            if state.lesson_done:
+                link.send(ev.Quit())
+            elif state.task is not None and state.task.status == "held" and stepped_at != state.stops:
+                stepped_at = state.stops
+                link.send(ev.Step())
+    return run
+
+
+CASES = [(name, language) for name in lesson.names() for language in lesson.load(lesson.find(name)).languages]
+
+
+def needs_compiler(language: str) -> None:
+    if language == "c" and not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
+        pytest.skip("no C compiler on this machine")
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_every_check_of_the_lesson_holds(name: str, language: str) -> None:
+    needs_compiler(language)
+    lab = lesson.load(lesson.find(name))
+    state = run_unattended(lesson.find(name), language).state
+    wrong = {lab.checks[i].claim: c.value if not c.reason else c.reason for i, c in state.checks.items() if not c.held}
+    assert wrong == {}
+    assert sorted(state.checks) == list(range(len(lab.checks)))
+    assert state.lesson_done
+    assert [note.text for note in state.notices if note.level != "info"] == []
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_every_question_is_asked_and_the_kernel_answers_with_one_of_its_choices(name: str, language: str) -> None:
+    needs_compiler(language)
+    lab = lesson.load(lesson.find(name))
+    run = run_unattended(lesson.find(name), language, choose=True)
+    asked = {index: step.predict for index, step in enumerate(lab.steps) if step.predict is not None}
+    assert set(run.state.answers) == set(asked)
+    for index, predict in asked.items():
+        answer = run.state.answers[index]
+        assert answer.value in predict.choices, predict.ask
+        assert answer.right == (answer.value == predict.choices[0])
+        assert run.masked[index] == frozenset(predict.hides)
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_no_narration_names_what_the_kernel_did_not_say(name: str, language: str) -> None:
+    needs_compiler(language)
+    run = run_unattended(lesson.find(name), language)
+    assert run.narrations
+    settled = [said for said in run.narrations if guide.UNMEASURED not in said]
+    # While a lesson acts a value may be missing for a moment; what is said last at a step must be whole.
+    assert len(settled) >= len(lesson.load(lesson.find(name)).steps)
