@@ -126,8 +126,8 @@ def _tabs(area: Box, right: tuple[str, ...], asked: int) -> tuple[tuple[Slot, ..
         ), question
     told = 4 if rows < 26 else 6
     if asked:
-        told = 0 if rows < 26 else told
-    top = max(6, (rows - told - asked) * 9 // 17)
+        told = 3 if rows >= 20 else 0
+    top = max(6, (rows - told - asked) * (11 if asked else 9) // 17)
     left = area.width * 11 // 20
     y = area.y
     slots = [

@@ -50,4 +50,5 @@ class Desk(Widget):
 
     def arrange_anew(self) -> None:
         """The plan is another: place everything again."""
-        self.refresh(layout=True)
+        # Asked of a child: a widget forgets the arrangement it has kept only when something in it wants another.
+        self.children[0].refresh(layout=True)

@@ -88,6 +88,7 @@ class LabScreen(Screen[None]):
         self.slots = [LineView(look, name=f"slot{index}") for index in range(8)]
         self.header, self.asked, self.notice = bar(), bar(), bar()
         self.timeline, self.status, self.footer, self.tiny = bar(), bar(), bar(), bar()
+        self.status.raised = True
         self.asked.row_action = self._choice_at
         self.typing = PromptPlace(self._clients, self._typed, self._say)
 

@@ -59,6 +59,8 @@ class LineView(Widget, can_focus=True):
         """`current` marks a selected row here, not the line about to run."""
         self.row_action: Callable[[int], str] | None = None
         """The action a click on body line n asks for, or None."""
+        self.raised = False
+        """On a lighter ground than the rest: a bar that sets things apart."""
         self._titled = titled
         self._title: Line = ()
         self._hot: Sequence[Hot] = ()
@@ -229,6 +231,9 @@ class LineView(Widget, can_focus=True):
         else:
             segments = [Segment(t, style(r)) for t, r in ln.clip(line, width)]
             fill = style("")
+            if self.raised:
+                segments = [Segment(s.text, (s.style or fill) + look.ground) for s in segments]
+                fill += look.ground
         used = sum(cell_len(segment.text) for segment in segments)
         if used < width:
             segments.append(Segment(" " * (width - used), fill))

@@ -70,8 +70,8 @@ def _choices(predict: Predict, marked: int, width: int) -> tuple[list[Line], lis
 
 def _choice(index: int, text: str, marked: bool) -> Line:
     if marked:
-        return (f"▶{index + 1}", "key"), (f" [{text}]", "changed")
-    return (f" {index + 1}", "key"), (f"  {text} ", "")
+        return ("▶", "key"), (f" {index + 1}  {text} ", "current")
+    return (f"  {index + 1}", "key"), (f"  {text} ", "")
 
 
 def _answer(measured: ev.Measured) -> list[Line]:

@@ -87,6 +87,9 @@ def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
         "free": Style(color=p["dim"], dim=ansi),
         "listen": Style(color=p["blue"], bold=True),
         "link": Style(color=p["fg"], underline=True),
+        "current": Style(reverse=True, bold=True)
+        if ansi
+        else Style(color=p["on_accent"], bgcolor=p["accent"], bold=True),
         "focus": Style(color=p["accent"], bold=True),
         **{f"client{n}": Style(color=clients[n], bold=ansi) for n in range(6)},
     }
@@ -108,6 +111,8 @@ class Look:
         """The line about to make the call."""
         self.cursor = Style(reverse=True) if ansi else Style(bgcolor=palette["raised"], bold=True)
         """A selected row; the text keeps its own colours."""
+        self.ground = Style() if ansi else Style(bgcolor=palette["raised"])
+        """Under a raised bar."""
         self._colourless = colourless
         self._roles = _rich(palette)
         self._styles: dict[str, Style] = {}
