@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 from socklab import actions
 from socklab.actions import Close, Connect, HalfClose, Reset, Run, Send, Set, Wire, parse
 from socklab.errors import UsageError
+from socklab.text import safe
 
 READ = [
     ("connect", Connect()),
@@ -89,4 +90,4 @@ def test_any_line_is_an_action_or_a_usage_error_in_visible_text(line: str) -> No
     try:
         parse(line)
     except UsageError as refusal:
-        assert all(character.isprintable() or character == "\n" for character in str(refusal))
+        assert str(refusal) == safe(str(refusal), lines=True)
