@@ -163,7 +163,7 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
     if lesson is not None:
         names = names | guide.pause_names(lesson)
     elif wanted.free:
-        names = syscalls.SOCKET_CALLS | syscalls.DESCRIPTOR_CALLS | syscalls.PROCESS_CALLS
+        names = syscalls.RUN_CALLS
     traced = syscalls.numbers(arch, names)
     lab = Lab(wanted, commands, unread, stream, network, arch, lesson, port, limit)
     tracer = Tracer(stream, arch, syscalls.capturers(arch), lab.post, lab.child_ended)

@@ -85,3 +85,14 @@ def may_block(name: str) -> bool:
     It does so only for descriptors without O_NONBLOCK, and close with SO_LINGER set is not counted.
     """
     return name in _MAY_BLOCK
+
+
+RUN_CALLS = (
+    LESSON_CALLS
+    | DESCRIPTOR_CALLS
+    | _names("""fork vfork clone clone3 execve execveat exit exit_group wait4 waitid kill tkill tgkill""")
+)
+"""What is recorded of a program of the user's own: `strace -e trace=network,desc` and the life of its processes.
+
+Not in it: calls that only ask or wait (getppid, clock_nanosleep, rt_sigaction ...). They run at full speed.
+"""
