@@ -33,9 +33,16 @@ def leave_machine(flags: int) -> None:
         netns.set_link("lo")
 
 
-def lone_host(flags: int) -> tuple[Host, ...]:
-    """One host with both hosts' addresses on its loopback interface. Raises refusals.Refused."""
-    leave_machine(flags)
+def new_network() -> None:
+    """A fresh network namespace for the calling thread, its loopback interface up. Raises refusals.Refused."""
+    with refusals.stage("unshare"):
+        netns.unshare(netns.CLONE_NEWNET)
+    with refusals.stage("loopback"):
+        netns.set_link("lo")
+
+
+def lone_host() -> tuple[Host, ...]:
+    """Both hosts' addresses on the loopback interface of the network this process is in. Raises refusals.Refused."""
     hosts: tuple[Host, ...] = LONE_HOSTS
     with refusals.stage("addresses"):
         for host in hosts:

@@ -195,11 +195,13 @@ def create(wanted: str = "auto", *, run_dir: str = "") -> Topology:
         raise UsageError(f"There is no network {wanted!r}.", fix=f"Choose one of {', '.join(KINDS)}.")
     notices: list[tuple[str, str, str]] = []
     made: Topology | None = None
+    failure = _leave_machine() if wanted != "machine" else None
     try:
-        if wanted == "two-hosts":
-            made = _two_hosts(run_dir, notices)
-        if made is None and wanted != "machine":
-            made = _private(run_dir, notices)
+        if failure is not None:
+            notices.append(("warning", *refusals.explain(failure)))
+        elif wanted != "machine":
+            made = _two_hosts(run_dir, notices) if wanted == "two-hosts" else None
+            made = made or _furnished("private", furnish.lone_host(), run_dir)
     except refusals.Refused as refused:
         # It worked in a child a moment ago; now this process is half in its namespaces and fit for nothing else.
         raise MachineError(f"The private network could not be set up: {refused}.", fix="Start the lab again.") from None
@@ -216,38 +218,35 @@ def _flag_sets() -> list[int]:
     return [host, own_user] if os.geteuid() == 0 else [own_user]
 
 
-def _first_that_works(set_ups: list[Callable[[], T]]) -> tuple[T | None, list[refusals.Failure]]:
-    """Each is tried in a child first: where a security module takes the capabilities away after unshare, this process
-    would be left in a network it can't use."""
-    failures: list[refusals.Failure] = []
-    for set_up in set_ups:
-        failure = refusals.try_in_child(set_up)
+def _leave_machine() -> refusals.Failure | None:
+    """Put this process into namespaces of its own; why not, if the machine refuses, and nothing has changed then."""
+    failure: refusals.Failure | None = None
+    for flags in _flag_sets():
+        # Tried in a child first: where a security module takes the capabilities away after unshare, this process
+        # would be left in a network it can't use.
+        failure = refusals.try_in_child(partial(furnish.leave_machine, flags))
         if failure is None:
-            return set_up(), failures
-        failures.append(failure)
-    return None, failures
+            furnish.leave_machine(flags)
+            return None
+    return failure
 
 
 def _two_hosts(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | None:
     from socklab.engine import twohosts, wire
 
-    ways = [(flags, device) for device in ("tun", "veth") for flags in _flag_sets()]
-    laid, failures = _first_that_works([partial(twohosts.lay, flags, device) for flags, device in ways])
-    if laid is None:
-        notices.append(("warning", *refusals.explain_wire(failures)))
-        return None
-    made = _furnished("two-hosts", laid.hosts, run_dir)
-    made.namespaces = laid.namespaces
-    made.wire = wire.start(laid.ends)
-    return made
-
-
-def _private(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | None:
-    hosts, failures = _first_that_works([partial(furnish.lone_host, flags) for flags in _flag_sets()])
-    if hosts is None:
-        notices.append(("warning", *refusals.explain(failures[-1])))
-        return None
-    return _furnished("private", hosts, run_dir)
+    failures: list[refusals.Failure] = []
+    for device in twohosts.DEVICES:
+        try:
+            laid = twohosts.lay(device)
+        except refusals.Refused as refused:
+            failures.append(refused.failure)
+            continue
+        made = _furnished("two-hosts", laid.hosts, run_dir)
+        made.namespaces = laid.namespaces
+        made.wire = wire.start(laid.ends)
+        return made
+    notices.append(("warning", *refusals.explain_wire(failures)))
+    return None
 
 
 def _furnished(network: str, hosts: tuple[Host, ...], run_dir: str) -> Topology:

@@ -1,17 +1,17 @@
 """Two hosts of the run's own, each with a network namespace, an interface `eth0` and nothing between them but a wire.
 
-In: which namespaces may be asked for. Out: the namespaces and the wire's two ends, as descriptors. Two ways to the same
+In: the device to use. Out: the namespaces and the wire's two ends, as descriptors. Two ways to the same
 wire: TUN devices, or, where /dev/net/tun is absent or not for everyone, two veth pairs read by packet sockets.
 Sends nothing, decides nothing about packets.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 
-from socklab.engine import netns, refusals, sysctl
-from socklab.engine.furnish import leave_machine, open_low_ports
+from socklab.engine import furnish, netns, refusals, sysctl
 from socklab.engine.wire_process import End
 from socklab.errors import SocklabError
 from socklab.events import Host
@@ -21,8 +21,8 @@ HOSTS = (Host("server", ("10.0.0.1", "fd00::1")), Host("client", ("10.0.0.2", "f
 QUEUE = 20_000
 """Packets an interface keeps for a wire that is not scheduled at once: all that 10,000 clients send in one moment."""
 
-_BUFFER_BYTES = 64 << 20
-"""The same for a packet socket, in bytes."""
+RING = 8192
+"""The same for a packet ring, which takes 2 kB of memory for each."""
 
 _MACS = (b"\x02\0\0\0\0\x01", b"\x02\0\0\0\0\x02")
 _WIRE_MAC = b"\x02\0\0\0\0\xff"
@@ -37,35 +37,47 @@ class Laid:
     ends: tuple[End, End]
 
 
-def lay(flags: int, device: str) -> Laid:
-    """Make both hosts and the wire's ends; device: tun or veth. Raises refusals.Refused."""
-    leave_machine(flags)
-    server = netns.open_namespace()
-    _new_host()
-    client = netns.open_namespace()
-    namespaces = (server, client)
-    with refusals.stage(device):
-        ends = _tun_ends(namespaces) if device == "tun" else _veth_ends(namespaces)
-    hosts: tuple[Host, ...] = HOSTS
-    for fd, host in zip(namespaces, HOSTS, strict=True):
-        netns.setns(fd)
-        with refusals.stage("addresses"):
-            if not _furnish(host):
-                hosts = tuple(Host(h.name, h.addresses[:1]) for h in HOSTS)
-    netns.setns(server)
-    return Laid(hosts, {"server": server, "client": client}, ends)
+DEVICES = ("tun", "veth")
+"""The ways to a wire, better first: TUN gives and takes bare IP packets."""
 
 
-def _new_host() -> None:
-    with refusals.stage("unshare"):
-        netns.unshare(netns.CLONE_NEWNET)
-    with refusals.stage("loopback"):
-        netns.set_link("lo")
+def lay(device: str) -> Laid:
+    """Make both hosts and the wire's ends. The process owns its network namespace, which becomes the wire's.
+
+    Raises refusals.Refused with stage `device` where the kernel has no such device, or not for this user.
+    """
+    if device == "tun":
+        with refusals.stage(device):
+            os.close(os.open(netns.TUN_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    namespaces: list[int] = []
+    ends: list[End] = []
+    home = netns.open_namespace()
+    try:
+        for _ in HOSTS:
+            furnish.new_network()
+            namespaces.append(netns.open_namespace())
+        with refusals.stage(device):
+            _ENDS[device](home, namespaces, ends)
+        with_ipv6 = True
+        for fd, host in zip(namespaces, HOSTS, strict=True):
+            netns.setns(fd)
+            with refusals.stage("addresses"):
+                with_ipv6 &= _furnish(host)
+        netns.setns(namespaces[0])
+    except refusals.Refused:
+        for fd in (*namespaces, *(end.fd for end in ends)):
+            os.close(fd)
+        netns.setns(home)
+        raise
+    finally:
+        os.close(home)
+    hosts = HOSTS if with_ipv6 else tuple(Host(host.name, host.addresses[:1]) for host in HOSTS)
+    return Laid(hosts, dict(zip(("server", "client"), namespaces, strict=True)), (ends[0], ends[1]))
 
 
 def _furnish(host: Host) -> bool:
     """Bring eth0 up with the host's addresses; False where there is no IPv6."""
-    open_low_ports()
+    furnish.open_low_ports()
     # A wire between two hosts carries what they say, not the chatter of a stack looking for routers.
     for name, value in (
         ("accept_ra", "0"),
@@ -84,18 +96,15 @@ def _furnish(host: Host) -> bool:
     return True
 
 
-def _tun_ends(namespaces: tuple[int, int]) -> tuple[End, End]:
-    fds = []
+def _tun_ends(_home: int, namespaces: list[int], ends: list[End]) -> None:
     for namespace in namespaces:
         netns.setns(namespace)
-        fds.append(netns.open_tun("eth0"))
-    return End(fds[0]), End(fds[1])
+        ends.append(End(netns.open_tun("eth0")))
 
 
-def _veth_ends(namespaces: tuple[int, int]) -> tuple[End, End]:
-    """Each host's eth0 is one end of a veth pair; the other end lives in a namespace of the wire's own."""
-    _new_host()
-    ends = []
+def _veth_ends(home: int, namespaces: list[int], ends: list[End]) -> None:
+    """Each host's eth0 is one end of a veth pair; the other end lives in the wire's own namespace."""
+    netns.setns(home)
     for number, (namespace, mac) in enumerate(zip(namespaces, _MACS, strict=True)):
         name = f"wire{number}"
         netns.add_veth(name, "peer")
@@ -103,11 +112,13 @@ def _veth_ends(namespaces: tuple[int, int]) -> tuple[End, End]:
         with suppress(SocklabError):  # no IPv6 in this kernel: nothing to silence
             sysctl.write(f"net.ipv6.conf.{name}.disable_ipv6", "1")
         netns.set_link(name, arp=False, queue=QUEUE)
-        fd = netns.open_packet_socket(name, _BUFFER_BYTES)
+        fd = netns.open_packet_ring(name, RING)
         # What the wire writes is addressed to the host's interface, or its stack would take it for another's.
-        ends.append(End(fd, mac + _WIRE_MAC + b"\x08\x00", mac + _WIRE_MAC + b"\x86\xdd"))
+        ends.append(End(fd, mac + _WIRE_MAC + b"\x08\x00", mac + _WIRE_MAC + b"\x86\xdd", RING))
     for namespace, mac in zip(namespaces, _MACS, strict=True):
         netns.setns(namespace)
         netns.set_mac("eth0", mac)
         netns.switch_offloads_off("eth0")
-    return ends[0], ends[1]
+
+
+_ENDS = {"tun": _tun_ends, "veth": _veth_ends}

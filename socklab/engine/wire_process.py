@@ -10,13 +10,17 @@ from __future__ import annotations
 import errno
 import gc
 import heapq
+import mmap
 import os
 import select
 import signal
 import socket
+import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, NoReturn
 
 from socklab import packets, pcap
@@ -38,17 +42,55 @@ WHOLE_RATE = 2 << 20
 
 @dataclass(frozen=True)
 class End:
-    """One end of the wire: a descriptor that reads and writes one packet at a time."""
+    """One end of the wire, as a descriptor: a TUN device, or a packet socket with a ring of received frames."""
 
     fd: int
     link: bytes = b""
-    """Link header a packet needs to be taken on this end; as many bytes are cut from what is read. Empty for TUN."""
+    """Packet socket: the Ethernet header an IPv4 packet needs to be taken by the host. Empty for TUN."""
     link6: bytes = b""
+    """The same for IPv6."""
+    frames: int = 0
+    """Frames of the packet socket's ring."""
+
+    def open(self) -> tuple[Callable[[], bytes], Callable[[bytes], int]]:
+        """(read, write) of one IP packet. read raises BlockingIOError when there is none."""
+        if not self.frames:
+            return partial(os.read, self.fd, BIGGEST), partial(os.write, self.fd)
+        return _Ring(self.fd, self.frames).read, self._write_frame
+
+    def _write_frame(self, data: bytes) -> int:
+        return os.write(self.fd, (self.link6 if data[0] >> 4 == 6 else self.link) + data)
+
+
+class _Ring:
+    """Received frames, in memory shared with the kernel: each is the kernel's or ours, by the word it begins with."""
+
+    # tpacket2_hdr: status, length, bytes here, offset of the Ethernet header, offset of the IP header.
+    _HEADER = struct.Struct("=IIIHH")
+    _STATUS = struct.Struct("=I")
+    _OURS, _KERNELS = 1, 0
+
+    def __init__(self, fd: int, frames: int) -> None:
+        self._size = frames * netns.RING_FRAME
+        self._map = mmap.mmap(fd, self._size)
+        self._at = 0
+
+    def read(self) -> bytes:
+        at = self._at
+        status, _, here, frame, packet = self._HEADER.unpack_from(self._map, at)
+        if not status & self._OURS:
+            raise BlockingIOError(errno.EAGAIN, "no frame")
+        data = self._map[at + packet : at + frame + here]
+        self._STATUS.pack_into(self._map, at, self._KERNELS)
+        self._at = at + netns.RING_FRAME if at + netns.RING_FRAME < self._size else 0
+        return data
 
 
 class WireProcess:
     def __init__(self, ends: tuple[End, End], control: socket.socket, report: socket.socket) -> None:
         self._ends = ends
+        ways = [end.open() for end in ends]
+        self._read, self._write = [read for read, _ in ways], [write for _, write in ways]
         self._control = control
         self._report = report
         self._rules = Rules()
@@ -95,21 +137,18 @@ class WireProcess:
 
     def _carry(self, side: int) -> None:
         """Take up to BATCH packets from one end."""
-        here, there = self._ends[side], self._ends[1 - side]
-        read, write, pack, clock = os.read, os.write, wm.RECORD.pack, time.monotonic_ns
-        fd, cut, records = here.fd, len(here.link), self._records
-        plain = not (self._rules.active or self._overtaken[side] or self._capture or there.link)
+        read, write = self._read[side], self._write[1 - side]
+        records, pack, clock = self._records, wm.RECORD.pack, time.monotonic_ns
+        plain = not (self._rules.active or self._overtaken[side] or self._capture)
         for _ in range(BATCH):
             try:
-                data = read(fd, BIGGEST)
+                data = read()
             except BlockingIOError:
                 return
             except OSError as error:
-                self._unreadable(fd, error)
+                self._unreadable(self._ends[side].fd, error)
                 return
             now = clock()
-            if cut:
-                data = data[cut:]
             self._number += 1
             size = len(data)
             kept = data if self._is_whole_kept(size) else data[: wm.PREFIX]
@@ -117,7 +156,7 @@ class WireProcess:
                 self._judge(side, data, kept, now)
                 continue
             try:
-                write(there.fd, data)
+                write(data)
             except OSError as error:
                 records.append(pack(wm.PACKET, side, len(kept), size, self._number, now))
                 records.append(kept)
@@ -139,7 +178,7 @@ class WireProcess:
         return True
 
     def _judge(self, side: int, data: bytes, kept: bytes, now: int) -> None:
-        """The way of a packet while any rule is in force, a capture runs, or the end needs a link header."""
+        """The way of a packet while any rule is in force or a capture runs."""
         number = self._number
         if self._capture is not None:
             self._save(now, data)
@@ -172,9 +211,8 @@ class WireProcess:
 
     def _put(self, side: int, data: bytes) -> bool:
         """Hand a packet to the host at that end."""
-        end = self._ends[side]
         try:
-            os.write(end.fd, (end.link6 if data[0] >> 4 == 6 else end.link) + data if end.link else data)
+            self._write[side](data)
         except OSError:
             return False
         return True
