@@ -1,0 +1,145 @@
+"""Messages of sendmsg and recvmsg: msghdr, its address, buffers and control data; and arrays of them.
+
+In: a Call and the address of a msghdr. Out: a Shown. Source: sendmsg(2), recvmsg(2), cmsg(3), unix(7).
+"""
+
+from __future__ import annotations
+
+from struct import unpack_from
+
+from socklab.syscalls.call import Call, Field, Shown
+from socklab.syscalls.constants_net import CONTROL_TYPES, LEVELS, MESSAGE_FLAGS, options
+from socklab.syscalls.kinds import Kind, iovec, pointer_text, unreadable
+from socklab.syscalls.sockaddr import pointed
+from socklab.syscalls.symbols import strace_string
+
+MSGHDR = 56
+MMSGHDR = 64
+
+
+def _control_data(level: int, kind: int, body: bytes) -> tuple[str, str]:
+    """Text for a person and strace's spelling of one control message's body."""
+    if level == 1 and kind == 1:
+        fds = [str(unpack_from("<i", body, at)[0]) for at in range(0, len(body) // 4 * 4, 4)]
+        return f"descriptors [{', '.join(fds)}]", f"[{', '.join(fds)}]"
+    if level == 1 and kind == 2 and len(body) >= 12:
+        pid, uid, gid = unpack_from("<iii", body)
+        return f"process {pid}, user {uid}, group {gid}", f"{{pid={pid}, uid={uid}, gid={gid}}}"
+    return f"{len(body)} bytes", strace_string(body)
+
+
+def control(call: Call, addr: int, length: int) -> Shown:
+    """The control messages at `addr`, each a length, level and type in 16 bytes, then data, padded to 8."""
+    found = call.known(addr, min(length, 512))
+    if not addr or not found:
+        return unreadable(addr, found)
+    texts, straces, at = [], [], 0
+    while at + 16 <= len(found):
+        size, level, kind = unpack_from("<Qii", found, at)
+        if size < 16 or at + size > len(found):
+            break
+        body = found[at + 16 : at + size]
+        text, strace = _control_data(level, kind, body)
+        table = CONTROL_TYPES.get(level, options(level))
+        name = table.text(kind)
+        texts.append(f"{name}: {text}")
+        head = f"cmsg_len={size}, cmsg_level={LEVELS.strace(level)}, cmsg_type={table.strace(kind)}"
+        straces.append(f"{{{head}, cmsg_data={strace}}}")
+        at += (size + 7) & ~7
+    rest = length - at
+    if not straces:
+        return Shown(f"{rest} bytes", data=found, strace=pointer_text(addr))
+    return Shown("; ".join(texts), data=found, strace="[" + ", ".join(straces) + "]")
+
+
+def message(call: Call, raw: bytes, wanted: int | None, name_room: int | None = None) -> Shown:
+    """A msghdr of 56 bytes. `wanted`: bytes of data transferred, None = all of the buffers, 0 = addresses only."""
+    name, name_size, iov, iov_count, ctl, ctl_size, flags = unpack_from("<QI4xQQQQI", raw)
+    name_size = name_size - (1 << 32) if name_size >> 31 else name_size
+    shown_size = name_size if name_room is None else min(name_size, name_room)
+    address = pointed(name, shown_size, call.known(name, max(0, min(shown_size, 128))))
+    buffers = iovec(call, iov, iov_count, wanted)
+    length = str(name_size) if name_room in (None, name_size) else f"{name_room} => {name_size}"
+    strace = f"{{msg_name={address.strace or address.text}, msg_namelen={length}, msg_iov={buffers.strace}"
+    strace += f", msg_iovlen={iov_count}"
+    texts = [buffers.text]
+    if name:
+        texts.insert(0, address.text)
+    if ctl_size:
+        controls = control(call, ctl, ctl_size)
+        strace += f", msg_control={controls.strace or controls.text}"
+        texts.append(controls.text)
+    strace += f", msg_controllen={ctl_size}, msg_flags={MESSAGE_FLAGS.strace(flags)}}}"
+    if flags:
+        texts.append(MESSAGE_FLAGS.text(flags))
+    fields = (
+        Field("msg_name", 0, 8, pointer_text(name)),
+        Field("msg_namelen", 8, 4, length),
+        Field("msg_iov", 16, 8, pointer_text(iov)),
+        Field("msg_iovlen", 24, 8, str(iov_count)),
+        Field("msg_control", 32, 8, pointer_text(ctl)),
+        Field("msg_controllen", 40, 8, str(ctl_size)),
+        Field("msg_flags", 48, 4, MESSAGE_FLAGS.text(flags)),
+    )
+    return Shown("{" + ", ".join(texts) + "}", buffers.meaning, raw[:MSGHDR], fields, strace)
+
+
+def _sent(call: Call, index: int) -> Shown:
+    addr = call.u64(index)
+    raw = call.before.at(addr, MSGHDR)
+    if not addr or not raw or len(raw) < MSGHDR:
+        return unreadable(addr, raw and b"")
+    return message(call, raw, None)
+
+
+def _received(call: Call, index: int) -> Shown:
+    addr = call.u64(index)
+    before = call.before.at(addr, MSGHDR)
+    room = unpack_from("<i", before, 8)[0] if before and len(before) >= MSGHDR else None
+    after = call.after.at(addr, MSGHDR)
+    if call.done and call.result is not None and after and len(after) >= MSGHDR:
+        return message(call, after, call.result, room)
+    if before and len(before) >= MSGHDR and room is not None:
+        fields = message(call, before, 0)
+        strace = f"{{msg_namelen={room}}}"
+        return Shown(fields.text, fields.meaning, fields.data, fields.fields, strace)
+    return unreadable(addr, before and b"")
+
+
+def _many(call: Call, array: bytes, addr: int, count: int, received: bool) -> Shown:
+    shown, straces = [], []
+    for at in range(0, len(array) // MMSGHDR * MMSGHDR, MMSGHDR):
+        (size,) = unpack_from("<I", array, at + MSGHDR)
+        one = message(call, array[at : at + MMSGHDR], size if received else None)
+        length = f", msg_len={size}" if call.done else ""
+        shown.append(f"{one.text} {size} bytes" if call.done else one.text)
+        straces.append(f"{{msg_hdr={one.strace}{length}}}")
+    if len(straces) < count:
+        straces.append("...")
+    return Shown("[" + ", ".join(shown) + "]", f"{count} messages", strace="[" + ", ".join(straces) + "]")
+
+
+def _many_sent(call: Call, index: int) -> Shown:
+    """strace prints only the messages that were sent, with how much of each."""
+    addr = call.u64(index)
+    before = call.before.at(addr, 1024)
+    if not addr or not before:
+        return unreadable(addr, before)
+    if call.done and call.result is not None:
+        after = call.after.at(addr, 1024) or b""
+        return _many(call, after[: call.result * MMSGHDR], addr, call.result, received=False)
+    return _many(call, before, addr, call.u32(2), received=False)
+
+
+def _many_received(call: Call, index: int) -> Shown:
+    addr = call.u64(index)
+    after = call.after.at(addr, 1024)
+    if not call.done or call.result is None or not after:
+        return Shown(pointer_text(addr))
+    return _many(call, after[: call.result * MMSGHDR], addr, call.result, received=True)
+
+
+MESSAGE_IN = Kind("msghdr", _sent)
+MESSAGE_OUT = Kind("msghdr", _received)
+MESSAGES_IN = Kind("mmsghdr", _many_sent)
+MESSAGES_OUT = Kind("mmsghdr", _many_received)

@@ -1,0 +1,125 @@
+"""What a call's result says: the value a C programmer sees, strace's spelling, and its meaning for a student.
+
+In: a Call that has returned and the kind of its result. Out: three texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from socklab.syscalls.call import Call
+from socklab.syscalls.constants_io import FD_FLAGS
+from socklab.syscalls.descriptors import open_mode_text
+from socklab.syscalls.errors import errno_meaning, errno_name, errno_words
+from socklab.syscalls.polling import poll_answer, select_answer
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    text: str
+    strace: str
+    outcome: str = ""
+    errno: str = ""
+
+
+_DONE = {
+    "bind": "the socket has its address",
+    "listen": "the socket is listening",
+    "connect": "connected",
+    "close": "the descriptor is free again",
+    "shutdown": "the direction is shut",
+    "setsockopt": "the option is set",
+    "getsockopt": "the value is read",
+    "getsockname": "the address is filled in",
+    "getpeername": "the address is filled in",
+    "socketpair": "two new descriptors",
+    "pipe": "two new descriptors",
+    "pipe2": "two new descriptors",
+    "execve": "another program runs now",
+}
+
+
+def _received(call: Call, value: int) -> str:
+    if value:
+        size = call.u64(2) if call.name in ("read", "recvfrom") else 0
+        more = "; the buffer is full, more may be waiting" if size and value == size else ""
+        return f"{_bytes(value)} received{more}"
+    if call.name in ("read", "recvfrom") and call.u64(2) == 0:
+        return "nothing was asked for"
+    return "0 bytes: end of stream, the other side will send no more" if call.name != "pread64" else "end of the file"
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
+
+
+def _sent(call: Call, value: int) -> str:
+    asked = call.u64(2) if call.name in ("write", "sendto") else value
+    if call.name in ("sendto", "sendmsg"):
+        text = f"{_bytes(value)} accepted by the kernel for sending"
+    else:
+        text = f"{_bytes(value)} taken by the kernel"
+    return text if value >= asked else f"{text}, of {asked}: the rest has to be written again"
+
+
+def _fcntl(call: Call, value: int) -> Result:
+    command = call.u32(1)
+    if command == 3:
+        text = open_mode_text(call.arch, value)
+        return Result(text, f"{hex(value) if value else 0} (flags {text})", f"the open file's flags: {text}")
+    if command == 1 and value:
+        text = FD_FLAGS.text(value)
+        return Result(text, f"{value:#x} (flags {text})", "it closes by itself at execve")
+    if command in (0, 1030):
+        return Result(str(value), str(value), f"new descriptor {value}")
+    return Result(str(value), str(value), "done")
+
+
+def _waited(call: Call, value: int) -> str:
+    return f"child {value} has changed state" if value else "no child has changed state yet"
+
+
+def _ready(call: Call, value: int) -> str:
+    return f"{value} ready" if value else "nobody is ready: the time is over"
+
+
+def show(call: Call, kind: str) -> Result:
+    """The result of a call that has returned; `kind` is its signature's."""
+    value = call.result
+    if value is None:
+        return Result("", "")
+    if kind == "none":
+        return Result("", "?")
+    if -4095 <= value < 0:
+        number = -value
+        name, words = errno_name(number), errno_words(number)
+        meaning = errno_meaning(call.name, number)
+        if 512 <= number <= 516 and number != 515:
+            return Result(f"? {name}", f"? {name} ({words})", meaning, name)
+        strace = f"-1 {name} ({words})" if not name.startswith("errno ") else f"{value} ({name})"
+        return Result(f"-1 {name}", strace, meaning, name)
+    if kind == "fcntl":
+        return _fcntl(call, value)
+    text = strace = str(value)
+    outcome = ""
+    if kind == "address":
+        text = strace = hex(value & 0xFFFFFFFFFFFFFFFF) if value else "NULL"
+    elif kind == "fd":
+        outcome = f"new descriptor {value}"
+    elif kind == "received":
+        outcome = _received(call, value)
+    elif kind == "sent":
+        outcome = _sent(call, value)
+    elif kind == "child":
+        outcome = f"the child is {value}" if value else "this is the child"
+    elif kind == "waited":
+        outcome = _waited(call, value)
+    elif kind in ("ready", "poll", "select"):
+        outcome = _ready(call, value)
+        if kind == "poll":
+            strace = f"{value} {poll_answer(call)}".rstrip() if value else "0 (Timeout)"
+        elif kind == "select":
+            strace = f"{value} {select_answer(call)}".rstrip() if value else "0 (Timeout)"
+    elif kind == "status" and value == 0:
+        outcome = _DONE.get(call.name, "done")
+    return Result(text, strace, outcome)
