@@ -24,6 +24,7 @@ from socklab.engine.elf import Image
 from socklab.events import Frame
 
 if TYPE_CHECKING:
+    from elftools.construct import Container
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.die import DIE
     from elftools.dwarf.dwarfinfo import DWARFInfo
@@ -107,7 +108,7 @@ class LineTable:
     def _open(self, image: Image) -> None:
         from elftools.elf.elffile import ELFFile
 
-        own = ELFFile(open(image.path, "rb"))
+        own = ELFFile.load_from_path(image.path)
         holder = own
         if own.get_section_by_name(".debug_line") is None and own.get_section_by_name(".zdebug_line") is None:
             separate = f"/usr/lib/debug/.build-id/{image.build_id[:2]}/{image.build_id[2:]}.debug"
@@ -116,7 +117,7 @@ class LineTable:
                 own.close()
                 return
             own.close()
-            holder = ELFFile(open(separate, "rb"))
+            holder = ELFFile.load_from_path(separate)
         size = sum(section.data_size for section in holder.iter_sections() if ".debug_" in section.name)
         if size > MAX_DEBUG_BYTES:
             self.reason = TOO_LARGE
@@ -132,7 +133,8 @@ class LineTable:
         listed: set[int] = set()
         section = self._info.debug_aranges_sec
         if section is not None:
-            data = section.stream.getvalue()
+            section.stream.seek(0)
+            data = section.stream.read()
             position = 0
             while position + 16 <= len(data):
                 length, _, unit = struct.unpack_from("<IHI", data, position)
@@ -153,14 +155,16 @@ class LineTable:
         """Stretches of text of an entry: DW_AT_low_pc and high_pc, or DW_AT_ranges."""
         attributes = entry.attributes
         if "DW_AT_ranges" in attributes:
+            from elftools.dwarf.ranges import BaseAddressEntry
+
             assert self._info is not None
             lists = self._info.range_lists()
             if lists is None:
                 return
             top = entry.cu.get_top_DIE().attributes
             base = top["DW_AT_low_pc"].value if "DW_AT_low_pc" in top else 0
-            for item in lists.get_range_list_at_offset(attributes["DW_AT_ranges"].value, entry.cu):
-                if hasattr(item, "base_address"):
+            for item in lists.get_range_list_at_offset(attributes["DW_AT_ranges"].value, entry.cu):  # type: ignore[arg-type]
+                if isinstance(item, BaseAddressEntry):
                     base = item.base_address
                 else:
                     shift = 0 if item.is_absolute else base
@@ -195,8 +199,9 @@ class LineTable:
         for item in header["file_entry"]:
             where = folders[item.dir_index] if item.dir_index < len(folders) else folder
             files.append(os.path.normpath(os.path.join(where, item.name.decode("utf-8", "replace"))))
-        data = program.stream.getvalue()
-        sequences = self._sequences(data, program.program_start_offset, program.program_end_offset, header)
+        program.stream.seek(program.program_start_offset)
+        data = program.stream.read(program.program_end_offset - program.program_start_offset)
+        sequences = self._sequences(data, header)
         addresses: list[int] = []
         rows: list[tuple[int, int]] = []
         for sequence in sorted(sequences):
@@ -212,16 +217,14 @@ class LineTable:
                 functions = []  # lines are right without them; inlined calls and some names are missing
         return _Unit(addresses, rows, files, functions, [low for low, _, _ in functions])
 
-    def _sequences(
-        self, data: bytes, position: int, end: int, header: dict[str, int]
-    ) -> Iterator[list[tuple[int, int, int]]]:
+    def _sequences(self, data: bytes, header: Container) -> Iterator[list[tuple[int, int, int]]]:
         """Rows (address, file, line) of a line program, one list for each contiguous stretch of text."""
         opcode_base, line_base, line_range = header["opcode_base"], header["line_base"], header["line_range"]
-        unit = header["minimum_instruction_length"]
-        lengths = header["standard_opcode_lengths"]
+        unit, lengths = header["minimum_instruction_length"], header["standard_opcode_lengths"]
         rows: list[tuple[int, int, int]] = []
         address, file, line = 0, 1, 1
-        while position < end:
+        position = 0
+        while position < len(data):
             opcode = data[position]
             position += 1
             if opcode >= opcode_base:

@@ -1,7 +1,7 @@
 """The few facts of an ELF file that a walk of the stack needs: segments, the unwind index, the build id.
 
-In: a path. Out: `Image`, the file mapped read-only with its program headers read. Never reads sections (a stripped
-file has none worth reading) and never runs anything; names and lines are `dwarf.py`'s.
+In: a path. Out: `Image`, the file mapped read-only with its program headers read. Of the sections only the dynamic
+symbols are read (a stripped file keeps those); lines are `dwarf.py`'s. Never runs anything.
 
 Source: elf(5).
 """
@@ -17,6 +17,7 @@ PT_NOTE = 4
 PT_GNU_EH_FRAME = 0x6474E550
 PF_X = 1
 NT_GNU_BUILD_ID = 3
+SHT_DYNSYM = 11
 
 X86_64 = 62
 AARCH64 = 183
@@ -99,3 +100,28 @@ def _build_id(notes: bytes) -> str:
             return notes[body : body + size].hex()
         position = body + (size + 3 & ~3)
     return ""
+
+
+def exported(image: Image, names: frozenset[str]) -> dict[str, int]:
+    """Link-time addresses of those of `names` that the dynamic symbol table defines. Source: elf(5), Sym."""
+    data = image.data
+    found: dict[str, int] = {}
+    try:
+        table = struct.unpack_from("<Q", data, 40)[0]
+        size, count = struct.unpack_from("<HH", data, 58)
+        sections = [struct.unpack_from("<IIQQQQIIQQ", data, table + index * size) for index in range(count)]
+        for _, kind, _, _, offset, length, link, _, _, _ in sections:
+            if kind != SHT_DYNSYM:
+                continue
+            strings = sections[link][4]
+            wanted = {}
+            for name in names:
+                at = data.find(b"\0" + name.encode() + b"\0", strings, strings + sections[link][5])
+                if at >= 0:
+                    wanted[at + 1 - strings] = name
+            for symbol in struct.iter_unpack("<IBBHQQ", data[offset : offset + length]):
+                if symbol[0] in wanted and symbol[3]:
+                    found[wanted[symbol[0]]] = symbol[4]
+    except (struct.error, IndexError):
+        return {}  # a damaged table names nothing
+    return found

@@ -116,7 +116,7 @@ class PythonLines:
             return False
         version, pid, self._slots, words, self._slots_at, _, _, self._records_at = struct.unpack_from("<8I", header, 8)
         self._slot_bytes = words * 4
-        return version == VERSION and pid == self.pid
+        return bool(version == VERSION and pid == self.pid)
 
     def _candidates(self) -> list[int]:
         found = []

@@ -3,7 +3,8 @@
 In: the registers of a stop and a way to read the task's memory. Out: `Frame`s of the user's own files and the text of
 those files. For compiled programs the stack is walked by the compiler's own unwind rules (`cfi.py`), which stale
 return addresses left on the stack cannot mislead; a scan for return addresses is the fallback where rules are
-missing. For Python the line tracker's record is read (`pyline.py`). Never touches ptrace, never stops anything.
+missing. Python's frames are read from the interpreter (`pyframes.py`), or where its version is not known, from the
+line tracker's record (`pyline.py`). Never touches ptrace, never stops anything.
 
 Source: proc_pid_maps(5); System V ABI x86-64, 3.2.2 The Stack Frame.
 """
@@ -11,15 +12,18 @@ Source: proc_pid_maps(5); System V ABI x86-64, 3.2.2 The Stack Frame.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from socklab import events
 from socklab.engine import cfi, pyline
 from socklab.engine.cfi import Rule, Unwinder
 from socklab.engine.elf import AARCH64, X86_64, Image
+from socklab.engine.pyframes import PythonFrames
 from socklab.engine.pyline import PythonLines
 from socklab.events import Frame
 
@@ -31,13 +35,18 @@ Read = Callable[[int, int], bytes]
 
 MAX_FRAMES = 64
 MAX_SCAN_BYTES = 16384
+MAX_FRAME_BYTES = 8 << 20
 MAX_SOURCE_BYTES = 1 << 20
 _CHUNK = 4096
 _ADDRESS = 0x0000_FFFF_FFFF_FFFF
 """Return addresses on aarch64 can carry a signature in their upper bits (pointer authentication)."""
 
 NO_FRAME = "no line of yours is on the stack"
+NO_PYTHON_FRAME = "no Python line of yours is running in this thread"
 NOT_READ = "the program's memory map cannot be read"
+
+_INSTALLED = ("/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/lib", "/lib", "/snap/")
+_INTERPRETER = re.compile(r"python3?(\.\d+)?t?$|libpython3\.\d+t?\.so")
 
 LANGUAGES = {
     ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp",
@@ -61,6 +70,12 @@ def source(path: str) -> events.Source | None:
     if not language and raw.startswith(b"#!") and b"python" in raw.split(b"\n", 1)[0]:
         language = "python"
     return events.Source(0, path, language, raw.decode("utf-8", "replace"))
+
+
+def preload() -> None:
+    """Imports what reading debug information needs, ahead of the first stop. Takes tens of milliseconds once."""
+    import elftools.dwarf.dwarfinfo
+    import elftools.elf.elffile  # noqa: F401
 
 
 class Binary:
@@ -96,16 +111,27 @@ def open_binary(path: str) -> Binary | None:
         return None
 
 
-class Module(NamedTuple):
-    """A stretch of a process's address space that holds text of a file."""
+class Module:
+    """A stretch of a process's address space that holds text of a file, which is opened when first asked for."""
 
-    start: int
-    end: int
-    bias: int
-    """Address in the process minus address in the file."""
-    binary: Binary
-    own: bool
-    """The program itself or a library of the user's: worth looking for lines in."""
+    def __init__(self, start: int, end: int, offset: int, path: str, own: bool, installed: bool) -> None:
+        self.start = start
+        self.end = end
+        self.path = path
+        self.own = own
+        """The program itself or a library of the user's: worth looking for lines in."""
+        self.installed = installed
+        """Comes from one of the system's folders of programs."""
+        self._offset = offset
+
+    @cached_property
+    def binary(self) -> Binary | None:
+        return open_binary(self.path)
+
+    @cached_property
+    def bias(self) -> int:
+        """Address in the process minus address in the file."""
+        return self.start - self.binary.image.vaddr_of(self._offset) if self.binary else 0
 
 
 class _Site(NamedTuple):
@@ -121,7 +147,7 @@ class _Memory:
     """Words of the stack, read in chunks upward from where they are first needed."""
 
     def __init__(self, read: Read) -> None:
-        self._read = read
+        self.read = read
         self._base = 0
         self._data = b""
 
@@ -130,7 +156,7 @@ class _Memory:
         offset = address - self._base
         if not 0 <= offset <= len(self._data) - 8:
             self._base, offset = address, 0
-            self._data = self._read(address, _CHUNK)
+            self._data = self.read(address, _CHUNK)
             if len(self._data) < 8:
                 raise ValueError(f"no memory at {address:#x}")
         word: int = struct.unpack_from("<Q", self._data, offset)[0]
@@ -150,7 +176,8 @@ class Where:
         self._starts: list[int] = []
         self._main: Binary | None = None
         self._sites: dict[tuple[int, bool], _Site | None] = {}
-        self._python = PythonLines(pid)
+        self._interpreter: PythonFrames | None = None
+        self._tracker = PythonLines(pid)
 
     def stack(self, tid: int, sp: int, ip: int, read: Read, fp: int = 0, lr: int = 0) -> tuple[Frame, ...]:
         """The user's own frames of a stopped task, innermost first; () = none, and `reason` says why.
@@ -159,13 +186,19 @@ class Where:
         frames built on it are recognised by their call instructions. lr: the link register, aarch64 only.
         """
         self.reason = ""
-        frames = self._python.frames(tid, read)
-        if frames is None:
-            frames = self._native(sp, ip, read, fp, lr)
-            if not frames:
-                self.reason = self._python.reason or (self._main.lines.reason if self._main else NOT_READ) or NO_FRAME
-        elif not frames:
-            self.reason = self._python.reason or NO_FRAME
+        if self._modules is None or self._find(ip) is None:
+            self._read_map()
+        if self._interpreter is not None:
+            frames = self._interpreter.frames(tid, read)
+            self.reason = "" if frames else NO_PYTHON_FRAME
+            return frames
+        tracked = self._tracker.frames(tid, read)
+        if tracked is not None:
+            self.reason = "" if tracked else NO_PYTHON_FRAME
+            return tracked
+        frames = self._native(sp, ip, read, fp, lr)
+        if not frames:
+            self.reason = self._tracker.reason or (self._main.lines.reason if self._main else NOT_READ) or NO_FRAME
         return frames
 
     def source(self, path: str) -> events.Source | None:
@@ -197,15 +230,21 @@ class Where:
             if len(fields) < 6 or "x" not in fields[1] or not fields[5].startswith("/"):
                 continue
             path = fields[5]
-            binary = self._main if path == program else open_binary(path)
-            if binary is None:
-                continue
             start, end = (int(half, 16) for half in fields[0].split("-"))
-            vaddr = binary.image.vaddr_of(int(fields[2], 16))
             own = path == program or not is_library(path)
-            self._modules.append(Module(start, end, start - vaddr, binary, own))
+            # /proc/PID/exe opens the program even where its path is gone or another namespace's.
+            place = f"/proc/{self.pid}/exe" if path == program else path
+            self._modules.append(Module(start, end, int(fields[2], 16), place, own, path.startswith(_INSTALLED)))
+            if self._interpreter is None and _INTERPRETER.match(os.path.basename(path)):
+                self._find_interpreter(self._modules[-1])
         self._modules.sort(key=lambda module: module.start)
         self._starts = [module.start for module in self._modules]
+
+    def _find_interpreter(self, module: Module) -> None:
+        if module.binary is not None:
+            interpreter = PythonFrames(self.pid, module.binary.image, module.bias)
+            if interpreter.supported:
+                self._interpreter = interpreter
 
     def _site(self, pc: int, returned: bool) -> _Site | None:
         """`returned`: pc is a return address, so the call is the instruction before it."""
@@ -214,11 +253,14 @@ class Where:
             return self._sites[key]
         module = self._find(pc)
         site = None
-        if module is not None:
+        if module is not None and module.binary is not None:
             image = module.binary.image
             vaddr = pc - module.bias - (1 if returned else 0)
             place = vaddr - _after_syscall(image, vaddr) if not returned else vaddr
             frames = module.binary.lines.frames(place) if module.own else ()
+            if module.installed:
+                # What a package ships is the user's own only where its source is at hand.
+                frames = tuple(frame for frame in frames if os.path.exists(frame.path))
             registers = cfi.REGISTERS.get(image.machine, cfi.REGISTERS[X86_64])
             site = _Site(frames, module.binary.unwinder.rule(vaddr), module.bias, registers)
         self._sites[key] = site
@@ -227,8 +269,8 @@ class Where:
     # ------------------------------------------------------------ the walk
 
     def _native(self, sp: int, ip: int, read: Read, fp: int, lr: int) -> tuple[Frame, ...]:
-        if self._modules is None or self._find(ip) is None:
-            self._read_map()
+        if not any(module.binary and not module.binary.lines.reason for module in self._modules or () if module.own):
+            return ()
         memory = _Memory(read)
         found: list[Frame] = []
         pc, returned = ip, False
@@ -276,37 +318,39 @@ class Where:
         searched upward for an address in the user's text behind a call instruction; where the function called is
         known, it must be a call of that very function, which a stale address hardly ever is.
         """
-        if site is not None and site.rule is None and fp >= sp > 0 and self._called_from(memory.word(fp + 8), 0):
+        if (
+            site is not None
+            and site.rule is None
+            and fp >= sp > 0
+            and self._called_from(memory.word(fp + 8), 0, memory)
+        ):
             return memory.word(fp + 8), fp + 16, memory.word(fp)
         callee = site.rule.start + site.bias if site is not None and site.rule is not None else 0
-        indirect = 0
+        likely: tuple[int, int, int] | None = None
         for address in range(sp + 7 & ~7, sp + MAX_SCAN_BYTES, 8):
             try:
-                word = memory.word(address)
+                word = memory.word(address) & _ADDRESS
+                strength = self._called_from(word, callee, memory)
+                if not strength or (strength < 2 and likely):
+                    continue
+                saved = _saved_frame_pointer(memory, address, site)
             except ValueError:
                 break  # the end of the stack
-            strength = self._called_from(word & _ADDRESS, callee)
             if strength == 2:
-                return word & _ADDRESS, address + 8, self._frame_pointer(memory, address, site)
-            if strength == 1 and not indirect:
-                indirect = address
-        if indirect:
-            return memory.word(indirect) & _ADDRESS, indirect + 8, self._frame_pointer(memory, indirect, site)
-        return None
+                return word, address + 8, saved
+            # The caller's frame lies further up the stack, and so must its frame pointer point.
+            if not callee or address < saved < address + MAX_FRAME_BYTES:
+                likely = word, address + 8, saved
+        return likely
 
-    def _frame_pointer(self, memory: _Memory, address: int, site: _Site | None) -> int:
-        """The caller's frame pointer, if the function whose return address is at `address` saved it on the stack."""
-        if site is None or site.rule is None or site.rule.fp[0] != cfi.AT_OFFSET or not isinstance(site.rule.fp[1], int):
-            return 0
-        return memory.word(address + 8 + site.rule.fp[1])
+    def _called_from(self, address: int, callee: int, memory: _Memory) -> int:
+        """Whether the instruction before `address` is a call: 2 = of `callee` (or of anything, where callee is 0),
+        1 = through a register, of who knows what, 0 = no, or not in the user's own text.
 
-    def _called_from(self, address: int, callee: int) -> int:
-        """2 = the instruction before `address` is a call (of `callee`, unless 0), 1 = a call of who knows what, 0 = none.
-
-        Only in the user's own text. Intel SDM, CALL: E8 rel32, FF /2; Arm ARM, BL and BLR.
+        Source: Intel SDM, CALL: E8 rel32, FF /2; Arm ARM, BL and BLR.
         """
         module = self._find(address)
-        if module is None or not module.own:
+        if module is None or not module.own or module.binary is None:
             return 0
         image = module.binary.image
         offset = image.offset_of(address - module.bias)
@@ -320,11 +364,20 @@ class Where:
                 target = address - 4 + 4 * (words - (1 << 26) if words & 1 << 25 else words)
                 return 2 if callee in (0, target) else 0
             return int(code & 0xFFFFFC1F == 0xD63F0000)
-        if before[2] == 0xE8:
-            target = address + int.from_bytes(before[3:], "little", signed=True)
-            if callee in (0, target):
-                return 2
+        relative = address + int.from_bytes(before[3:], "little", signed=True)
+        if before[2] == 0xE8 and callee in (0, relative):
+            return 2
+        if before[1:3] == b"\xff\x15":  # through a word at a fixed place: the global offset table
+            return 2 if callee in (0, _Memory(memory.read).word(relative)) else 0
         return int(any(before[-size] == 0xFF and before[1 - size] & 0x38 == 0x10 for size in (2, 3, 6, 7)))
+
+
+def _saved_frame_pointer(memory: _Memory, address: int, site: _Site | None) -> int:
+    """The caller's frame pointer, if the function whose return address is at `address` put it on the stack; else 0."""
+    if site is None or site.rule is None:
+        return 0
+    kind, value = site.rule.fp
+    return memory.word(address + 8 + value) if kind == cfi.AT_OFFSET and isinstance(value, int) else 0
 
 
 def _after_syscall(image: Image, vaddr: int) -> int:
