@@ -25,7 +25,7 @@ class PMap(Mapping[K, V], Generic[K, V]):
         self._length = 0
 
     def changed(self, put: Iterable[tuple[K, V]] = (), drop: Iterable[K] = ()) -> PMap[K, V]:
-        """A new mapping with `drop` removed and then `put` set. Keys in `drop` that are not there are ignored."""
+        """A new mapping with `drop` removed and then `put` set. Keys to drop that are not there are ignored."""
         shards = list(self._shards)
         fresh: set[int] = set()
         length = self._length
@@ -38,7 +38,7 @@ class PMap(Mapping[K, V], Generic[K, V]):
             return shards[index]
 
         for key in drop:
-            if key in self._shards[hash(key) % _SHARDS]:
+            if key in shards[hash(key) % _SHARDS]:
                 del own(key)[key]
                 length -= 1
         for key, value in put:

@@ -363,7 +363,8 @@ def _is_syn(row: ev.SocketRow) -> bool:
 
 def _changed_table(table: Table, put: tuple[ev.SocketRow, ...], gone: tuple[int, ...]) -> Table:
     left = frozenset(gone)
-    old = [row for row in map(table.rows.get, [*gone, *(r.id for r in put)]) if row is not None]
+    met = dict.fromkeys([*gone, *(r.id for r in put)])  # a socket may be in both: gone, and back
+    old = [row for row in map(table.rows.get, met) if row is not None]
     states = dict(table.states)
     listeners, syn = table.listeners, table.syn_received
     for row in old:

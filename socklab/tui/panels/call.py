@@ -121,25 +121,28 @@ def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
 
 def _call(decoded: DecodedCall, view: View) -> list[Line]:
     """`accept(3, {…}, [16]) = 4`, in at most three lines."""
+    most = 2 if view.compact else 3
+    lines = wrap(_spelled(decoded, 10_000), view.width, indent=min(2, view.width - 1))
+    if len(lines) <= most:
+        return lines
+    # Too long: arguments are cut so that all of them, and above all the result, stay in sight.
+    taken = len(decoded.name) + len(decoded.result) + 5
+    room = max(6, (most * (view.width - 4) - taken) // max(1, len(decoded.args)) - 2)
+    return wrap(_spelled(decoded, room), view.width, indent=min(2, view.width - 1))[: most + 1]
+
+
+def _spelled(decoded: DecodedCall, room: int) -> Line:
+    """The call as one line, every argument in at most `room` cells."""
     spans: list[Span] = [(safe(decoded.name), "name strong"), ("(", "dim")]
     last = len(decoded.args) - 1
-    # A comma belongs to its argument: a line never begins with one.
-    spans += [(safe(arg.text) + (", " if n < last else ""), _role(arg)) for n, arg in enumerate(decoded.args)]
+    for place, arg in enumerate(decoded.args):
+        ((text, role),) = clip(((safe(arg.text), _role(arg)),), room)
+        spans.append((text, role))
+        spans.append((", " if place < last else "", "dim"))
     spans.append((")", "dim"))
     if decoded.result:
         spans += [(" = ", "dim"), (safe(decoded.result), "bad strong" if decoded.errno else "good strong")]
-    most = 2 if view.compact else 3
-    lines = wrap(tuple(spans), view.width, indent=min(2, view.width - 1))
-    if len(lines) <= most:
-        return lines
-    # Too long: each argument is cut so that all of them, and above all the result, stay in sight.
-    room = max(6, (most * view.width - len(decoded.name) - len(decoded.result) - 10) // max(1, len(decoded.args)) - 3)
-    cut = tuple(
-        (text if role in ("dim", "name strong") else clip(((text, role),), room)[0][0], role) for text, role in spans
-    )
-    if decoded.result:
-        cut = (*cut[:-1], spans[-1])
-    return wrap(cut, view.width, indent=min(2, view.width - 1))[: most + 1]
+    return tuple(spans)
 
 
 def _role(arg: DecodedArg) -> str:

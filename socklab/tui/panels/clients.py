@@ -6,7 +6,6 @@ first, the newest, and how many are in which phase. Colours follow a client thro
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import islice
 
 from socklab import events as ev
@@ -14,6 +13,7 @@ from socklab import state as st
 from socklab.text import safe
 from socklab.tui.lines import Line, Span, View, client_role, clip, column, width
 from socklab.tui.panels.common import address, count, error_words, fit, obvious, plural, words
+from socklab.tui.panels.index import CLIENTS
 
 TITLE = "Clients"
 
@@ -43,11 +43,10 @@ def render(state: st.LabState, view: View) -> list[Line]:
         return fit(words("No client yet.", view), view)
     if len(clients) <= _MANY:
         return fit((line for client in clients.values() for line in _client(state, client, view)), view)
-    phases = Counter(client.phase for client in clients.values())
     lines: list[Line] = [
         tuple(
             span
-            for phase, number in phases.most_common()
+            for phase, number in CLIENTS.phases(state)
             for span in ((f"{count(number)} ", "number"), (f"{_phase(phase)}  ", _PHASE_ROLES.get(phase, "")))
         )
     ]
@@ -77,7 +76,7 @@ def row_of(state: st.LabState, client: ev.Client) -> ev.SocketRow | None:
 
 def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     role = client_role(client.name) or "name"
-    name: Span = (f"{safe(client.name):<2} ", f"{role} strong")
+    name: Span = (f"{safe(client.name):<2} ", f"strong {role}")
     selected = view.selected == client.name
     if selected:
         name = (f"▸{safe(client.name):<2}", "current")

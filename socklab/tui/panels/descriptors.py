@@ -128,7 +128,7 @@ def _row(
         ("  ", ""),
     )
     if now is None:
-        return (*head, (f"{_kind(descriptor)} closed", "gone"))
+        return (*head, (_kind(descriptor), "gone"), (" closed", ""))
     body = _socket(state, row, view) if row is not None else _other(fd, descriptor, view)
     extra = (*_sharers(state, pid, fd, descriptor), *_flags(descriptor, view.width - width((*head, *body)) - 4))
     return (*head, *body, *extra)

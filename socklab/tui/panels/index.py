@@ -9,6 +9,7 @@ Never draws.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -188,13 +189,14 @@ class HolderIndex:
 
 
 class ClientIndex:
-    """Which client an address or an inode belongs to."""
+    """Which client an address or an inode belongs to, and how many clients are in which phase."""
 
     def __init__(self) -> None:
         self._clients: Mapping[str, ev.Client] = {}
         self._by_local: dict[str, str] = {}
         self._by_inode: dict[int, str] = {}
         self._place: dict[str, int] = {}
+        self._phases: Counter[str] = Counter()
 
     def at(self, state: st.LabState, address: str) -> str:
         """Name of the client whose local address this is, "" when none."""
@@ -207,17 +209,46 @@ class ClientIndex:
         name = self._by_inode.get(row.inode, "") if row.inode else ""
         return name or self._by_local.get(row.local, "")
 
-    def place(self, name: str) -> int:
+    def place(self, state: st.LabState, name: str) -> int:
         """Clients in the order they were made; whoever is no client comes after them."""
+        self._follow(state)
         return self._place.get(name, 1 << 30)
 
+    def phases(self, state: st.LabState) -> list[tuple[str, int]]:
+        """(phase, how many), the most common first."""
+        self._follow(state)
+        return self._phases.most_common()
+
     def _follow(self, state: st.LabState) -> None:
-        if state.clients is self._clients:
+        now, old = state.clients, self._clients
+        if now is old:
             return
-        self._clients = state.clients
-        self._by_local = {client.local: name for name, client in state.clients.items() if client.local}
-        self._by_inode = {client.inode: name for name, client in state.clients.items() if client.inode}
-        self._place = {name: place for place, name in enumerate(state.clients)}
+        self._clients = now
+        for name, client in now.items():
+            before = old.get(name)
+            if before is not client:
+                self._forget(before)
+                self._by_local[client.local] = name
+                self._by_inode[client.inode] = name
+                self._phases[client.phase] += 1
+                self._place.setdefault(name, len(self._place))
+        for name in [name for name in old if name not in now]:
+            self._forget(old[name])
+        if len(self._place) != len(now):
+            self._place = {name: place for place, name in enumerate(now)}
+        self._by_local.pop("", None)
+        self._by_inode.pop(0, None)
+
+    def _forget(self, client: ev.Client | None) -> None:
+        if client is None:
+            return
+        if self._by_local.get(client.local) == client.name:
+            del self._by_local[client.local]
+        if self._by_inode.get(client.inode) == client.name:
+            del self._by_inode[client.inode]
+        self._phases[client.phase] -= 1
+        if not self._phases[client.phase]:
+            del self._phases[client.phase]
 
 
 def _insert(order: list[tuple[_Order, Key]], keys: list[Key], entry: tuple[_Order, Key]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from socklab import events as ev
 from socklab import state as st
-from socklab.tui.lines import Line, Span, View, client_role, width
+from socklab.tui.lines import Line, Span, View, client_role, join, width
 from socklab.tui.panels.common import (
     address,
     count,
@@ -81,7 +81,7 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
         head.append((f" +{len(holders) - 1}", "name"))
     waiting = SOCKETS.waiting(state, listener, table)
     # The kernel lists no order. Clients are put in the order they began to connect, others by their socket's age.
-    waiting.sort(key=lambda row: (CLIENTS.place(CLIENTS.at(state, row.remote)), row.id))
+    waiting.sort(key=lambda row: (CLIENTS.place(state, CLIENTS.at(state, row.remote)), row.id))
     depth_changed = change == "changed" and before is not None and before.rx_queue != listener.rx_queue
     return [
         tuple(head),
@@ -120,7 +120,7 @@ def _accept_queue(
 
 def _room(depth: int, limit: int) -> str:
     if depth > limit:
-        return "full: SYNs are dropped"
+        return "full: new SYNs are dropped"
     left = limit + 1 - depth
     return f"room for {count(left)} more" if depth else f"room for {count(left)}"
 
@@ -197,21 +197,21 @@ def _dropped(state: st.LabState, view: View) -> list[Line]:
     if not rises:
         return []
     shown = [(name, rise) for name, rise in rises if rise or name == DROPS[0]]
-    lines: list[Line] = []
     label = f"{'dropped':<13}" if view.width >= 44 else f"{'drops':<7}"
+    parts: list[Line] = []
+    changes: list[str] = []
     for name, rise in shown:
         before = state.changed.counters.get((host, name))
         step = now[name] - before if before is not None else 0
-        change = "changed" if step else ""
+        changes.append("changed" if step else "")
         role = "warn" if rise else "number"
-        spans: list[Span] = [
-            marker(change),
-            (label, ""),
-            (count(rise), f"{role} {change}".strip()),
-            (f"  {name}", "dim"),
-        ]
-        if step:
-            spans.append((f" (+{count(step)} now)", "changed"))
-        lines.append(tuple(spans))
-        label = " " * len(label)
-    return lines
+        part: Line = ((count(rise), f"{role} {changes[-1]}".strip()), (f" {name}", "dim"))
+        parts.append((*part, (f" (+{count(step)} now)", "changed")) if step else part)
+    together = (marker(max(changes)), (label, ""), *join(parts, ("  ", "")))
+    if width(together) <= view.width:
+        return [together]
+    blank = " " * len(label)
+    return [
+        (marker(change), (blank if place else label, ""), *part)
+        for place, (change, part) in enumerate(zip(changes, parts, strict=True))
+    ]

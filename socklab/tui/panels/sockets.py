@@ -25,7 +25,6 @@ _WIDE = 90
 
 _STATE_ROLES = {
     st.LISTEN: "listen",
-    st.ESTABLISHED: "good",
     st.SYN_SENT: "warn",
     st.SYN_RECV: "syn",
     st.NEW_SYN_RECV: "syn",
@@ -76,8 +75,8 @@ def head(view: View) -> list[Line]:
         titles = (
             column("", 1),
             column("state", 14),
-            column("local", 8),
-            column("remote", 10),
+            column("local", _medium_cells(view)[0] + 1),
+            column("remote", _medium_cells(view)[1] + 1),
             column("Recv-Q", 6, right=True),
             column("Send-Q", 7, right=True),
             ("  held by", ""),
@@ -164,11 +163,11 @@ def _medium(
         marker(change),
         *_state(row, old, gone),
         column(again or " ", 3, gone or "warn"),
-        *_ends(state, host, row, 7, 9, gone),
+        *_ends(state, host, row, *_medium_cells(view), gone),
         column(brief(row.rx_queue, 5), 6, _role(row, old, "rx_queue", gone), right=True),
         column(brief(row.tx_queue, 5), 7, _role(row, old, "tx_queue", gone), right=True),
         ("  ", ""),
-        _owner(state, host, row, gone, view.width - 49),
+        _owner(state, host, row, gone, view.width - 32 - sum(_medium_cells(view))),
     )
 
 
@@ -198,6 +197,11 @@ def _end_cells(view: View) -> int:
     return min(26, max(15, (view.width - 73) // 2))
 
 
+def _medium_cells(view: View) -> tuple[int, int]:
+    """Cells of the local and the remote address; below 78 columns only ports fit."""
+    return (15, 15) if view.width >= 78 else (7, 9)
+
+
 def _state(row: ev.SocketRow, old: ev.SocketRow | None, gone: str) -> tuple[Span, ...]:
     name = st.TCP_STATES.get(row.state, f"state {row.state}")
     role = gone or _STATE_ROLES.get(row.state, "")
@@ -214,7 +218,7 @@ def _ends(state: st.LabState, host: str, row: ev.SocketRow, local: int, remote: 
         if len(both) > local:
             return (column(both, cells, gone or "path"), (" ", ""))
         return (column(both, local, gone or "path"), (" ", ""), column("*", remote, "dim"), (" ", ""))
-    ports = local < 16 and obvious(state, row.local, row.remote)
+    ports = local < 15 and obvious(state, row.local, row.remote)
     mine, theirs = CLIENTS.at(state, row.local), CLIENTS.at(state, row.remote)
     return (
         column(address(row.local, local, ports=ports), local, gone or client_role(mine) or "path"),

@@ -15,7 +15,7 @@ from typing import Protocol
 from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
-from socklab.tui.lines import Line, Span, View, clip, spread, width
+from socklab.tui.lines import Line, Span, View, clip, plain, spread, width, wrap
 from socklab.tui.panels.common import call_name, fit, words
 from socklab.tui.panels.statusline import result_words
 
@@ -108,6 +108,11 @@ _tops: OrderedDict[tuple[str, int], int] = OrderedDict()
 """First line shown of each file at each height; the only thing here that remembers what was drawn before."""
 
 
+def forget() -> None:
+    """Let go of what was drawn before: the next picture depends on its state alone."""
+    _tops.clear()
+
+
 def _window(path: str, line: int, length: int, height: int) -> int:
     """The first line to show (1-based). It moves only when the current line comes too near the edge."""
     key = (path, height)
@@ -130,19 +135,38 @@ def _window(path: str, line: int, length: int, height: int) -> int:
 
 def _listing(
     state: st.LabState, task: st.Task | None, text: _Text, current: int, top: int, height: int, view: View
-) -> Iterator[Line]:
+) -> list[Line]:
     digits = max(2, len(str(len(text.lines))))
+    lines: list[Line] = []
     for number in range(top, min(top + height, len(text.lines) + 1)):
         body = text.line(number, top)
-        if number != current or task is None:
-            yield clip(((f" {number:>{digits}}  ", "dim"), *body), view.width)
-            continue
-        sign, said = _sign(state, task)
-        gutter: Span = (f"{sign}{number:>{digits}}  ", "current" if sign != "·" else "dim")
-        line: Line = (gutter, *body)
-        if said and width(said) < view.width // 2:
-            line = spread(line, said, view.width)
-        yield clip(line, view.width)
+        if number == current and task is not None:
+            lines += _current(state, task, number, digits, body, view)
+        else:
+            lines.append(clip(((f" {number:>{digits}}  ", "dim"), *body), view.width))
+    return lines[:height]
+
+
+def _current(state: st.LabState, task: st.Task, number: int, digits: int, body: Line, view: View) -> list[Line]:
+    """The line of the call: whole, on as many rows as it needs (three at most), with what came of it at its end."""
+    sign, said = _sign(state, task)
+    role = "current" if sign != "·" else "dim"
+    gutter: Span = (f"{sign}{number:>{digits}}  ", role)
+    indent = min(_indent(body) + 4, view.width // 3)
+    room = max(8, view.width - len(gutter[0]))
+    # The whole line is painted in one style, so its colours need not survive the wrapping.
+    rows = wrap(((plain(body), ""),), room, indent) if view.height >= 6 and width(body) > room else [body]
+    rows = rows if len(rows) <= 3 else [*rows[:2], (*rows[2], ("…", ""))]
+    lines: list[Line] = [(gutter, *rows[0])]
+    lines += [((" " * len(gutter[0]), role), *row) for row in rows[1:]]
+    if said and width(said) < view.width // 2:
+        lines[-1] = spread(lines[-1], said, view.width)
+    return [clip(line, view.width) for line in lines]
+
+
+def _indent(body: Line) -> int:
+    text = plain(body)
+    return len(text) - len(text.lstrip(" "))
 
 
 def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:
