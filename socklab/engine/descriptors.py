@@ -99,8 +99,8 @@ class DescriptorTable:
                 os.close(descriptor)
         self._pidfd = self._fd_directory = self._info_directory = -1
 
-    def look(self) -> tuple[list[Descriptor], list[int]]:
-        """(opened or changed, closed) since the last look.
+    def look(self, unlisted: Iterable[int] = ()) -> tuple[list[Descriptor], list[int]]:
+        """(opened or changed, closed) since the last look. `unlisted`: inodes of sockets that left the socket table.
 
         Up to READ_ALL entries everything is read. In a larger table the numbers are listed only when the kernel's
         count of them is another than expected, and then new numbers are read and SPREAD old ones in turn: a number
@@ -113,12 +113,12 @@ class DescriptorTable:
         self.unread = None
         known = self.known
         if numbers is None:
-            return self._read([*self._in_turn(), *self._detailed], [])
+            return self._read([*self._in_turn(), *self._detailed, *self.holding(set(unlisted))], [])
         closed = [fd for fd in known if fd not in numbers]
         if len(numbers) <= READ_ALL:
             return self._read(sorted(numbers), closed)
-        old = [fd for fd in self._in_turn() if fd in numbers]
-        return self._read([*sorted(numbers - known.keys()), *old, *(self._detailed & numbers)], closed)
+        again = {*self._in_turn(), *self._detailed, *self.holding(set(unlisted))}
+        return self._read([*sorted(numbers - known.keys()), *(again & numbers)], closed)
 
     def look_at(self, fds: Iterable[int]) -> tuple[list[Descriptor], list[int]]:
         """The same for these numbers only; costs nothing for the rest of the table."""
@@ -127,6 +127,10 @@ class DescriptorTable:
         except OSError as error:
             return self._failed(error)
         return self._read(fds, [])
+
+    def holding(self, inodes: set[int]) -> list[int]:
+        """Numbers that stand for the sockets with these inodes, as of the last look. Goes through the whole table."""
+        return [fd for fd, known in self.known.items() if known.inode in inodes] if inodes else []
 
     def inode_of(self, fd: int) -> int:
         """Inode of the socket that is behind the number now; 0 when it is closed or no socket."""

@@ -17,7 +17,9 @@ from socklab.errors import MachineError
 from socklab.events import SocketRow
 
 LISTEN = 10
-ALL_STATES = 0xFFFFFFFF
+ALL_STATES = 0x1FFE
+"""ESTABLISHED (1) to NEW_SYN_RECV (12). Bit 13 would, since Linux 6.8, also list sockets that only have an address
+(TCP_BOUND_INACTIVE, told as CLOSE): neither /proc/net/tcp nor `ss -tan` lists those."""
 
 _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK, _SOCK_DIAG_BY_FAMILY = 18, 20

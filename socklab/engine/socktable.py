@@ -16,7 +16,8 @@ from socklab.events import SocketRow
 
 # Offsets in inet_diag_msg.
 _COOKIE = struct.Struct("=II")
-_COOKIE_AT, _EXPIRES_AT = 44, 52
+_ENDS_AT, _COOKIE_AT, _EXPIRES_AT = 4, 44, 52
+_ENDS = 36
 
 TIMERS_KEPT = 64
 """Up to so many running timers, each look reports what is left of every one; above it `expires_ms` of them all is 0.
@@ -26,10 +27,13 @@ that is not kept up to date must not be shown, so above this limit none is given
 
 
 class Delta(NamedTuple):
-    """What is different since the last look. A row is in `changed` when any of its fields is another than before."""
+    """What is different since the last look. A row is in `changed` when any of its fields is another than before.
+
+    `gone` holds the last rows known of sockets that are in no table any more.
+    """
 
     changed: list[SocketRow]
-    gone: list[int]
+    gone: list[SocketRow]
 
 
 class SocketTable(Protocol):
@@ -59,6 +63,8 @@ class DiagTable:
         self._diag = diag or Diag()
         self._messages: dict[int, bytes] = {}
         """id to the inet_diag_msg its row was made from."""
+        self._by_ends: dict[bytes, int] = {}
+        """Ports and addresses, as in the message, to id. Of listeners that share a port only one is here."""
         self._chunks: list[bytes] = []
         self._split: list[list[bytes]] = []
         """The last dump as received, and the messages of each chunk."""
@@ -131,9 +137,16 @@ class DiagTable:
         return self._patch(found, {self._messages[id_] for id_ in self._listeners if id_ not in listed})
 
     def look_for(self, family: int, local: str, remote: str) -> Delta:
-        """The socket with these ends, taken into the table when it is there."""
-        message = self._diag.read_exact(family, pack_ends(family, local, remote))
-        return self._patch([] if message is None else [message], set())
+        """The socket with these ends: taken into the table when it is there, gone when it was."""
+        ends = pack_ends(family, local, remote)
+        message = self._diag.read_exact(family, ends)
+        known = self._messages.get(self._by_ends.get(ends[:_ENDS], 0))
+        lost = (
+            {known}
+            if known and known[1] != LISTEN and (message is None or _cookie(message) != _cookie(known))
+            else set()
+        )
+        return self._patch([] if message is None else [message], lost)
 
     # ---- what changed
 
@@ -146,7 +159,7 @@ class DiagTable:
     def _take(self, fresh: list[bytes], lost: set[bytes]) -> Delta:
         """Put `fresh` messages into the table; a socket whose latest message is among `lost` is gone."""
         before: dict[int, SocketRow | None] = {}
-        messages, rows, by_inode = self._messages, self.rows, self.by_inode
+        messages, rows, by_inode, by_ends = self._messages, self.rows, self.by_inode, self._by_ends
         for message in fresh:  # in the order of the dump: of two messages of one socket the later counts
             id_ = _cookie(message)
             known = messages.get(id_)
@@ -157,13 +170,14 @@ class DiagTable:
             before.setdefault(id_, old)
             row = self._diag.row(message, timers=False)
             rows[id_] = row
+            by_ends[message[_ENDS_AT : _ENDS_AT + _ENDS]] = id_
             if old is not None and old.inode != row.inode and by_inode.get(old.inode) == id_:
                 del by_inode[old.inode]
             if row.inode:
                 by_inode[row.inode] = id_
             (self._running.add if message[2] else self._running.discard)(id_)
             (self._listeners.add if message[1] == LISTEN else self._listeners.discard)(id_)
-        gone: list[int] = []
+        gone: list[SocketRow] = []
         for message in lost:
             id_ = _cookie(message)
             if messages.get(id_) != message:  # it has a newer one
@@ -174,7 +188,10 @@ class DiagTable:
             self._listeners.discard(id_)
             if by_inode.get(left.inode) == id_:
                 del by_inode[left.inode]
-            gone.append(id_)
+            ends = message[_ENDS_AT : _ENDS_AT + _ENDS]
+            if by_ends.get(ends) == id_:
+                del by_ends[ends]
+            gone.append(left)
         self._show_timers(before)
         return Delta([rows[id_] for id_, old in before.items() if rows[id_] != old], gone)
 

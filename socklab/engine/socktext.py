@@ -90,7 +90,7 @@ class TextTable:
             ids[key] = id_
             rows[id_] = replace(row, id=id_, expires_ms=row.expires_ms if shown and row.timer else 0)
         changed = [row for id_, row in rows.items() if self.rows.get(id_) != row]
-        gone = [id_ for id_ in self.rows if id_ not in rows]
+        gone = [row for id_, row in self.rows.items() if id_ not in rows]
         self.rows, self._ids = rows, ids
         self.by_inode = {row.inode: id_ for id_, row in rows.items() if row.inode}
         return Delta(changed, gone)

@@ -121,6 +121,15 @@ def test_an_unchanged_table_is_no_change() -> None:
     assert table.look() == Delta([], [])
 
 
+def test_sockets_at_the_end_of_a_dump_that_grew_shorter_are_gone() -> None:
+    dumps = Dumps()
+    table = DiagTable(dumps)
+    dumps.now = [message(i) for i in range(1, 12)]
+    table.look()
+    dumps.now = dumps.now[:6]
+    assert sorted(row.id for row in table.look().gone) == [7, 8, 9, 10, 11]
+
+
 def test_a_row_read_by_itself_and_then_back_as_it_was_is_told_both_times() -> None:
     dumps = Dumps()
     table = DiagTable(dumps)
@@ -138,7 +147,7 @@ def test_a_connection_that_closed_is_not_mistaken_for_the_one_that_took_its_port
     dumps.now = [message(4)]
     table.look()
     dumps.now = [message(4 + 65536)]
-    assert table.look_at([4]) == Delta([], [4])
+    assert [row.id for row in table.look_at([4]).gone] == [4]
 
 
 def test_a_socket_listed_twice_in_one_walk_is_one_row_the_later() -> None:
@@ -186,7 +195,7 @@ _ROWS = st.dictionaries(
 )
 
 
-@given(st.lists(st.tuples(_ROWS, st.sampled_from(["look", "one", "listeners"])), max_size=8), st.integers(1, 5))
+@given(st.lists(st.tuples(_ROWS, st.sampled_from(["look", "one", "ends", "listeners"])), max_size=8), st.integers(1, 5))
 def test_what_changed_added_up_is_always_the_table(
     tables: list[tuple[dict[int, tuple[int, int, int, int]], str]], per_chunk: int
 ) -> None:
@@ -202,13 +211,18 @@ def test_what_changed_added_up_is_always_the_table(
             ]
         if how == "one":
             delta = table.look_at(list(added)[:3])
+        elif how == "ends":
+            delta = table.look_for(socket.AF_INET, "127.0.0.1:7", "127.0.0.1:80")
+            assert (7 in table.rows) == (7 in rows) or table.rows[7].state == LISTEN
         elif how == "listeners":
             delta = table.look_at_listeners()
         else:
             delta = table.look()
-        assert not {row.id for row in delta.changed} & set(delta.gone)
+        gone = {row.id: row for row in delta.gone}
+        assert not {row.id for row in delta.changed} & gone.keys()
+        assert all(added[id_] == row for id_, row in gone.items())
         assert all(added.get(row.id) != row for row in delta.changed)
-        added = {i: row for i, row in added.items() if i not in delta.gone} | {row.id: row for row in delta.changed}
+        added = {i: row for i, row in added.items() if i not in gone} | {row.id: row for row in delta.changed}
         assert added == table.rows
         if how in ("look", "again"):
             assert added == {row.id: row for row in map(dumps.row, dumps.now)}
