@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from socklab import probes
 from socklab.lesson import SAME_CALL, At, Lesson, Predict, Step, Value, canonical, shown
@@ -42,6 +43,8 @@ __all__ = [
 
 class Moment(msgspec.Struct, frozen=True):
     """One moment of a call. `name` is the canonical one; `nth` counts the program's calls of that name, from 1.
+
+    The lesson counts from its first step on: see `_counted`.
 
     at: enter (about to be made), blocked (the program sleeps inside it), return.
     """
@@ -120,6 +123,12 @@ class Cursor(msgspec.Struct, frozen=True):
     open: tuple[_Open, ...] = ()
     checked: frozenset[int] = frozenset()
     done: bool = False
+    past: frozenset[int] = frozenset()
+    """Steps that can't be reached any more: their moment came before their turn."""
+    earlier: tuple[tuple[str, int], ...] = ()
+    """How many calls of each name the program had made before the first step."""
+    begun: int = -1
+    """Index of the step reached last."""
 
 
 def begin(lesson: Lesson) -> Cursor:
@@ -147,11 +156,26 @@ def _waits_for_return(step: Step) -> bool:
 
 
 def _awaited(lesson: Lesson, cursor: Cursor, moment: Moment) -> int:
-    """Index of the step that is waited for, steps that were missed passed over."""
+    """Index of the step that is waited for, steps whose moment is past passed over."""
     index = cursor.next
-    while index < len(lesson.steps) and _missed(lesson.steps[index].at, moment):
+    while index < len(lesson.steps) and (index in cursor.past or _missed(lesson.steps[index].at, moment)):
         index += 1
     return index
+
+
+def _counted(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, Moment]:
+    """The moment as the lesson counts it: calls made before its first step are not the lesson's.
+
+    Python's import of a module may close a descriptor of its own; C's start does nothing of the kind.
+    """
+    if cursor.next:
+        return cursor, replace(moment, nth=moment.nth - dict(cursor.earlier).get(moment.name, 0))
+    earlier = dict(cursor.earlier)
+    if lesson.steps and _matches(lesson.steps[0].at, moment):
+        earlier.pop(moment.name, None)
+    elif moment.at == "enter":
+        earlier[moment.name] = moment.nth
+    return replace(cursor, earlier=tuple(earlier.items())), moment
 
 
 def _begun(step: Step, index: int, moment: Moment) -> list[Directive]:
@@ -170,6 +194,7 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
     its "after", told unless a later step has begun. Checks of a moment come after its actions and settles, the
     question last. Done comes with the last thing the last step has to say.
     """
+    cursor, moment = _counted(lesson, cursor, moment)
     index = _awaited(lesson, cursor, moment)
     begins = index < len(lesson.steps) and _matches(lesson.steps[index].at, moment)
     out: list[Directive] = []
@@ -178,7 +203,7 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
         if moment.at != "return" or (each.tid, each.name, each.nth) != (moment.tid, moment.name, moment.nth):
             still_open.append(each)
             continue
-        if each.index == cursor.next - 1 and not begins:
+        if each.index == cursor.begun and not begins:
             out.append(Reach(each.index, "after"))
         predict = lesson.steps[each.index].predict
         if predict is not None and predict.when == "return":
@@ -199,10 +224,20 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
     if asks:
         out.append(Ask(index))
     reached = index + begins
+    past = cursor.past | {
+        later
+        for later in range(reached, len(lesson.steps) if reached else 0)
+        if _matches(lesson.steps[later].at, moment) or _missed(lesson.steps[later].at, moment)
+    }
+    while reached in past:
+        reached += 1
     over = reached == len(lesson.steps) and not still_open
     if over and not cursor.done:
         out.append(Done())
-    return Cursor(reached, tuple(still_open), cursor.checked | frozenset(due), cursor.done or over), tuple(out)
+    checked = cursor.checked | frozenset(due)
+    begun = index if begins else cursor.begun
+    done = cursor.done or over
+    return Cursor(reached, tuple(still_open), checked, done, past, cursor.earlier, begun), tuple(out)
 
 
 def ending(lesson: Lesson, cursor: Cursor) -> tuple[Check, ...]:

@@ -314,3 +314,23 @@ def test_hints_follow_the_program() -> None:
     )
     assert "next call" in guide.next_hint(LESSON, lab.state_of(lab.start(), lab.call("bind", 3)))
     assert "has ended" in guide.next_hint(LESSON, lab.state_of(lab.start(), ev.Exited(lab.t(), lab.PID)))
+
+
+def test_calls_before_the_first_step_are_not_counted() -> None:
+    cursor, _ = walk(at("enter", "read"), at("return", "read"), *TO_READ, at("enter", "read", 2))
+    cursor, out = guide.at_moment(LESSON, cursor, at("blocked", "read", 2))
+    assert out == (Reach(2, "before"), Perform('send a "x"'))
+
+
+def test_a_step_whose_moment_came_too_early_does_not_hold_up_the_lesson() -> None:
+    cursor, out = walk(
+        at("enter", "socket"),
+        at("return", "socket"),
+        at("blocked", "read"),
+        at("return", "read"),
+        at("enter", "accept"),
+        at("return", "accept"),
+        at("blocked", "accept", 2),
+    )
+    assert [each.index for each in out if isinstance(each, Reach)] == [0, 0, 1, 1, 3]
+    assert cursor.done
