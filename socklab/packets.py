@@ -97,7 +97,7 @@ class Segment:
     @property
     def summary(self) -> str:
         """What kind of packet: "SYN-ACK", "PSH-ACK", "router solicitation", "UDP"."""
-        if self.protocol == "TCP" and not self.problem:
+        if self.protocol == "TCP" and not self.problem and not self.what:
             return "-".join(self.flag_names) or "no flags"
         return self.what or self.protocol or "not IP"
 
