@@ -23,7 +23,7 @@ from socklab import events as ev
 from socklab.engine import program, ptrace, topology
 from socklab.engine.lab import Lab
 from socklab.engine.stream import Stream
-from socklab.engine.tracer import Tracer
+from socklab.engine.tracer import AFFINITY_CALLS, Tracer
 from socklab.errors import MachineError, SocklabError
 from socklab.lesson import Lesson, load
 
@@ -74,6 +74,7 @@ def _trace(
     prepared: program.Prepared,
     network: topology.Topology,
     traced: tuple[int, ...],
+    watched: tuple[int, ...],
     arch: str,
     limit: tuple[int, int],
 ) -> None:
@@ -83,7 +84,7 @@ def _trace(
         prepared,
         cwd=wanted.cwd,
         environment=_environment(prepared.language),
-        filter_program=ptrace.filter_program(traced, arch),
+        filter_program=ptrace.filter_program(watched, arch),
         enter_host=lambda: network.enter("server"),
         limit=limit,
     )
@@ -165,12 +166,13 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
     elif wanted.free:
         names = syscalls.RUN_CALLS
     traced = syscalls.numbers(arch, names)
+    watched = (*traced, *syscalls.numbers(arch, AFFINITY_CALLS))
     lab = Lab(wanted, commands, unread, stream, network, arch, lesson, port, limit)
     tracer = Tracer(stream, arch, syscalls.capturers(arch), lab.post, lab.child_ended)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: lab.ask_quit())
     try:
-        _trace(wanted, lab, tracer, prepared, network, traced, arch, limit)
+        _trace(wanted, lab, tracer, prepared, network, traced, watched, arch, limit)
     finally:
         tracer.close_doorbell()
         network.close()

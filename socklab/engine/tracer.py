@@ -19,7 +19,8 @@ from typing import Protocol
 import msgspec
 
 from socklab import events as ev
-from socklab.engine import ptrace
+from socklab import syscalls
+from socklab.engine import pairing, ptrace
 from socklab.engine.stream import Stream
 from socklab.syscalls import Capturer
 
@@ -32,6 +33,9 @@ OPTIONS = (
     | ptrace.O_TRACESECCOMP
     | ptrace.O_EXITKILL
 )
+
+AFFINITY_CALLS = ("sched_getaffinity", "sched_setaffinity")
+"""Always in the filter, never shown: a program that asks where it may run must be told the truth (pairing.py)."""
 
 UNSEEN, RECORD, HOLD = 0, 1, 2
 
@@ -152,6 +156,9 @@ class Tracer:
         self._requests: deque[tuple[str, int]] = deque()
         self._doorbell = 0
         self._ending = False
+        self._pair = pairing.Pairing()
+        self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
+        self._returns = 0
 
     # ---------------------------------------------------------------- asked by the lab thread
 
@@ -225,7 +232,10 @@ class Tracer:
         _op, _arch, ip, sp, nr, *args = ptrace.syscall_entry(task.tid)
         gate = self.gate
         arguments = tuple(args)
-        if not task.started:
+        if not task.started or nr in self._affinity_calls:
+            if nr in self._affinity_calls:
+                self._pair.dissolve()
+                self._pair = pairing.Pairing(given_up=True)
             verdict = UNSEEN
         elif gate is None:
             verdict = RECORD
@@ -258,6 +268,9 @@ class Tracer:
         mem = capturer.leave(args, result, task.memory.read) if capturer is not None else ()
         stream = self.stream
         stream.put(ev.Return(stream.now(), task.tid, nr, result, mem))
+        self._returns += 1
+        if not self._returns & 255 and self._returns > pairing.STOPS_BEFORE:
+            self._consider_pairing(task)
         gate = self.gate
         if gate is not None and gate.leave(task, nr, args, result) == HOLD:
             task.held = "return"
@@ -265,7 +278,12 @@ class Tracer:
         else:
             ptrace.resume(ptrace.PTRACE_CONT, task.tid)
 
+    def _consider_pairing(self, task: Task) -> None:
+        if len(self.tasks) == 1:
+            self._pair.consider(task.tid)
+
     def _post_stop(self, task: Task, result: int, ip: int, sp: int) -> None:
+        self._pair.dissolve()
         if not ip:
             ip, sp, fp = ptrace.registers(task.tid, self.arch)
         else:
@@ -317,6 +335,7 @@ class Tracer:
         if event == ptrace.EVENT_CLONE and os.path.exists(f"/proc/{task.pid}/task/{child}"):
             kind = "thread"
         thread = kind == "thread"
+        self._pair.dissolve(child)
         made = Task(
             child, task.pid if thread else child, task.host, task.memory if thread else Memory(child), task.started
         )
@@ -436,5 +455,3 @@ def _default_action(pid: int, signo: int) -> bool:
     except OSError:
         return True  # it died: nothing can handle the signal any more
     return not handled >> (signo - 1) & 1
-
-
