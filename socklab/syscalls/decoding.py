@@ -78,8 +78,8 @@ def decode(
 def strace_text(arch: str, enter: Enter, returned: Return | None = None, string_limit: int = 32) -> str:
     """The call as `strace -s string_limit` prints it with its other settings untouched.
 
-    Without a `returned` the line ends behind the closing parenthesis. strace decodes more calls than these; a call
-    without a signature here shows six bare registers.
+    Without a `returned` the line ends behind the closing parenthesis, except for calls that never return. strace
+    decodes more calls than these; a call without a signature here shows six bare registers.
     """
     call = Call(arch, name_of(arch, enter.nr), enter, returned, string_limit=string_limit)
     known = signature(call.name)
@@ -89,5 +89,5 @@ def strace_text(arch: str, enter: Enter, returned: Return | None = None, string_
         parts = [shown.strace or shown.text for _, _, shown in _shown(call, known)]
     line = f"{call.name}({', '.join(parts)})"
     if call.result is None:
-        return line
+        return f"{line} = ?" if known is not None and known.result == "none" else line
     return f"{line} = {show_result(call, known.result if known is not None else 'number').strace}"

@@ -261,8 +261,11 @@ def time(unit: str = "nsec") -> Kind:
 TIMEOUT = time()
 
 
-def in_out(code: str, size: int) -> Kind:
-    """A pointer to one number that goes in and may come back changed: an offset, a length."""
+def in_out(code: str, size: int, strace: str) -> Kind:
+    """A pointer to one number that goes in and may come back changed: an offset, a length.
+
+    `strace` is how strace prints a change: a format of `old` and `new`.
+    """
 
     def show(call: Call, index: int) -> Shown:
         addr = call.u64(index)
@@ -274,11 +277,14 @@ def in_out(code: str, size: int) -> Kind:
         if call.done and after is not None and len(after) == size:
             new = unpack_from(code, after)[0]
             if new != old:
-                return Shown(f"[{old} => {new}]", f"was {old}, is now {new}", after)
+                return Shown(
+                    f"[{old} => {new}]", f"was {old}, is now {new}", after, strace=strace.format(old=old, new=new)
+                )
         return Shown(f"[{old}]", data=before)
 
     return Kind("value", show)
 
 
-OFFSET = in_out("<q", 8)
-LENGTH = in_out("<i", 4)
+OFFSET = in_out("<q", 8, "[{old}]")
+OFFSET_CHANGED = in_out("<q", 8, "[{old}] => [{new}]")
+LENGTH = in_out("<i", 4, "[{old} => {new}]")

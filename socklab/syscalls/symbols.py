@@ -91,6 +91,8 @@ def bits(prefix: str, text: str) -> dict[str, int]:
 
 _ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x0B: "\\v"}
 
+_OCTAL_DIGITS = frozenset(bytes([digit]) for digit in b"01234567")
+
 
 def strace_string(data: bytes, more: bool = False) -> str:
     """Bytes as strace quotes them: C escapes, octal as short as what follows allows; `...` behind if there is more."""
@@ -100,7 +102,7 @@ def strace_string(data: bytes, more: bool = False) -> str:
             out.append(_ESCAPES[byte])
         elif 0x20 <= byte < 0x7F:
             out.append(chr(byte))
-        elif data[index + 1 : index + 2].isdigit():
+        elif data[index + 1 : index + 2] in _OCTAL_DIGITS:
             out.append(f"\\{byte:03o}")
         else:
             out.append(f"\\{byte:o}")
