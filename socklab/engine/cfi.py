@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, cast
 
-from socklab.engine.elf import AARCH64, X86_64, Image
+from socklab.engine.elf import AARCH64, X86_64, Image, section_data, sections
+
+MAX_ENTRIES = 300_000
 
 
 class Registers(NamedTuple):
@@ -104,59 +106,59 @@ def _pointer(data: bytes, position: int, encoding: int, vaddr: int, base: int) -
     return value & 0xFFFF_FFFF_FFFF_FFFF, after
 
 
-class Unwinder:
-    """The .eh_frame of one image, found through the sorted table of .eh_frame_hdr: nothing is parsed ahead."""
+class _Table:
+    """Frame entries of one section, `vaddr` being the address of data[0]. `debug`: .debug_frame, a little different."""
 
-    def __init__(self, image: Image) -> None:
-        self._image = image
-        self._data: bytes = image.data  # type: ignore[assignment]  # an mmap indexes and slices as bytes do
-        self._registers = REGISTERS.get(image.machine)
+    def __init__(self, data: bytes, vaddr: int, registers: Registers, debug: bool) -> None:
+        self.data = data
+        self._vaddr = vaddr
+        self._registers = registers
+        self._debug = debug
         self._commons: dict[int, _Common] = {}
-        self._table = self._count = 0
-        header = image.offset_of(image.eh_frame_hdr) if image.eh_frame_hdr else -1
-        # The only form that linkers write: 32-bit, relative to the header, sorted.
-        if header >= 0 and self._registers and self._data[header] == 1 and self._data[header + 3] == 0x3B:
-            encodings = self._data[header + 1 : header + 3]
-            vaddr = image.eh_frame_hdr
-            _, position = _pointer(self._data, header + 4, encodings[0], vaddr + 4, vaddr)
-            self._count, self._table = _pointer(self._data, position, encodings[1], vaddr, vaddr)
-            if self._table + self._count * 8 > len(self._data):
-                self._count = 0
+        self._index: list[tuple[int, int]] | None = None
 
-    def rule(self, vaddr: int) -> Rule | None:
-        """What holds just before the instruction at `vaddr` runs; None = nothing is known of that address."""
-        try:
-            return self._rule(vaddr)
-        except (IndexError, KeyError, struct.error, ValueError):
-            return None  # a malformed or unknown form: as good as no information
+    def find(self, vaddr: int) -> Rule | None:
+        """The rule at `vaddr`, by an index of all entries, made at the first call."""
+        if self._index is None:
+            self._index = []
+            self._index = sorted(self._entries())
+        index = bisect_right(self._index, vaddr, key=lambda entry: entry[0]) - 1
+        return self.rule(self._index[index][1], vaddr) if index >= 0 else None
 
-    def _rule(self, vaddr: int) -> Rule | None:
-        image, data, header = self._image, self._data, self._image.eh_frame_hdr
-        wanted = vaddr - header
-        index = bisect_right(range(self._count), wanted, key=self._start) - 1
-        if index < 0 or self._registers is None:
-            return None
-        entry_vaddr = header + struct.unpack_from("<i", data, self._table + index * 8 + 4)[0]
-        entry = image.offset_of(entry_vaddr)
-        length, link = struct.unpack_from("<II", data, entry)
-        end = entry + 4 + length
-        common = self._common(entry + 4 - link)
-        start, position = _pointer(data, entry + 8, common.pointer_encoding, entry_vaddr + 8, 0)
-        size, position = _pointer(data, position, common.pointer_encoding & 0x0F, 0, 0)
+    def _entries(self) -> Iterator[tuple[int, int]]:
+        """(first address, position) of every function's entry."""
+        data, position, mark = self.data, 0, 0xFFFFFFFF if self._debug else 0
+        for _ in range(MAX_ENTRIES):
+            if position + 8 > len(data):
+                return
+            length, link = struct.unpack_from("<II", data, position)
+            if length and link != mark:
+                yield self._range(position)[0], position
+            position += 4 + length
+
+    def _range(self, entry: int) -> tuple[int, int, int, _Common]:
+        """First address, size, position behind them, and what the entry shares with others."""
+        (link,) = struct.unpack_from("<I", self.data, entry + 4)
+        common = self._common(link if self._debug else entry + 4 - link)
+        encoding = common.pointer_encoding
+        start, position = _pointer(self.data, entry + 8, encoding, self._vaddr + entry + 8, 0)
+        size, position = _pointer(self.data, position, encoding & 0x0F, 0, 0)
+        return start, size, position, common
+
+    def rule(self, entry: int, vaddr: int) -> Rule | None:
+        """The rule at `vaddr` by the entry at that position; None where the entry is another function's."""
+        start, size, position, common = self._range(entry)
         if not start <= vaddr < start + size:
             return None
         if common.augmented:
-            extra, position = uleb(data, position)
+            extra, position = uleb(self.data, position)
             position += extra
+        end = entry + 4 + struct.unpack_from("<I", self.data, entry)[0]
         state = _State(self._registers, common)
-        state.run(data, *common.program, start, vaddr + 1)
+        state.run(self.data, *common.program, start, vaddr + 1)
         state.initial = dict(state.rules)
-        state.run(data, position, end, start, vaddr + 1)
+        state.run(self.data, position, end, start, vaddr + 1)
         return state.rule(start, common.signal)
-
-    def _start(self, index: int) -> int:
-        value: int = struct.unpack_from("<i", self._data, self._table + index * 8)[0]
-        return value
 
     def _common(self, offset: int) -> _Common:
         known = self._commons.get(offset)
@@ -165,12 +167,14 @@ class Unwinder:
         return known
 
     def _parse_common(self, offset: int) -> _Common:
-        data = self._data
+        data = self.data
         length, _, version = struct.unpack_from("<IIB", data, offset)
         end = offset + 4 + length
         position = data.find(b"\0", offset + 9, end)
         augmentation = data[offset + 9 : position].decode("latin-1")
-        code_factor, position = uleb(data, position + 1)
+        # DWARF 4 added the sizes of an address and of a segment selector.
+        position += 3 if version >= 4 else 1
+        code_factor, position = uleb(data, position)
         data_factor, position = sleb(data, position)
         if version == 1:
             ra_register, position = data[position], position + 1
@@ -190,6 +194,69 @@ class Unwinder:
                     _, position = _pointer(data, position + 1, data[position], 0, 0)
             position = program
         return _Common(code_factor, data_factor, ra_register, encoding, augmented, "S" in augmentation, (position, end))
+
+
+class Unwinder:
+    """The frame entries of one image: .eh_frame, found through the sorted .eh_frame_hdr where there is one, so that
+    nothing is parsed ahead; else through an index made once; then .debug_frame (Go has only that)."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        registers = REGISTERS.get(image.machine)
+        self._sorted: _Table | None = None
+        self._tables: list[_Table] | None = None if registers else []
+        self._at = self._count = 0
+        header = image.offset_of(image.eh_frame_hdr) if image.eh_frame_hdr else -1
+        # The only form that linkers write: 32-bit, relative to the header, sorted.
+        if header >= 0 and registers and image.data[header] == 1 and image.data[header + 3] == 0x3B:
+            self._sorted = _Table(_as_bytes(image), image.eh_frame_hdr - header, registers, False)
+            data, vaddr = self._sorted.data, image.eh_frame_hdr
+            _, position = _pointer(data, header + 4, data[header + 1], vaddr + 4, vaddr)
+            self._count, self._at = _pointer(data, position, data[header + 2], vaddr, vaddr)
+            if self._at + self._count * 8 > len(data):
+                self._count = 0
+
+    def rule(self, vaddr: int) -> Rule | None:
+        """What holds just before the instruction at `vaddr` runs; None = nothing is known of that address."""
+        try:
+            found = self._by_header(vaddr) if self._count else None
+            if found is not None:
+                return found
+            if self._tables is None:
+                self._tables = []
+                self._tables.extend(self._read_tables())
+            for table in self._tables:
+                found = table.find(vaddr)
+                if found is not None:
+                    return found
+        except (IndexError, KeyError, struct.error, ValueError):
+            return None  # a malformed or unknown form: as good as no information
+        return None
+
+    def _by_header(self, vaddr: int) -> Rule | None:
+        base = self._image.eh_frame_hdr
+        index = bisect_right(range(self._count), vaddr - base, key=self._start) - 1
+        if index < 0 or self._sorted is None:
+            return None
+        entry = base + struct.unpack_from("<i", self._sorted.data, self._at + index * 8 + 4)[0]
+        return self._sorted.rule(self._image.offset_of(entry), vaddr)
+
+    def _start(self, index: int) -> int:
+        value: int = struct.unpack_from("<i", self._image.data, self._at + index * 8)[0]
+        return value
+
+    def _read_tables(self) -> Iterator[_Table]:
+        registers = REGISTERS[self._image.machine]
+        found = {section.name: section for section in sections(self._image)}
+        for name in (".eh_frame", ".debug_frame", ".zdebug_frame"):
+            if name in found and not (name == ".eh_frame" and self._count):
+                data = section_data(self._image, found[name])
+                yield _Table(data, found[name].vaddr, registers, "debug" in name)
+
+
+def _as_bytes(image: Image) -> bytes:
+    """The mapped file, which indexes, slices and finds as bytes do."""
+    return cast(bytes, image.data)
 
 
 class _State:

@@ -17,7 +17,8 @@ import struct
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from socklab.engine.cfi import sleb, uleb
 from socklab.engine.elf import Image
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 BUDGET_S = 1.0
 """Longest one look-up may take; beyond it the answer is poorer, never late."""
 MAX_DEBUG_BYTES = 256 << 20
+SEPARATE = "/usr/lib/debug/.build-id"
 
 STRIPPED = "no line information: stripped"
 NOT_COMPILED_IN = "no line information: compiled without -g"
@@ -50,16 +52,21 @@ def is_library(path: str) -> bool:
     return _LIBRARY.match(path) is not None or not path.startswith("/")
 
 
-class _Unit(NamedTuple):
-    """A compile unit's line table, sorted by address; line 0 at the end of each stretch of text."""
+@dataclass
+class _Unit:
+    """A compile unit's line table, sorted by address, with file and line 0 at the end of each stretch of text."""
 
+    unit: CompileUnit
     addresses: list[int]
     rows: list[tuple[int, int]]
     """(file index, line)"""
     files: list[str]
-    functions: list[tuple[int, int, DIE]]
+    own: bool
+    """Not a library's: its functions are worth reading."""
+    functions: list[tuple[int, int, DIE]] = field(default_factory=list)
     """(low, high, entry) of each subprogram, sorted."""
-    starts: list[int]
+    read: int = 0
+    """How much of `functions` is there: 0 none, 1 those at the outer level, 2 those inside others, too (lambdas)."""
 
 
 class _TooLong(Exception):
@@ -111,7 +118,7 @@ class LineTable:
         own = ELFFile.load_from_path(image.path)
         holder = own
         if own.get_section_by_name(".debug_line") is None and own.get_section_by_name(".zdebug_line") is None:
-            separate = f"/usr/lib/debug/.build-id/{image.build_id[:2]}/{image.build_id[2:]}.debug"
+            separate = f"{SEPARATE}/{image.build_id[:2]}/{image.build_id[2:]}.debug"
             if not image.build_id or not os.path.exists(separate):
                 self.reason = STRIPPED if own.get_section_by_name(".symtab") is None else NOT_COMPILED_IN
                 own.close()
@@ -208,14 +215,8 @@ class LineTable:
             for address, file, line in sequence:
                 addresses.append(address)
                 rows.append((file, line))
-        name = os.path.join(folder, _text(top, "DW_AT_name"))
-        functions: list[tuple[int, int, DIE]] = []
-        if not is_library(name):
-            try:
-                functions = sorted(self._functions(top), key=lambda one: one[:2])
-            except _TooLong:
-                functions = []  # lines are right without them; inlined calls and some names are missing
-        return _Unit(addresses, rows, files, functions, [low for low, _, _ in functions])
+        own = not is_library(os.path.join(folder, _text(top, "DW_AT_name")))
+        return _Unit(unit, addresses, rows, files, own)
 
     def _sequences(self, data: bytes, header: Container) -> Iterator[list[tuple[int, int, int]]]:
         """Rows (address, file, line) of a line program, one list for each contiguous stretch of text."""
@@ -264,15 +265,34 @@ class LineTable:
                 for _ in range(lengths[opcode - 1]):
                     _, position = uleb(data, position)
 
-    def _functions(self, parent: DIE) -> Iterator[tuple[int, int, DIE]]:
+    def _function(self, unit: _Unit, vaddr: int) -> DIE | None:
+        """The subprogram whose text holds `vaddr`."""
+        while True:
+            index = bisect_right(unit.functions, vaddr, key=lambda one: one[0]) - 1
+            if index >= 0 and vaddr < unit.functions[index][1]:
+                return unit.functions[index][2]
+            if unit.read == 2 or not unit.own:
+                return None
+            unit.read += 1
+            entries = self._outer(unit.unit.get_top_DIE()) if unit.read == 1 else unit.unit.iter_DIEs()
+            try:
+                functions = [(low, high, entry) for entry in entries for low, high in self._text_of(entry)]
+            except _TooLong:
+                unit.read = 2  # lines are right without them; inlined calls and some names are missing
+                return None
+            unit.functions = sorted(functions, key=lambda one: one[:2])
+
+    def _outer(self, parent: DIE) -> Iterator[DIE]:
         for child in parent.iter_children():
-            self._check_time()
-            if child.tag == "DW_TAG_subprogram":
-                for low, high in self._ranges(child):
-                    if low >= self._text_low:
-                        yield low, high, child
-            elif child.tag in ("DW_TAG_namespace", "DW_TAG_module"):
-                yield from self._functions(child)
+            if child.tag in ("DW_TAG_namespace", "DW_TAG_module"):
+                yield from self._outer(child)
+            else:
+                yield child
+
+    def _text_of(self, entry: DIE) -> Iterator[tuple[int, int]]:
+        self._check_time()
+        if entry.tag == "DW_TAG_subprogram":
+            yield from ((low, high) for low, high in self._ranges(entry) if low >= self._text_low)
 
     # ------------------------------------------------------------ one address
 
@@ -297,11 +317,11 @@ class LineTable:
 
     def _chain(self, unit: _Unit, vaddr: int) -> Iterator[DIE]:
         """The function whose text holds `vaddr`, then each call inlined around it, outermost first."""
-        index = bisect_right(unit.starts, vaddr) - 1
-        if index < 0 or vaddr >= unit.functions[index][1]:
+        function = self._function(unit, vaddr)
+        if function is None:
             return
-        level = [unit.functions[index][2]]
-        yield level[0]
+        yield function
+        level = [function]
         while level:
             inside = None
             for child in (child for entry in level for child in entry.iter_children()):

@@ -11,6 +11,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import zlib
+from typing import NamedTuple
 
 PT_LOAD = 1
 PT_NOTE = 4
@@ -18,6 +20,7 @@ PT_GNU_EH_FRAME = 0x6474E550
 PF_X = 1
 NT_GNU_BUILD_ID = 3
 SHT_DYNSYM = 11
+SHF_COMPRESSED = 0x800
 
 X86_64 = 62
 AARCH64 = 183
@@ -102,26 +105,64 @@ def _build_id(notes: bytes) -> str:
     return ""
 
 
-def exported(image: Image, names: frozenset[str]) -> dict[str, int]:
-    """Link-time addresses of those of `names` that the dynamic symbol table defines. Source: elf(5), Sym."""
+class Section(NamedTuple):
+    name: str
+    kind: int
+    flags: int
+    vaddr: int
+    offset: int
+    size: int
+    link: int
+
+
+def sections(image: Image) -> list[Section]:
+    """The section table; [] where it was stripped off or is damaged. Source: elf(5), Shdr."""
     data = image.data
-    found: dict[str, int] = {}
     try:
         table = struct.unpack_from("<Q", data, 40)[0]
-        size, count = struct.unpack_from("<HH", data, 58)
-        sections = [struct.unpack_from("<IIQQQQIIQQ", data, table + index * size) for index in range(count)]
-        for _, kind, _, _, offset, length, link, _, _, _ in sections:
-            if kind != SHT_DYNSYM:
-                continue
-            strings = sections[link][4]
-            wanted = {}
-            for name in names:
-                at = data.find(b"\0" + name.encode() + b"\0", strings, strings + sections[link][5])
-                if at >= 0:
-                    wanted[at + 1 - strings] = name
-            for symbol in struct.iter_unpack("<IBBHQQ", data[offset : offset + length]):
-                if symbol[0] in wanted and symbol[3]:
-                    found[wanted[symbol[0]]] = symbol[4]
+        size, count, names = struct.unpack_from("<HHH", data, 58)
+        headers = [struct.unpack_from("<IIQQQQI", data, table + index * size) for index in range(count)]
+        at = headers[names][4] if headers else 0
+        return [
+            Section(data[at + name : data.find(b"\0", at + name)].decode("latin-1"), kind, flags, vaddr, *where)
+            for name, kind, flags, vaddr, *where in headers
+        ]
     except (struct.error, IndexError):
-        return {}  # a damaged table names nothing
+        return []
+
+
+def section_data(image: Image, section: Section) -> bytes:
+    """Its bytes, decompressed. Raises ValueError where the compression is not zlib's."""
+    raw = image.data[section.offset : section.offset + section.size]
+    if section.flags & SHF_COMPRESSED:
+        if raw[:4] != b"\1\0\0\0":  # ELFCOMPRESS_ZLIB
+            raise ValueError(f"{section.name}: compressed in a way that is not known")
+        raw = raw[24:]
+    elif section.name.startswith(".zdebug_"):
+        raw = raw[12:]  # "ZLIB" and the size
+    else:
+        return raw
+    try:
+        return zlib.decompress(raw)
+    except zlib.error as error:
+        raise ValueError(f"{section.name}: {error}") from error
+
+
+def exported(image: Image, names: frozenset[str]) -> dict[str, int]:
+    """Link-time addresses of those of `names` that the dynamic symbol table defines. Source: elf(5), Sym."""
+    found: dict[str, int] = {}
+    table = sections(image)
+    for section in table:
+        if section.kind != SHT_DYNSYM or section.link >= len(table):
+            continue
+        strings = table[section.link]
+        wanted = {}
+        for name in names:
+            at = image.data.find(b"\0" + name.encode() + b"\0", strings.offset, strings.offset + strings.size)
+            if at >= 0:
+                wanted[at + 1 - strings.offset] = name
+        raw = image.data[section.offset : section.offset + section.size]
+        for symbol in struct.iter_unpack("<IBBHQQ", raw[: len(raw) // 24 * 24]):
+            if symbol[0] in wanted and symbol[3]:
+                found[wanted[symbol[0]]] = symbol[4]
     return found

@@ -1,0 +1,104 @@
+"""A program asleep in a system call, looked at without stopping it: /proc/TID/syscall gives its registers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from socklab.engine.where import Where
+from socklab.events import Frame
+
+DEADLINE_S = 20.0
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.005)
+
+
+@contextmanager
+def running(
+    argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program with its first line of output read, in a process group of its own that is killed in the end."""
+    program = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd=cwd, process_group=0
+    )
+    try:
+        yield program
+    finally:
+        try:
+            os.killpg(program.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended and nothing of its group is left
+        program.communicate()
+
+
+class Sleeper:
+    """One task of a process, asleep in the kernel."""
+
+    def __init__(self, pid: int, tid: int = 0) -> None:
+        self.pid = pid
+        self.tid = tid or pid
+        self._memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+
+    def close(self) -> None:
+        os.close(self._memory)
+
+    def read(self, address: int, size: int) -> bytes:
+        try:
+            return os.pread(self._memory, size, address)
+        except (OSError, OverflowError):
+            return b""
+
+    def syscall(self) -> list[int]:
+        """Number, six arguments, stack pointer, instruction pointer; [] while it runs. Source: proc_pid_syscall(5)."""
+        text = Path(f"/proc/{self.pid}/task/{self.tid}/syscall").read_text()
+        return [int(field, 0) for field in text.split()] if text[0].isdigit() else []
+
+    def wait_in(self, *numbers: int) -> None:
+        wait_for(lambda: self.syscall()[:1] in [[one] for one in numbers], f"{self.tid} never slept in {numbers}")
+
+    def stack(self, where: Where | None = None, fp: int = 0) -> tuple[Frame, ...]:
+        *_, sp, ip = self.syscall()
+        return (where or Where(self.pid)).stack(self.tid, sp, ip, self.read, fp)
+
+
+@contextmanager
+def sleeper(pid: int, *numbers: int, tid: int = 0) -> Iterator[Sleeper]:
+    task = Sleeper(pid, tid)
+    try:
+        task.wait_in(*numbers)
+        yield task
+    finally:
+        task.close()
+
+
+def ask_gdb(pid: int, sources: Path) -> tuple[list[tuple[str, int, str]], int]:
+    """((file name, line, function) of the frames under `sources`, innermost first; the frame pointer), by gdb."""
+    answer = subprocess.run(
+        ["gdb", "-nx", "-batch", "-p", str(pid), "-iex", "set debuginfod enabled off"]
+        + ["-ex", "set print frame-arguments none", "-ex", "print/x (long)$rbp", "-ex", "bt"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    frames = []
+    for match in re.finditer(r"^#\d+ +(?:0x[0-9a-f]+ in )?(\S+) \(.*?\) at (\S+):(\d+)$", answer, re.MULTILINE):
+        if Path(match[2]).is_relative_to(sources):
+            frames.append((Path(match[2]).name, int(match[3]), match[1]))
+    pointer = re.search(r"^\$1 = (0x[0-9a-f]+)", answer, re.MULTILINE)
+    return frames, int(pointer[1], 16) if pointer else 0
+
+
+def short(frames: tuple[Frame, ...]) -> list[tuple[str, int, str]]:
+    return [(Path(frame.path).name, frame.line, frame.function) for frame in frames]
