@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from socklab import guardian
 from socklab.errors import UsageError
 from socklab.text import safe
 
@@ -54,6 +55,8 @@ def lesson(name: str, *, language: str = "", network: str = "auto", mode: Mode =
     from socklab.spec import RunSpec
 
     folder = lessons.find(name)
+    if mode is Mode.SCREEN:
+        guardian.guard()
     wanted = RunSpec(lesson=str(folder), language=language, network=network, unattended=mode.is_auto)
     with Link.start(wanted) as link:
         if mode is Mode.SCREEN:
@@ -75,6 +78,8 @@ def program(argv: tuple[str, ...], *, network: str = "auto", free: bool = False,
     from socklab.link import Link
     from socklab.spec import RunSpec
 
+    if mode is Mode.SCREEN:
+        guardian.guard()
     with Link.start(RunSpec(argv=argv, cwd=_here(), network=network, free=free, unattended=mode.is_auto)) as link:
         if mode is Mode.SCREEN:
             from socklab.tui import app
@@ -96,6 +101,7 @@ def _here() -> str:
 def menu() -> int:
     """The menu of lessons."""
     need_terminal("socklab lessons")
+    guardian.guard()
     from socklab.tui import app
 
     return app.run_menu()

@@ -1,0 +1,109 @@
+"""Keeps the terminal sane even when the screen is killed with SIGKILL.
+
+In: a process about to take the terminal over. Out: two: a child that goes on, and this one, which waits for it. When
+the child is killed the terminal's modes are put back and the sequences that a full-screen program switches on are
+switched off. When the guardian itself is killed the child is told by SIGTERM, and leaves in order. Never draws.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import termios
+import time
+from types import FrameType
+
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+
+# What Textual may have switched on: synchronized output, mouse reports, bracketed paste, focus reports, in-band
+# resize reports, the kitty keyboard protocol, the alternate screen, a hidden cursor, colours (xterm's ctlseqs).
+_LEAVE = (
+    b"\x1b[?2026l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?1004l\x1b[?2048l"
+    b"\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
+)
+
+
+_DEADLINE_S = 3.0
+
+
+def guard() -> None:
+    """Fork. Returns in the child; the caller's process stays behind as the guardian and ends as the child does.
+
+    Call it before anything heavy is imported and before any thread exists. Without a terminal on stdin it does
+    nothing: there is nothing to keep.
+    """
+    try:
+        modes = termios.tcgetattr(0)
+    except (termios.error, OSError):
+        return
+    guardian = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _die_with(guardian)
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda got, _frame: _pass_on(pid, got))
+    for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
+        signal.signal(number, signal.SIG_IGN)
+    from socklab import reaper
+
+    reaper.become_subreaper()
+    _wait(pid, modes)
+
+
+def _die_with(guardian: int) -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != guardian:  # it died before the request was made
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _pass_on(pid: int, number: int, _frame: FrameType | None = None) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _wait(pid: int, modes: list[object]) -> None:
+    """Follow the child: stop with it, go on with it, end with it."""
+    while True:
+        _, status = os.waitpid(pid, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            # Job control: the shell waits for us, so we stop as the child did, and wake it when we are woken.
+            os.kill(os.getpid(), signal.SIGSTOP)
+            _pass_on(pid, signal.SIGCONT)
+            continue
+        break
+    if os.WIFSIGNALED(status):
+        with contextlib.suppress(OSError, termios.error):  # the terminal may be gone: then it needs no care
+            os.write(1, _LEAVE)
+            termios.tcsetattr(0, termios.TCSADRAIN, modes)  # type: ignore[arg-type]
+        number = os.WTERMSIG(status)
+        with contextlib.suppress(OSError):
+            os.write(2, f"socklab was ended by {signal.Signals(number).name}.\n".encode())
+        code = 128 + number
+    else:
+        code = os.WEXITSTATUS(status)
+    _end_what_is_left()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _end_what_is_left() -> None:
+    """The engine ends itself when its consumer is gone; what has not ended in time is killed."""
+    from socklab import reaper
+
+    deadline = time.monotonic() + _DEADLINE_S
+    while left := reaper.read_descendants(os.getpid()):
+        with contextlib.suppress(ChildProcessError):  # reaped already
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+        if time.monotonic() > deadline:
+            for each in left:
+                _pass_on(each, signal.SIGKILL)
+            if time.monotonic() > deadline + _DEADLINE_S:
+                return
+        select.select((), (), (), 0.005)  # /proc has nothing to wait on
