@@ -276,9 +276,10 @@ UNMEASURED = "…"
 """What stands in a narration for a probe that has no value at this moment."""
 
 _TOLD_ANYWAY = frozenset(
-    {"listener.port", "listener.local", "listener.fd", "listener.backlog", "call.name", "call.arg.1"}
+    {"listener.port", "listener.local", "listener.fd", "listener.backlog", "call.name", "call.arg.1", "last.name"}
+    | {"fd.last.client"}
 )
-"""Probes that a narration still tells while a prediction is open: what the program itself asked for."""
+"""Probes that a narration still tells while a prediction hides panels: they are on the call card all the same."""
 
 
 def _asking(lesson: Lesson, state: LabState) -> Predict | None:
@@ -313,11 +314,14 @@ def masked(lesson: Lesson, state: LabState) -> frozenset[str]:
     return frozenset(asking.hides) if asking is not None else frozenset()
 
 
-def fill(text: str, state: LabState, *, guarded: bool = False) -> str:
-    """`text` with every {probe} measured. `guarded`: tell only what can't give an open question's answer away."""
+def fill(text: str, state: LabState, *, asking: Predict | None = None) -> str:
+    """`text` with every {probe} measured. `asking`: an open prediction; nothing that could answer it is told.
+
+    Where panels are hidden, one number often gives another away: only _TOLD_ANYWAY is told then.
+    """
 
     def value_of(name: str) -> str:
-        if guarded and name not in _TOLD_ANYWAY:
+        if asking is not None and (name == asking.measure or (asking.hides and name not in _TOLD_ANYWAY)):
             return UNMEASURED
         try:
             value = shown(probes.measure(state, name))
@@ -335,8 +339,8 @@ def narration(lesson: Lesson, state: LabState) -> str:
     Once a prediction is answered, the verdict takes the place of the text that led to it, or goes before the text
     about the call that has just returned.
     """
-    guarded = question(lesson, state) is not None or _asking(lesson, state) is not None
-    told = fill(_step_text(lesson, state), state, guarded=guarded).strip()
+    asking = _asking(lesson, state) or question(lesson, state)
+    told = fill(_step_text(lesson, state), state, asking=asking).strip()
     parts = [told]
     if _just_measured(state):
         at = state.step
