@@ -20,28 +20,40 @@ _FIELD_ROLES = ("client0", "client1", "client2", "dim")
 
 
 def hexdump(data: bytes, cells: int, height: int) -> list[Line]:
-    """Offset, hexadecimal, text; at most `height` lines, the last of them says how much is left out."""
+    """Offset, hexadecimal, text; at most `height` lines, the last of them says how much is left out.
+
+    A narrow one goes without offsets: eight bytes a line are worth more.
+    """
     if height < 1 or not data:
         return []
-    for per_row in (16, 12, 8, 6, 4):
-        if 6 + 4 * per_row <= cells:
-            break
+    offsets = cells >= 40
+    per_row = _per_row(cells)
     rows = -(-len(data) // per_row)
     shown = rows if rows <= height else height - 1
     lines: list[Line] = []
-    for row in range(shown):
-        piece = data[row * per_row : (row + 1) * per_row]
+    for start in range(0, shown * per_row, per_row):
+        piece = data[start : start + per_row]
         lines.append(
             (
-                (f"{row * per_row:4x}  ", "dim"),
+                (f"{start:4x}  " if offsets else "", "dim"),
                 (f"{piece.hex(' '):<{3 * per_row}}", "number"),
                 ("".join(map(_character, piece)), "string"),
             )
         )
     if rows > shown:
         left = len(data) - shown * per_row
-        lines.append(((f"      … {plural(left, 'more byte')}", "dim"),))
+        lines.append(((f"{'      ' * offsets}… {plural(left, 'more byte')}", "dim"),))
     return [clip(line, cells) for line in lines]
+
+
+def fits(data: bytes, cells: int, height: int) -> bool:
+    """Whether hexdump can show all of it."""
+    return -(-len(data) // _per_row(cells)) <= height
+
+
+def _per_row(cells: int) -> int:
+    room = cells - 6 if cells >= 40 else cells
+    return next((size for size in (16, 12, 8, 6) if 4 * size <= room), 4)
 
 
 def _character(byte: int) -> str:
@@ -64,11 +76,11 @@ def fields(data: bytes, parts: Sequence[Field], cells: int, height: int) -> list
 def _listed(data: bytes, parts: Sequence[Field], cells: int) -> list[Line]:
     widest = min(8, max(part.size for part in parts))
     name_cells = min(12, max(len(part.name) for part in parts))
+    # Blanks between bytes only where they leave room for what the bytes say.
+    roomy = cells >= 3 * widest + name_cells + 4 + max(len(part.text) for part in parts)
     lines: list[Line] = []
     for place, part in enumerate(parts):
         raw = data[part.offset : part.offset + part.size]
-        # Blanks between bytes only where they leave room for what the bytes say.
-        roomy = cells >= 3 * widest + name_cells + 16
         shown = raw[:8].hex(" " if roomy else "") + ("…" if len(raw) > 8 else "")
         room = widest * (3 if roomy else 2)
         role = _FIELD_ROLES[place % len(_FIELD_ROLES)]
@@ -96,5 +108,13 @@ def _row(data: bytes, parts: Sequence[Field], cells: int) -> list[Line]:
         role = _FIELD_ROLES[place % len(_FIELD_ROLES)]
         text = data[part.offset : part.offset + part.size].hex()
         values += [(text, role), (" ", "")]
-        labels += [column(safe(part.name), len(text), role), (" ", "")]
+        labels += [column(_label(part.name, len(text)), len(text), role), (" ", "")]
     return [clip(tuple(values[:-1]), cells), clip(tuple(labels[:-1]), cells)]
+
+
+def _label(name: str, cells: int) -> str:
+    """A member's name in few cells: without the struct's prefix, then cut with a full stop."""
+    shown = safe(name)
+    if len(shown) > cells:
+        shown = shown.partition("_")[2] or shown
+    return shown if len(shown) <= cells else shown[: max(0, cells - 1)] + "."

@@ -54,15 +54,8 @@ def render(state: st.LabState, view: View) -> list[Line]:
             lines += words("No call has been made yet.", view)
         return fit(lines, view)
     decoded = _decoded(state, task, task.call)
-    roomy = not view.compact and view.height >= 12
-    lines = [_heading(state, task, task.call, view), *_call(decoded, view)]
-    lines += _outcome(state, task, decoded, view)
-    if roomy and decoded.meaning:
-        lines += words(safe(decoded.meaning), view)
-    if roomy:
-        lines.append(EMPTY)
-    lines += _arguments(decoded, view, view.height - len(lines))
-    return fit(lines, view)
+    head = [_heading(state, task, task.call, view), *_call(decoded, view), *_outcome(state, task, decoded, view)]
+    return fit([*head, *_body(decoded, view, view.height - len(head))], view)
 
 
 def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:
@@ -180,40 +173,69 @@ def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View
 # ---------------------------------------------------------------- arguments and their bytes
 
 
-def _arguments(decoded: DecodedCall, view: View, room: int) -> list[Line]:
-    """A line an argument; what room is left goes to the bytes behind them."""
-    names = min(12, max((len(arg.name) for arg in decoded.args), default=0))
-    blocks = [_argument(arg, names, view, room > 2 * len(decoded.args)) for arg in decoded.args]
-    left = room - sum(map(len, blocks))
+def _body(decoded: DecodedCall, view: View, room: int) -> list[Line]:
+    """A line an argument. What room is left goes, in this order, to the bytes of structs, to meanings that are longer
+
+    than their line, to what the call is for, to the bytes of buffers.
+    """
+    names = min(12, max((len(arg.name) for arg in decoded.args), default=0)) + 1
     every = "hex" in view.expanded or view.maximised
-    lines: list[Line] = []
-    for arg, block in zip(decoded.args, blocks, strict=True):
-        lines += block
-        if arg.fields:
+    blocks = [[_argument(arg, names, view)] for arg in decoded.args]
+    left = room - len(blocks)
+    for block, arg in zip(blocks, decoded.args, strict=True):
+        if arg.fields and (every or left >= 2):
             shown = bytesview.fields(arg.data, arg.fields, view.width, 99 if every else left)
-        elif arg.data and (every or left > 1) and _is_buffer(arg):
-            shown = bytesview.hexdump(arg.data, view.width, 64 if every else left)
-        else:
+            block += shown
+            left -= len(shown)
+    for block, arg in zip(blocks, decoded.args, strict=True):
+        if _is_buffer(arg) and not arg.fields:
             continue
-        lines += shown
-        left -= len(shown)
-    return lines
+        whole = _whole_argument(arg, names, view)
+        if len(whole) - 1 <= left:
+            left -= len(whole) - 1
+            block[:1] = whole
+    meaning = words(safe(decoded.meaning), view) if decoded.meaning else []
+    buffers = [arg for arg in decoded.args if not arg.fields and _is_buffer(arg)]
+    # After the return the bytes say more than the purpose of the call, which was told before it.
+    wanted = 6 if buffers and decoded.result else 3 if buffers else 0
+    if view.compact or len(meaning) + wanted > left:
+        meaning = []
+    left -= len(meaning)
+    for block, arg in zip(blocks, decoded.args, strict=True):
+        if arg in buffers and (every or left >= 3 or bytesview.fits(arg.data, view.width, left)):
+            shown = bytesview.hexdump(arg.data, view.width, 64 if every else left)
+            block += shown
+            left -= len(shown)
+    gap = [EMPTY] if left > 0 and not view.compact else []
+    return [*meaning, *gap, *(line for block in blocks for line in block)]
 
 
 def _is_buffer(arg: DecodedArg) -> bool:
     """Bytes worth showing one by one: a lone int behind a pointer is told by its text."""
-    return len(arg.data) > 8 or arg.text[:1] == '"'
+    return len(arg.data) > 8 or (len(arg.data) > 0 and arg.text[:1] == '"')
 
 
-def _argument(arg: DecodedArg, names: int, view: View, wrapped: bool) -> list[Line]:
-    head: Line = (column(safe(arg.name), names + 1, "dim"), (safe(arg.text), _role(arg)))
-    if not arg.meaning:
-        return [clip(head, view.width)]
+def _argument(arg: DecodedArg, names: int, view: View) -> Line:
+    """Name, value, meaning on one line, whatever is lost by it."""
+    name = column(safe(arg.name), names, "dim")
+    value: Span = (safe(arg.text), _role(arg))
+    # A long buffer is whole in the call above; its meaning keeps a part of the line.
+    if arg.meaning and width((name, value)) > view.width * 2 // 3:
+        ((text, role),) = clip((value,), max(8, view.width * 2 // 3 - names))
+        value = (text, role)
+    line: Line = (name, value)
+    if arg.meaning and view.width - width(line) > 8:
+        line = (*line, ("  ", ""), (safe(arg.meaning), ""))
+    return clip(line, view.width)
+
+
+def _whole_argument(arg: DecodedArg, names: int, view: View) -> list[Line]:
+    """The same with nothing of the meaning lost, on as many lines as that takes."""
+    name = column(safe(arg.name), names, "dim")
+    value: Span = (safe(arg.text), _role(arg))
     meaning: Span = (safe(arg.meaning), "")
-    line: Line = (*head, ("  ", ""), meaning)
-    if width(line) <= view.width or not wrapped:
-        # The argument itself may be long (a buffer): its meaning keeps half of the line.
-        if width(line) > view.width and width(head) > view.width // 2:
-            head = clip(head, max(view.width // 2, view.width - width((meaning,)) - 2))
-        return [clip((*head, ("  ", ""), meaning), view.width)]
-    return [clip(head, view.width), *wrap(((" " * (names + 1), ""), meaning), view.width, indent=names + 1)]
+    if not arg.meaning or width((name, value, meaning)) + 2 <= view.width or names + 8 > view.width:
+        return [_argument(arg, names, view)]
+    if width((name, value)) <= view.width // 3:
+        return wrap((name, value, ("  ", ""), meaning), view.width, indent=width((name, value)) + 2)
+    return [clip((name, value), view.width), *wrap(((" " * names, ""), meaning), view.width, indent=names)]

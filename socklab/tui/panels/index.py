@@ -16,6 +16,7 @@ from typing import TypeAlias
 from socklab import events as ev
 from socklab import state as st
 from socklab.persistent import PMap
+from socklab.text import safe
 from socklab.tui.lines import Key
 
 _Order: TypeAlias = tuple[int, int, str, int, int, int]
@@ -189,7 +190,7 @@ class HolderIndex:
 
 
 class ClientIndex:
-    """Which client an address or an inode belongs to, and how many clients are in which phase."""
+    """Which client an address or an inode belongs to, and how many are in which phase. Names are visible text."""
 
     def __init__(self) -> None:
         self._clients: Mapping[str, ev.Client] = {}
@@ -228,23 +229,23 @@ class ClientIndex:
             before = old.get(name)
             if before is not client:
                 self._forget(before)
-                self._by_local[client.local] = name
-                self._by_inode[client.inode] = name
+                self._by_local[client.local] = self._by_inode[client.inode] = safe(name)
                 self._phases[client.phase] += 1
-                self._place.setdefault(name, len(self._place))
+                self._place.setdefault(safe(name), len(self._place))
         for name in [name for name in old if name not in now]:
             self._forget(old[name])
         if len(self._place) != len(now):
-            self._place = {name: place for place, name in enumerate(now)}
+            self._place = {safe(name): place for place, name in enumerate(now)}
         self._by_local.pop("", None)
         self._by_inode.pop(0, None)
 
     def _forget(self, client: ev.Client | None) -> None:
         if client is None:
             return
-        if self._by_local.get(client.local) == client.name:
+        name = safe(client.name)
+        if self._by_local.get(client.local) == name:
             del self._by_local[client.local]
-        if self._by_inode.get(client.inode) == client.name:
+        if self._by_inode.get(client.inode) == name:
             del self._by_inode[client.inode]
         self._phases[client.phase] -= 1
         if not self._phases[client.phase]:
