@@ -314,14 +314,14 @@ def masked(lesson: Lesson, state: LabState) -> frozenset[str]:
     return frozenset(asking.hides) if asking is not None else frozenset()
 
 
-def fill(text: str, state: LabState, *, asking: Predict | None = None) -> str:
-    """`text` with every {probe} measured. `asking`: an open prediction; nothing that could answer it is told.
+def fill(text: str, state: LabState, *, guarded: bool = False, but: str = "") -> str:
+    """`text` with every {probe} measured, save the one called `but`.
 
-    Where panels are hidden, one number often gives another away: only _TOLD_ANYWAY is told then.
+    `guarded`: panels are hidden, and one number often gives another away; only what stands on the call card is told.
     """
 
     def value_of(name: str) -> str:
-        if asking is not None and (name == asking.measure or (asking.hides and name not in _TOLD_ANYWAY)):
+        if name == but or (guarded and name not in _TOLD_ANYWAY):
             return UNMEASURED
         try:
             value = shown(probes.measure(state, name))
@@ -340,7 +340,8 @@ def narration(lesson: Lesson, state: LabState) -> str:
     about the call that has just returned.
     """
     asking = _asking(lesson, state) or question(lesson, state)
-    told = fill(_step_text(lesson, state), state, asking=asking).strip()
+    hides, but = (bool(asking.hides), asking.measure) if asking is not None else (False, "")
+    told = fill(_step_text(lesson, state), state, guarded=hides, but=but).strip()
     parts = [told]
     if _just_measured(state):
         at = state.step
