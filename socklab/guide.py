@@ -314,14 +314,14 @@ def masked(lesson: Lesson, state: LabState) -> frozenset[str]:
     return frozenset(asking.hides) if asking is not None else frozenset()
 
 
-def fill(text: str, state: LabState, *, guarded: bool = False, but: str = "") -> str:
-    """`text` with every {probe} measured, save the one called `but`.
+def fill(text: str, state: LabState, *, asking: Predict | None = None) -> str:
+    """`text` with every {probe} measured. `asking`: an open prediction; nothing that could answer it is told.
 
-    `guarded`: panels are hidden, and one number often gives another away; only what stands on the call card is told.
+    Where it hides panels, one number often gives another away: only what stands on the call card is told then.
     """
 
     def value_of(name: str) -> str:
-        if name == but or (guarded and name not in _TOLD_ANYWAY):
+        if asking is not None and (name == asking.measure or (asking.hides and name not in _TOLD_ANYWAY)):
             return UNMEASURED
         try:
             value = shown(probes.measure(state, name))
@@ -340,8 +340,7 @@ def narration(lesson: Lesson, state: LabState) -> str:
     about the call that has just returned.
     """
     asking = _asking(lesson, state) or question(lesson, state)
-    hides, but = (bool(asking.hides), asking.measure) if asking is not None else (False, "")
-    told = fill(_step_text(lesson, state), state, guarded=hides, but=but).strip()
+    told = fill(_step_text(lesson, state), state, asking=asking).strip()
     parts = [told]
     if _just_measured(state):
         at = state.step
