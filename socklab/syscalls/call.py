@@ -7,13 +7,13 @@ registers as the C types of the manual page and memory by address; it never read
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from socklab.events import Enter, Mem, Return
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """A piece of a struct's real bytes: `size` bytes at `offset` of DecodedArg.data, and what they say."""
 
     name: str
@@ -22,8 +22,7 @@ class Field:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedArg:
+class DecodedArg(msgspec.Struct, frozen=True):
     """One argument as a person reads it. `name` is the manual page's; `data` the bytes it points to, if any."""
 
     name: str
@@ -33,8 +32,7 @@ class DecodedArg:
     fields: tuple[Field, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedCall:
+class DecodedCall(msgspec.Struct, frozen=True):
     """One call. Before it has returned, `result`, `errno` and `outcome` are empty and `value` is None."""
 
     name: str
@@ -51,8 +49,7 @@ class DecodedCall:
     """What the result means."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """What a decoder makes of one argument. `strace` is strace's spelling where it differs from `text`."""
 
     text: str
@@ -62,8 +59,7 @@ class Shown:
     strace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Arg:
+class Arg(msgspec.Struct, frozen=True):
     """One parameter of a call. `kind` says how its bytes are read (fd, sockaddr, buffer, flags ...)."""
 
     name: str
@@ -72,8 +68,7 @@ class Arg:
     meaning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """A call as its manual page declares it. `result` is the kind of its return value."""
 
     name: str

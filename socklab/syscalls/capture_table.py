@@ -1,20 +1,27 @@
 """The table of captures: call name to what is read before it and after it.
 
-Holds data only; the shapes are in capture.py. The one size that differs between architectures is epoll_event: packed
-to 12 bytes on x86-64, 16 elsewhere (sys/epoll.h, EPOLL_PACKED).
+Holds data only; the shapes are in capture_shapes.py and capture_vectors.py. The one size that differs between
+architectures is epoll_event: packed to 12 bytes on x86-64, 16 elsewhere (sys/epoll.h, EPOLL_PACKED).
 """
 
 from __future__ import annotations
 
 from socklab.events import Mem
-from socklab.syscalls.capture import (
-    PREFIX_BYTES,
-    Args,
-    Capturer,
-    Read,
+from socklab.syscalls.capture import PREFIX_BYTES, Args, Capturer, Read
+from socklab.syscalls.capture_shapes import (
     all_of,
     filled,
     fixed,
+    not_failed,
+    path,
+    positive,
+    program,
+    sized,
+    sized_int,
+    value_result,
+    when,
+)
+from socklab.syscalls.capture_vectors import (
     iovec_array,
     iovec_in,
     iovec_out,
@@ -24,18 +31,10 @@ from socklab.syscalls.capture import (
     messages_in,
     messages_out,
     messages_sent,
-    not_failed,
-    path,
     poll_in,
     poll_out,
-    positive,
-    program,
     pselect_mask,
     sets_of,
-    sized,
-    sized_int,
-    value_result,
-    when,
 )
 
 _IOCTL_IN = {0x5421: 4, 0x5414: 8}  # FIONBIO, TIOCSWINSZ
@@ -82,9 +81,16 @@ def _clone3_out(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
     return (Mem(addr, read(addr, 4)),) if addr and asked else ()
 
 
+_sendto_data = sized(1, 2)
+_sendto_address = sized_int(4, 5, 128)
 _recvfrom_data = filled(1)
 _recvfrom_from = value_result(4, 5)
 _ppoll_timeout = fixed(2, 16)
+
+
+def _sendto_in(args: Args, read: Read) -> tuple[Mem, ...]:
+    data = _sendto_data(args, read)
+    return data + _sendto_address(args, read) if args[4] else data
 
 
 def _recvfrom_out(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
@@ -121,7 +127,7 @@ def by_name(arch: str) -> dict[str, Capturer]:
         "getpeername": no_address,
         "setsockopt": Capturer(sized_int(3, 4)),
         "getsockopt": Capturer(fixed(4, 4), value_result(3, 4, PREFIX_BYTES)),
-        "sendto": Capturer(all_of(sized(1, 2), sized_int(4, 5, 128))),
+        "sendto": Capturer(_sendto_in),
         "recvfrom": Capturer(fixed(5, 4), _recvfrom_out),
         "sendmsg": Capturer(message_in),
         "recvmsg": Capturer(message_header, message_out),

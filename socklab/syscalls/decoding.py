@@ -21,9 +21,10 @@ _O_CREAT, _O_TMPFILE = 0o100, 0o20000000
 
 @cache
 def _signatures() -> dict[str, Signature]:
-    from socklab.syscalls import descriptors, polling, processes, sockets
+    from socklab.syscalls import descriptors, polling, processes, resources, signals, sockets
 
-    return {each.name: each for family in (sockets, descriptors, polling, processes) for each in family.CALLS}
+    families = (sockets, descriptors, polling, processes, signals, resources)
+    return {each.name: each for family in families for each in family.CALLS}
 
 
 def signature(name: str) -> Signature | None:
@@ -52,10 +53,10 @@ def _shown(call: Call, known: Signature | None) -> list[tuple[str, str, Shown]]:
     """Name, general meaning and decoded value of each argument."""
     if known is None:
         return [(f"arg{index}", "", _bare(call, index)) for index in range(6)]
-    return [
-        (parameter.name, parameter.meaning, parameter.show(call, index))
-        for index, parameter in enumerate(known.args[: _arity(call, known)])
-    ]
+    parameters = known.args[: _arity(call, known)]
+    if call.name == "clone" and call.arch != "x86_64":  # tls and child_tid stand the other way round there (clone(2))
+        parameters = (*parameters[:3], parameters[4], parameters[3])
+    return [(each.name, each.meaning, each.show(call, index)) for index, each in enumerate(parameters)]
 
 
 def decode(

@@ -57,7 +57,7 @@ from socklab.syscalls.kinds import (
 _O_CREAT = 0o100
 
 
-def open_mode_text(arch: str, value: int, strace: bool = False) -> str:
+def open_mode_text(arch: str, value: int) -> str:
     """Access mode and flags of an open file, as open(2) takes and F_GETFL gives them."""
     table = open_flags(arch)
     rest = value & ~3

@@ -6,9 +6,10 @@ In: a Call and an argument's index. Out: a Shown. Each kind is total over any re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import unpack_from
 from typing import TypeAlias
+
+import msgspec
 
 from socklab.syscalls.call import Arg, Call, Field, Shown, Signature
 from socklab.syscalls.capture import PREFIX_BYTES
@@ -17,8 +18,7 @@ from socklab.syscalls.symbols import Flags, Names, readable, strace_string
 Show: TypeAlias = Callable[[Call, int], Shown]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True):
     """A way to read an argument, with a name for it."""
 
     name: str

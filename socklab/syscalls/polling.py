@@ -10,7 +10,7 @@ from struct import unpack_from
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_io import EPOLL_CREATE, EPOLL_EVENTS, EPOLL_OPERATIONS, POLL_EVENTS
 from socklab.syscalls.kinds import FD, INT, SIZE, TIMEOUT, Kind, arg, call, flags, named, pointer_text, time, unreadable
-from socklab.syscalls.processes import signal_set
+from socklab.syscalls.signals import signal_set
 
 # ---------------------------------------------------------------- select
 

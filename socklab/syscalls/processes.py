@@ -1,15 +1,14 @@
-"""Calls that make, end, wait for and signal processes; and the few of memory and time that a trace is full of.
+"""Calls that make, end and wait for processes, and run programs in them.
 
-Source: clone(2), execve(2), wait4(2), kill(2), sigaction(2), getrlimit(2), mmap(2), whose parameter names these are.
+Source: fork(2), clone(2), execve(2), wait4(2), waitid(2), whose parameter names these are.
 """
 
 from __future__ import annotations
 
 from struct import unpack_from
 
-from socklab.syscalls.call import Arg, Call, Field, Shown, Signature
+from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_process import (
-    CLOCKS,
     CLONE,
     CLONE_CHILD_CLEARTID,
     CLONE_CHILD_SETTID,
@@ -19,13 +18,6 @@ from socklab.syscalls.constants_process import (
     CLONE_SETTLS,
     CLONE_THREAD,
     CLONE_VM,
-    HANDLERS,
-    MAP_FLAGS,
-    MAP_TYPES,
-    PROCMASK,
-    PROTECTION,
-    RESOURCES,
-    SIGACTION,
     SIGNALS,
     WAIT,
     WAIT4,
@@ -33,14 +25,11 @@ from socklab.syscalls.constants_process import (
 )
 from socklab.syscalls.kinds import (
     DIRFD,
-    FD,
     HEX,
     INT,
-    LONG,
     PATH,
     POINTER,
     SIZE,
-    TIMEOUT,
     Kind,
     arg,
     call,
@@ -50,59 +39,6 @@ from socklab.syscalls.kinds import (
     string,
     unreadable,
 )
-
-# ---------------------------------------------------------------- signals
-
-
-def signal_set(addr: int, found: bytes | None) -> Shown:
-    """A sigset of 8 bytes: bit N-1 is signal N. A set of more than half of all is shown by what it lacks."""
-    if not addr or not found or len(found) < 8:
-        return unreadable(addr, found and b"")
-    value = int.from_bytes(found[:8], "little")
-    inverted = value.bit_count() >= 42  # two thirds: from there on strace shows the complement
-    if inverted:
-        value ^= (1 << 64) - 1
-    names = [SIGNALS.text(at + 1).removeprefix("SIG") for at in range(64) if value >> at & 1]
-    text = ("~" if inverted else "") + "[" + " ".join(names) + "]"
-    return Shown(text, data=found[:8])
-
-
-def _show_mask(call: Call, index: int) -> Shown:
-    return signal_set(call.u64(index), call.before.at(call.u64(index), 8))
-
-
-def _show_old_mask(call: Call, index: int) -> Shown:
-    found = call.after.at(call.u64(index), 8) if call.done else None
-    return signal_set(call.u64(index), found)
-
-
-def _action(addr: int, raw: bytes | None) -> Shown:
-    """The kernel's struct sigaction: handler, flags, restorer, mask, 8 bytes each."""
-    if not addr or not raw or len(raw) < 32:
-        return unreadable(addr, raw and b"")
-    handler, bits, restorer = unpack_from("<QQQ", raw)
-    name = HANDLERS.get(handler, hex(handler))
-    mask = signal_set(1, raw[24:32]).text
-    strace = f"{{sa_handler={name}, sa_mask={mask}, sa_flags={SIGACTION.strace(bits)}"
-    if bits & 0x4000000:
-        strace += f", sa_restorer={restorer:#x}"
-    meaning = {0: "the usual effect", 1: "ignore it"}.get(handler, "call this function")
-    fields = (
-        Field("sa_handler", 0, 8, name),
-        Field("sa_flags", 8, 8, SIGACTION.text(bits)),
-        Field("sa_restorer", 16, 8, hex(restorer)),
-        Field("sa_mask", 24, 8, mask),
-    )
-    return Shown(f"{{{name}}}", meaning, raw, fields, strace + "}")
-
-
-SIGNAL = named("signal", SIGNALS)
-
-
-def _show_signal(call: Call, index: int) -> Shown:
-    shown = SIGNAL.show(call, index)
-    return Shown("0", "no signal: only ask whether it could be sent") if call.u32(index) == 0 else shown
-
 
 # ---------------------------------------------------------------- clone
 
@@ -227,66 +163,23 @@ def _show_status(call: Call, index: int) -> Shown:
     return Shown(f"[{shown.text}]", shown.text, data, strace=f"[{{{shown.strace}}}]")
 
 
-# ---------------------------------------------------------------- limits and memory
-
-
-def _limit(value: int) -> str:
-    if value == (1 << 64) - 1:
-        return "RLIM64_INFINITY"
-    return f"{value // 1024}*1024" if value > 1024 and value % 1024 == 0 else str(value)
-
-
-def _limits(addr: int, raw: bytes | None) -> Shown:
-    if not addr or not raw or len(raw) < 16:
-        return unreadable(addr, raw and b"")
-    soft, hard = unpack_from("<QQ", raw)
-    words = ["unlimited" if each == (1 << 64) - 1 else str(each) for each in (soft, hard)]
-    fields = (Field("rlim_cur", 0, 8, words[0]), Field("rlim_max", 8, 8, words[1]))
-    strace = f"{{rlim_cur={_limit(soft)}, rlim_max={_limit(hard)}}}"
-    return Shown(f"{{{words[0]} of {words[1]}}}", f"limit {words[0]}, may be raised to {words[1]}", raw, fields, strace)
-
-
-def _show_map_flags(call: Call, index: int) -> Shown:
-    value = call.u32(index)
-    rest = value & ~0xF
-    text = MAP_TYPES.text(value & 0xF)
-    return Shown(f"{text}|{MAP_FLAGS.text(rest)}" if rest else text)
-
-
 # ---------------------------------------------------------------- the calls
 
 _STATUS = arg("wstatus", Kind("status", _show_status), "how it ended")
-_NEW_ACTION = Kind("sigaction", lambda call, index: _action(call.u64(index), call.before.at(call.u64(index), 32)))
-_OLD_ACTION = Kind(
-    "sigaction", lambda call, index: _action(call.u64(index), call.after.at(call.u64(index), 32) if call.done else None)
-)
-_NEW_LIMIT = Kind("rlimit", lambda call, index: _limits(call.u64(index), call.before.at(call.u64(index), 16)))
-_OLD_LIMIT = Kind(
-    "rlimit", lambda call, index: _limits(call.u64(index), call.after.at(call.u64(index), 16) if call.done else None)
-)
-_SIG = arg("sig", Kind("signal", _show_signal), "which signal")
-_RESOURCE = arg("resource", named("resource", RESOURCES), "which limit")
 _TID = Kind("tid", _show_tid)
 _ARGV = arg("argv", Kind("argv", _show_argv), "its arguments")
 _ENVP = arg("envp", Kind("envp", _show_envp), "its environment")
-_SIZE = arg("sigsetsize", SIZE)
-_PROT = arg("prot", flags(PROTECTION), "what may be done with it")
 _CODE = arg("status", INT, "0 = all went well")
-_REQUEST = arg("req", TIMEOUT, "how long")
 
 _FORK = "Make a copy of this process. Both go on from here, with copies of the same descriptors."
-
-
-def _plain(name: str, meaning: str, *args: Arg, result: str = "number") -> Signature:
-    return call(name, meaning, *args, result=result)
-
+_CLONE = "Make a copy of this process, or a thread of it."
 
 CALLS = (
-    _plain("fork", _FORK, result="child"),
-    _plain("vfork", "Make a child that borrows this process's memory until it runs another program.", result="child"),
+    call("fork", _FORK, result="child"),
+    call("vfork", "Make a child that borrows this process's memory until it runs another program.", result="child"),
     call(
         "clone",
-        _FORK.split(".")[0] + ", or a thread of it.",
+        _CLONE,
         arg("flags", Kind("flags", _show_clone_flags), "what is shared"),
         arg("stack", POINTER),
         arg("parent_tid", _TID),
@@ -296,7 +189,7 @@ CALLS = (
     ),
     call(
         "clone3",
-        _FORK.split(".")[0] + ", or a thread of it.",
+        _CLONE,
         arg("cl_args", Kind("clone_args", _show_clone3), "what is shared"),
         arg("size", SIZE),
         result="child",
@@ -337,74 +230,4 @@ CALLS = (
         arg("options", flags(WAIT)),
         arg("rusage", POINTER),
     ),
-    call("kill", "Send a signal to a process.", arg("pid", INT, "to whom"), _SIG),
-    call("tkill", "Send a signal to a thread.", arg("tid", INT, "to whom"), _SIG),
-    call("tgkill", "Send a signal to a thread of a process.", arg("tgid", INT), arg("tid", INT, "to whom"), _SIG),
-    call(
-        "rt_sigaction",
-        "Say what is to happen when a signal comes.",
-        arg("signum", SIGNAL, "which signal"),
-        arg("act", _NEW_ACTION, "what from now on"),
-        arg("oldact", _OLD_ACTION, "what until now"),
-        _SIZE,
-    ),
-    call(
-        "rt_sigprocmask",
-        "Hold back signals, or let them through again.",
-        arg("how", named("how", PROCMASK)),
-        arg("set", Kind("sigset", _show_mask)),
-        arg("oldset", Kind("sigset", _show_old_mask)),
-        _SIZE,
-    ),
-    call("nanosleep", "Sleep.", _REQUEST, arg("rem", POINTER)),
-    call(
-        "clock_nanosleep",
-        "Sleep.",
-        arg("clockid", named("clock", CLOCKS)),
-        arg("flags", HEX),
-        _REQUEST,
-        arg("rem", POINTER),
-    ),
-    _plain("pause", "Sleep until a signal comes."),
-    _plain("getpid", "Ask for the number of this process."),
-    _plain("getppid", "Ask for the number of the parent process."),
-    _plain("gettid", "Ask for the number of this thread."),
-    _plain("getuid", "Ask for the user."),
-    _plain("geteuid", "Ask for the user whose rights count."),
-    _plain("getgid", "Ask for the group."),
-    _plain("getegid", "Ask for the group whose rights count."),
-    _plain("setsid", "Start a new session."),
-    call(
-        "prlimit64",
-        "Ask or set a limit.",
-        arg("pid", INT, "of which process; 0 = this one"),
-        _RESOURCE,
-        arg("new_limit", _NEW_LIMIT),
-        arg("old_limit", _OLD_LIMIT),
-    ),
-    call("getrlimit", "Ask for a limit.", _RESOURCE, arg("rlim", _OLD_LIMIT)),
-    call("setrlimit", "Set a limit.", _RESOURCE, arg("rlim", _NEW_LIMIT)),
-    call(
-        "mmap",
-        "Map memory or a file into the program's memory.",
-        arg("addr", POINTER),
-        arg("length", SIZE),
-        _PROT,
-        arg("flags", Kind("flags", _show_map_flags)),
-        arg("fd", FD),
-        arg("offset", HEX),
-        result="address",
-    ),
-    call("munmap", "Give memory back.", arg("addr", POINTER), arg("length", SIZE)),
-    call("mprotect", "Change what may be done with memory.", arg("addr", POINTER), arg("len", SIZE), _PROT),
-    call("brk", "Move the end of the heap.", arg("addr", POINTER), result="address"),
-    call(
-        "set_robust_list",
-        "Tell the kernel of locks to release if the thread dies.",
-        arg("head", POINTER),
-        arg("len", SIZE),
-    ),
-    call("set_tid_address", "Name the place to clear when the thread ends.", arg("tidptr", POINTER), result="number"),
-    call("sched_yield", "Let others run."),
-    call("alarm", "Ask for SIGALRM after a time.", arg("seconds", LONG), result="number"),
 )

@@ -5,7 +5,7 @@ In: a Call that has returned and the kind of its result. Out: three texts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from socklab.syscalls.call import Call
 from socklab.syscalls.constants_io import FD_FLAGS
@@ -14,8 +14,7 @@ from socklab.syscalls.errors import errno_meaning, errno_name, errno_words
 from socklab.syscalls.polling import poll_answer, select_answer
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     text: str
     strace: str
     outcome: str = ""
