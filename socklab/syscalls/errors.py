@@ -45,7 +45,7 @@ _TABLE = """
 32 EPIPE Broken pipe
 33 EDOM Numerical argument out of domain
 34 ERANGE Numerical result out of range
-35 EDEADLOCK Resource deadlock avoided
+35 EDEADLK Resource deadlock avoided
 36 ENAMETOOLONG File name too long
 37 ENOLCK No locks available
 38 ENOSYS Function not implemented
@@ -103,7 +103,7 @@ _TABLE = """
 92 ENOPROTOOPT Protocol not available
 93 EPROTONOSUPPORT Protocol not supported
 94 ESOCKTNOSUPPORT Socket type not supported
-95 ENOTSUP Operation not supported
+95 EOPNOTSUPP Operation not supported
 96 EPFNOSUPPORT Protocol family not supported
 97 EAFNOSUPPORT Address family not supported by protocol
 98 EADDRINUSE Address already in use

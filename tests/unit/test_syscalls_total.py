@@ -39,7 +39,7 @@ def test_any_registers_and_any_memory_decode(arch: str, data: st.DataObject) -> 
         texts += [arg.text, arg.meaning]
         for field in arg.fields:
             texts.append(field.text)
-            assert 0 <= field.offset
+            assert field.offset >= 0
             assert field.offset + field.size <= len(arg.data)
     for text in texts:
         assert text.isprintable(), ascii(text)
