@@ -119,12 +119,12 @@ class Owners:
                     self._by_inode[descriptor.inode] = f"descriptor {descriptor.fd}{who}"
 
     def of(self, row: ev.SocketRow) -> str:
-        """`descriptor 4`, `client a`, `not accepted yet: no descriptor`, or "" when nobody is known."""
+        """`descriptor 4`, `client a`, `not accepted yet`, or "" when nobody is known."""
         if row.inode:
             return self._by_inode.get(row.inode, "") or self._by_local.get(row.local, "")
         if row.local in self._by_local:
             return self._by_local[row.local]
-        return "not accepted yet: no descriptor" if row.state in (st.ESTABLISHED, st.CLOSE_WAIT) else ""
+        return "not accepted yet" if row.state in (st.ESTABLISHED, st.CLOSE_WAIT) else ""
 
 
 def socket_text(owners: Owners, row: ev.SocketRow) -> str:
@@ -209,7 +209,8 @@ def counter_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
             risen = value - known.get(name, first.get(name, value))
             if risen:
                 total = value - first.get(name, value)
-                yield f"* {where}counter {name} +{risen}, {total} since the lab began ({meaning})"
+                explained = f" ({meaning})" if total == risen else ""  # its first rise
+                yield f"* {where}counter {name} +{risen}, {total} since the lab began{explained}"
     for host, settings in now.settings.items():
         known_settings = before.settings.get(host, {})
         if not before.header or settings is known_settings:

@@ -95,6 +95,7 @@ class _Session:
         self._lines = Lines()
         self._prompting = False
         self._quitting = False
+        self._hinted = False
         self._stepped_at = 0
         self._answered: int | None = None
         self._step_since = 0.0
@@ -202,6 +203,9 @@ class _Session:
         if self._auto:
             return
         if not self._echo:
+            if not self._hinted:
+                self._hinted = True
+                sys.stdout.write("\nEnter: step. h: all commands. q: quit.\n")
             sys.stdout.write(self._question_prompt() or "> ")
             sys.stdout.flush()
         self._prompting = True

@@ -28,9 +28,16 @@ _Handler = Callable[["Printer", st.LabState, Any, st.LabState], None]
 _EMPHASIS = re.compile(r"(\*\*|(?<![\w*])\*|``\ |`)(?=\S)(.+?)(?<=\S)(?:\ ``|\1)(?!\w)")
 """**strong**, *emphasis*, `code` and `` code ``."""
 
+_ITEM = re.compile(r"(?:^|(?<=[.:;?!]) )[-*] ")
+"""Begins an item of a list, once its lines are joined."""
+
 _LEVELS = {"info": "Note", "warning": "Warning", "error": "Error"}
 _OUTPUT_MOST = 40
 """Lines of program output told at once."""
+
+
+def _unmarked(text: str) -> str:
+    return _EMPHASIS.sub(r"\2", text)
 
 
 class Printer:
@@ -92,23 +99,26 @@ class Printer:
             self._out[start:] = [f"\x1b[1m{line}\x1b[0m" for line in self._out[start:]]
 
     def _prose(self, text: str) -> None:
-        """Markdown, read aloud: paragraphs without their marks."""
-        for paragraph in _EMPHASIS.sub(r"\2", safe(text, lines=True)).split("\n\n"):
-            lines = [line.strip() for line in paragraph.strip().splitlines()]
-            if not any(lines):
+        """Markdown, read aloud: paragraphs and list items without their marks."""
+        for paragraph in safe(text, lines=True).split("\n\n"):
+            items = _ITEM.split(" ".join(line.strip() for line in paragraph.strip().splitlines()))
+            if not any(items):
                 continue
             self._out.append("")
-            if any(line.startswith(("- ", "* ")) for line in lines):
-                for line in lines:
-                    self._say(line)
-            else:
-                self._say(" ".join(lines), more="")
+            for number, item in enumerate(items):
+                if item:
+                    self._say(("- " if number else "") + _unmarked(item), more="  " if number else "")
 
     def _masked(self, state: st.LabState) -> frozenset[str]:
         return guide.masked(self._lesson, state) if self._lesson is not None else frozenset()
 
     def _settle(self, state: st.LabState) -> None:
         """Tell what changed, what was written and what the lesson says, as far as it is not masked."""
+        self._tell_news(state)
+        self._tell_blocked(state)
+        self._narrate(state)
+
+    def _tell_news(self, state: st.LabState) -> None:
         masked = self._masked(state)
         for line in self._told.news(state, masked):
             self._say(line, "  ", "      ")
@@ -119,14 +129,16 @@ class Printer:
             for line in self._output[-_OUTPUT_MOST:]:
                 self._say(line, "  ", "      ")
             self._output.clear()
-        self._tell_blocked(state)
-        if self._lesson is not None and state.step is not None:
-            text = guide.narration(self._lesson, state).strip()
-            measured = state.question is not None and state.question.measured is not None
-            key = (state.step.index, state.step.phase, measured, state.lesson_done)
-            if text and key != self._narrated:
-                self._narrated = key
-                self._prose(text)
+
+    def _narrate(self, state: st.LabState) -> None:
+        if self._lesson is None or state.step is None:
+            return
+        measured = state.question is not None and state.question.measured is not None
+        key = (state.step.index, state.step.phase, measured, state.lesson_done)
+        text = guide.narration(self._lesson, state).strip()
+        if text and key != self._narrated:
+            self._narrated = key
+            self._prose(text)
 
     def _tell_blocked(self, state: st.LabState) -> None:
         for tid, task in state.tasks.items():
@@ -266,7 +278,7 @@ class Printer:
         predict = guide.question(self._lesson, after) if self._lesson is not None else None
         if predict is None or self._lesson is None:
             return
-        self._heading(f"Question: {safe(guide.fill(predict.ask, after, guarded=True))}")
+        self._heading(f"Question: {_unmarked(safe(guide.fill(predict.ask, after, asking=predict)))}")
         for line in prompt.choice_list(predict):
             self._say(line)
 
@@ -275,6 +287,8 @@ class Printer:
             self._say(f"Your answer: {shown(event.choice)}. The kernel's comes when the call has returned.")
 
     def _measured(self, _before: st.LabState, _event: ev.Measured, after: st.LabState) -> None:
+        self._narrate(after)
+        self._out.append("")
         self._settle(after)
 
     def _lesson_done(self, _before: st.LabState, _event: ev.LessonDone, after: st.LabState) -> None:

@@ -16,18 +16,23 @@ from socklab.nearest import suggest
 from socklab.text import safe
 
 HELP = """\
-s, step, Enter      to the next stop: the kernel carries out the call, or the program runs to the next one
-o, over             to the next call, past the return of this one
-n, next             to the lesson's next step
-c, continue         run free; c CONDITION: until a stop that fits, such as `c accept`, `c read fd=4`, `c any error`
-p, pause            hold a running program
-show KIND           all of one kind: descriptors, sockets, queues, counters, clients, source, output
-connect [N|NAMES]   open clients; also send [NAME] "TEXT", half-close, close and reset [NAME]
-! COMMAND           run a command where the clients live, such as ! curl -s http://server:8080/
-input "TEXT"        bytes for the program's standard input
-focus PID           speak of that process or thread
-q, quit             end the lab
-h, help, ?          this text"""
+s, step, Enter     to the next stop: the call is carried out, or the program
+                   runs to its next one
+o, over            to the next call, past the return of this one
+n, next            to the lesson's next step
+c, continue        run free; c CONDITION: until a stop that fits, such as
+                   c accept, c read fd=4, c any error
+p, pause           hold a running program
+show KIND          all descriptors, sockets, queues, counters or clients;
+                   the source, the output
+connect [N|NAMES]  open clients
+send [NAME] "TEXT" also half-close, close and reset [NAME]
+! COMMAND          run a command where the clients live, such as
+                   ! curl -s http://server:8080/
+input "TEXT"       bytes for the program's standard input
+focus PID          speak of that process or thread
+q, quit            end the lab
+h, help, ?         this text"""
 
 KINDS = ("descriptors", "sockets", "queues", "counters", "clients", "source", "output")
 
