@@ -14,7 +14,7 @@ from socklab import state as st
 from socklab.tui import lines
 from socklab.tui.lines import Line, View
 from socklab.tui.panels import markdown, sockets, statusline
-from tests.tui.panel_support import ACCEPT, BIND, PID, READ, WRITE, Scene
+from tests.tui.panel_support import ACCEPT, BIND, PID, READ, WRITE, Scene, sockaddr_in
 
 PANELS = (
     "source",
@@ -34,7 +34,13 @@ texts = some.one_of(
     some.text(max_size=30), some.just(HOSTILE), some.sampled_from(["", ":", "[::1]:80", "1.2.3.4:99999999"])
 )
 numbers = some.one_of(some.integers(0, 5), some.integers(0, 2**63 - 1))
-blobs = some.one_of(some.binary(max_size=300), some.just(HOSTILE.encode("utf-8", "replace")))
+blobs = some.one_of(
+    some.binary(max_size=300),
+    some.just(HOSTILE.encode("utf-8", "replace")),
+    some.just(sockaddr_in("255.255.255.255", 65535)),
+    some.just(b"\x0a\x00" + bytes(26)),
+    some.just(b"\x01\x00" + b"\x1b[2J" * 21),
+)
 
 
 @some.composite

@@ -81,7 +81,7 @@ def _listed(data: bytes, parts: Sequence[Field], cells: int) -> list[Line]:
     lines: list[Line] = []
     for place, part in enumerate(parts):
         raw = data[part.offset : part.offset + part.size]
-        shown = raw[:8].hex(" " if roomy else "") + ("…" if len(raw) > 8 else "")
+        shown = (raw[:8].hex(" ") if roomy else raw[:8].hex()) + ("…" if len(raw) > 8 else "")
         room = widest * (3 if roomy else 2)
         role = _FIELD_ROLES[place % len(_FIELD_ROLES)]
         lines.append(

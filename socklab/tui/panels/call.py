@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from socklab import events as ev
 from socklab import state as st
 from socklab.lesson import canonical
 from socklab.text import safe
@@ -72,7 +73,7 @@ def _target(state: st.LabState, pid: int) -> Callable[[int], str]:
         descriptor = descriptors_of(state, pid).get(fd) or state.changed.descriptors.get((pid, fd))
         if descriptor is None:
             return ""
-        row = state.socket_of(pid, fd)
+        row = state.socket_of(pid, fd) or _row_before(state, descriptor.inode)
         if row is None:
             return f"{descriptor.detail} socket" if descriptor.detail else descriptor.target
         if row.state == st.LISTEN:
@@ -81,6 +82,12 @@ def _target(state: st.LabState, pid: int) -> Callable[[int], str]:
         return f"connection to {client or row.remote}"
 
     return told
+
+
+def _row_before(state: st.LabState, inode: int) -> ev.SocketRow | None:
+    """The row a socket had before the call that closed its descriptor."""
+    rows = state.changed.sockets.values() if inode and len(state.changed.sockets) < 100 else ()
+    return next((row for row in rows if row is not None and row.inode == inode), None)
 
 
 # ---------------------------------------------------------------- what is going on
@@ -101,11 +108,11 @@ def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
         return (("▶ ", "strong"), ("about to call", "strong"))
     if task.status == "held" and task.at == "return" and returned is not None:
         failed = -4096 < returned.result < 0
-        return (("✗ returned an error", "bad strong"),) if failed else (("✓ returned", "good strong"),)
+        return (("✗ returned an error", "strong bad"),) if failed else (("✓ returned", "strong good"),)
     if task.status == "held" and task.at == "signal" and task.signal is not None:
-        return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "warn strong"))
+        return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "strong warn"))
     if state.blocked(task.tid):
-        return (("▷ ", "warn"), ("asleep in the call", "warn strong"))
+        return (("▷ ", "warn"), ("asleep in the call", "strong warn"))
     if task.in_call:
         return (("▷ ", "good"), ("in the kernel", "strong"))
     what = "paused; the last call" if task.status == "held" else "running; the last call"
@@ -126,7 +133,7 @@ def _call(decoded: DecodedCall, view: View) -> list[Line]:
 
 def _spelled(decoded: DecodedCall, room: int) -> Line:
     """The call as one line, every argument in at most `room` cells."""
-    spans: list[Span] = [(safe(decoded.name), "name strong"), ("(", "dim")]
+    spans: list[Span] = [(safe(decoded.name), "strong name"), ("(", "dim")]
     last = len(decoded.args) - 1
     for place, arg in enumerate(decoded.args):
         ((text, role),) = clip(((safe(arg.text), _role(arg)),), room)
@@ -134,7 +141,7 @@ def _spelled(decoded: DecodedCall, room: int) -> Line:
         spans.append((", " if place < last else "", "dim"))
     spans.append((")", "dim"))
     if decoded.result:
-        spans += [(" = ", "dim"), (safe(decoded.result), "bad strong" if decoded.errno else "good strong")]
+        spans += [(" = ", "dim"), (safe(decoded.result), "strong bad" if decoded.errno else "strong good")]
     return tuple(spans)
 
 
@@ -150,9 +157,9 @@ def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View
     """What the result means; for a call that sleeps, where and why."""
     if decoded.errno:
         said: Line = (
-            (safe(decoded.errno), "bad strong"),
+            (safe(decoded.errno), "strong bad"),
             (": ", "dim"),
-            (safe(decoded.outcome) or error_words(-(decoded.value or 0))[1], "bad"),
+            (safe(decoded.outcome) or error_words(-(decoded.value or 0))[1], ""),
         )
         return wrap(said, view.width, indent=2)
     if decoded.result:

@@ -173,10 +173,10 @@ def _socket(state: st.LabState, row: ev.SocketRow, view: View) -> Line:
             (name, ""),
             (" ", ""),
             (address(row.local, 26, ports=ports), "path"),
-            (" ↔ ", "dim"),
+            (" ⇄ ", "dim"),
             *to,
         )
-    return ((name, ""), (" ↔ ", "dim"), *to)
+    return ((name, ""), (" ⇄ ", "dim"), *to)
 
 
 def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:

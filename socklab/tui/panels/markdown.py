@@ -52,7 +52,7 @@ def inline(text: str, role: str = "") -> Line:
             spans.append((found["code"].strip() or found["code"], "name"))
         elif found["bold"] is not None:
             spans.extend(
-                (inner, f"{its} strong".strip() if its != "strong" else its)
+                (inner, f"strong {its}".strip() if its != "strong" else its)
                 for inner, its in inline(found["bold"], role)
             )
         else:

@@ -248,7 +248,7 @@ def _owner(state: st.LabState, host: str, row: ev.SocketRow, gone: str, cells: i
     return next((text for text in said if len(text) <= cells), said[-1]), role
 
 
-_WAITS = ("not accepted yet", "in queue", "wait"), "accept"
+_WAITS = ("not accepted yet", "not accepted", "in queue", "wait"), "accept"
 _UNOWNED = {
     st.ESTABLISHED: _WAITS,
     st.CLOSE_WAIT: _WAITS,

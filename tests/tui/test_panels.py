@@ -1,0 +1,418 @@
+"""What the panels claim, checked on states folded from events."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from socklab import events as ev
+from socklab import state as st
+from socklab.lesson import parse
+from socklab.tui.lines import Line, View, plain, width
+from socklab.tui.panels import (
+    call,
+    clients,
+    counters,
+    descriptors,
+    markdown,
+    narration,
+    output,
+    processes,
+    queues,
+    sockets,
+    source,
+    statusline,
+)
+from tests.tui.panel_support import ACCEPT, MOMENTS, PID, READ, STACK, Scene
+from tests.tui.test_panels_snapshots import LESSON, PANELS
+
+WIDTHS = (35, 38, 58, 100)
+
+
+def text(drawn: list[Line]) -> str:
+    return "\n".join(map(plain, drawn))
+
+
+def roles_of(drawn: list[Line], piece: str) -> set[str]:
+    return {word for line in drawn for said, role in line if piece in said for word in role.split()}
+
+
+# ---------------------------------------------------------------- queues
+
+
+@pytest.mark.parametrize("cells", WIDTHS)
+def test_backlog_of_four_shows_five_waiting_and_the_slot_beyond_the_limit(cells: int) -> None:
+    drawn = queues.render(Scene().full().state, View(cells, 9))
+    assert "5 of 4" in text(drawn)
+    assert "[abcd|e]" in text(drawn)
+    assert "full" in text(drawn)
+
+
+def test_four_of_four_is_not_full_because_linux_lets_one_more_in() -> None:
+    said = text(queues.render(Scene().after_accept().state, View(58, 9)))
+    assert "[bcde|·]" in said
+    assert "room for 1 more" in said
+    assert "full" not in said
+
+
+def test_drops_are_counted_from_the_labs_start_not_from_the_machines() -> None:
+    scene = Scene().full()
+    assert scene.state.counters["server"]["ListenOverflows"] == 12
+    said = text(queues.render(scene.state, View(100, 9)))
+    assert "5 ListenOverflows (+5 now)" in said
+    scene.resume()
+    assert "(+5 now)" not in text(queues.render(scene.state, View(100, 9)))
+
+
+def test_a_socket_that_does_not_listen_is_said_not_to_be_in_the_table() -> None:
+    said = text(queues.render(Scene().after_socket().state, View(58, 9)))
+    assert "fd 3" in said and "does not listen" in said and "/proc/net/tcp" in said
+
+
+def test_letters_give_way_to_squares_when_the_kernel_counts_more_than_are_listed() -> None:
+    scene = Scene().before_accept().connected("ab", 3)
+    assert "[■■■·|·]" in text(queues.render(scene.state, View(58, 9)))
+
+
+def test_a_limit_of_4096_is_a_bar_that_shows_one_waiting_connection() -> None:
+    scene = Scene().before_accept()
+    scene.tell(scene.listener(1, 4096))
+    said = text(queues.render(scene.state, View(58, 9)))
+    assert "1 of 4,096" in said
+    assert "[■·" in said
+
+
+def test_syn_queue_lists_who_has_not_answered_the_syn_ack() -> None:
+    scene = Scene(hosts=2).before_accept()
+    row = ev.SocketRow(300, 2, "10.0.0.1:8080", "10.0.0.2:40009", st.NEW_SYN_RECV, timer=1, retransmits=2)
+    scene.tell(
+        ev.Sockets(t=8, host="server", set=(row,)),
+        ev.Client(8, "a", "open", "client", "10.0.0.2:40009", "10.0.0.1:8080", 80000),
+    )
+    said = text(queues.render(scene.state, View(58, 9)))
+    assert "SYN queue    1" in said
+    assert "SYN-ACK sent again 2×" in said
+    assert "a :40009" in said
+
+
+# ---------------------------------------------------------------- descriptors
+
+
+def test_a_closed_descriptor_stays_marked_until_the_program_runs_on() -> None:
+    scene = Scene().after_close()
+    assert "-   4  socket closed" in text(descriptors.render(scene.state, View(58, 9)))
+    scene.resume()
+    assert "closed" not in text(descriptors.render(scene.state, View(58, 9)))
+
+
+def test_a_new_descriptor_is_marked_with_a_sign_and_a_role() -> None:
+    drawn = descriptors.render(Scene().after_socket().state, View(58, 9))
+    (line,) = [line for line in drawn if "tcp socket" in plain(line)]
+    assert line[0] == ("+", "new")
+
+
+def test_a_socket_that_two_processes_hold_names_the_other_holder() -> None:
+    scene = Scene().after_accept()
+    scene.tell(
+        ev.Forked(t=9, tid=PID, child=PID + 1, kind="fork"),
+        ev.Descriptors(t=9, pid=PID + 1, set=(ev.Descriptor(4, "socket:[70077]", 70077, flags=2),)),
+    )
+    said = text(descriptors.render(scene.state, View(100, 20)))
+    assert f"= {PID + 1} fd 4" in said
+    assert f"= {PID} fd 4" in said
+
+
+def test_flags_are_named_in_full_where_there_is_room() -> None:
+    scene = Scene().after_socket()
+    flags = descriptors.O_NONBLOCK | descriptors.O_CLOEXEC | 2
+    scene.tell(ev.Descriptors(t=9, pid=PID, set=(ev.Descriptor(3, "socket:[70001]", 70001, flags, detail="tcp"),)))
+    assert "O_NONBLOCK O_CLOEXEC" in text(descriptors.render(scene.state, View(100, 9)))
+    assert "O_" not in text(descriptors.render(scene.state, View(38, 9)))
+
+
+def test_five_thousand_descriptors_fit_a_panel_of_nine_lines_and_keep_the_newest() -> None:
+    scene = Scene().crowd(10_000).resume()
+    scene.tell(ev.Descriptors(t=9, pid=PID, set=(ev.Descriptor(9000, "/etc/passwd", position=10),)))
+    drawn = descriptors.render(scene.state, View(58, 9))
+    assert len(drawn) <= 9
+    assert "9000" in text(drawn) and "more" in text(drawn)
+
+
+# ---------------------------------------------------------------- sockets
+
+
+@pytest.mark.parametrize("cells", WIDTHS)
+def test_every_row_of_the_table_keeps_state_and_both_ports(cells: int) -> None:
+    state, view = Scene().full().state, View(cells, 30)
+    for key in sockets.rows(state, view):
+        row = state.tables[key[0]].rows[key[1]]
+        said = plain(sockets.line(state, key, view))
+        assert st.TCP_STATES[row.state] in said
+        assert row.local.rpartition(":")[2] in said
+        if row.state != st.LISTEN:
+            assert row.remote.rpartition(":")[2] in said
+
+
+def test_a_connection_nobody_accepted_has_no_inode_and_says_so() -> None:
+    state, view = Scene().full().state, View(100, 30)
+    said = plain(sockets.line(state, ("server", 100), view))
+    assert "–" in said and "not accepted" in said
+    accepted = Scene().after_accept().state
+    said = plain(sockets.line(accepted, ("server", 100), view))
+    assert "70077" in said and "fd 4" in said
+
+
+def test_only_what_changed_is_marked() -> None:
+    scene = Scene().after_accept()
+    view = View(100, 30)
+    marked = {key for key in sockets.rows(scene.state, view) if plain(sockets.line(scene.state, key, view))[0] != " "}
+    assert marked == {("server", 1), ("server", 100)}
+
+
+def test_a_gone_socket_keeps_its_place_until_the_next_step() -> None:
+    scene = Scene().full().resume()
+    view = View(58, 30)
+    before = list(sockets.rows(scene.state, view))
+    scene.tell(ev.Sockets(t=9, host="server", gone=(104,)))
+    assert list(sockets.rows(scene.state, view)) == before
+    assert plain(sockets.line(scene.state, ("server", 104), view)).startswith("-")
+    scene.resume()
+    assert ("server", 104) not in sockets.rows(scene.state, view)
+
+
+def test_the_raw_line_stands_under_its_row_and_can_be_read_whole() -> None:
+    raw = "   0: 00000000:1F90 00000000:0000 0A 00000005:00000004 00:00000000 00000000     0        0 70001 1"
+    scene = Scene().full().tell(ev.RawLine(t=9, host="server", id=1, line=raw))
+    view = View(38, 30)
+    keys = sockets.rows(scene.state, view)
+    shown = [plain(sockets.line(scene.state, key, view)) for key in keys]
+    joined = " ".join(line.strip() for line in shown[1:6]).split()
+    assert " ".join(raw.split()) in " ".join(joined)
+    assert len([key for key in keys if key == ("server", 1)]) == 1
+
+
+def test_hexadecimal_state_is_that_of_proc_net_tcp() -> None:
+    scene = Scene().before_accept()
+    scene.tell(ev.Sockets(t=8, host="server", set=(ev.SocketRow(5, 2, "127.0.0.1:8080", "127.0.0.1:4", 12),)))
+    assert "SYN_RECV" in plain(sockets.line(scene.state, ("server", 5), View(100, 9)))
+    assert " 03 " in plain(sockets.line(scene.state, ("server", 5), View(100, 9)))
+    assert " 0A " in plain(sockets.line(scene.state, ("server", 1), View(100, 9)))
+
+
+# ---------------------------------------------------------------- the call
+
+
+@pytest.mark.parametrize("cells", WIDTHS)
+def test_before_and_after_the_call_are_told_apart_in_words(cells: int) -> None:
+    view = View(cells, 9)
+    assert "about to call" in text(call.render(Scene().before_listen().state, view))
+    assert "returned" in text(call.render(Scene().after_listen().state, view))
+    assert "returned" not in text(call.render(Scene().before_listen().state, view))
+
+
+@pytest.mark.parametrize("cells", WIDTHS)
+def test_the_address_bytes_are_split_two_two_four_eight(cells: int) -> None:
+    drawn = call.render(Scene().before_bind().state, View(cells, 12))
+    pieces = [said.replace(" ", "") for line in drawn for said, _ in line]
+    split = [each for each in pieces if each in ("0200", "1f90") or set(each) == {"0"}]
+    assert split == ["0200", "1f90", "00000000", "0" * 16]
+
+
+@pytest.mark.parametrize("cells", WIDTHS)
+def test_an_error_is_named_and_explained(cells: int) -> None:
+    drawn = call.render(Scene().after_write_epipe().state, View(cells, 12))
+    assert "-1 EPIPE" in text(drawn)
+    assert "SIGPIPE" in text(drawn)
+    assert "bad" in roles_of(drawn, "EPIPE")
+
+
+def test_a_blocked_call_says_where_the_kernel_put_the_program_to_sleep() -> None:
+    said = text(call.render(Scene().asleep().state, View(100, 12)))
+    assert "asleep in the call" in said
+    assert "inet_csk_accept" in said
+
+
+def test_a_running_call_that_does_not_sleep_is_not_called_asleep() -> None:
+    scene = Scene().before_accept().resume()
+    assert "asleep" not in text(call.render(scene.state, View(100, 12)))
+    assert "asleep" not in plain(statusline.line(scene.state))
+
+
+def test_hex_is_shown_whole_when_asked_for() -> None:
+    state = Scene().after_read().state
+    short = text(call.render(state, View(58, 8)))
+    whole = text(call.render(state, View(58, 8, expanded=frozenset({"hex"}))))
+    assert "more byte" in short or "2a 2f 2a" not in short
+    assert "2a 2f 2a" in whole and "more byte" not in whole
+
+
+# ---------------------------------------------------------------- source
+
+
+def test_the_window_keeps_still_while_the_line_is_inside() -> None:
+    source.forget()
+    view = View(100, 16)
+    first = plain(source.render(Scene().before_listen().state, view)[0])
+    second = plain(source.render(Scene().before_accept().state, view)[0])
+    assert first == second
+
+
+def test_the_current_line_is_marked_and_first_span_is_current() -> None:
+    source.forget()
+    drawn = source.render(Scene().full().state, View(100, 12))
+    (line,) = [line for line in drawn if "▶" in plain(line)]
+    assert line[0][1] == "current"
+    assert "accept(listener" in plain(line)
+
+
+def test_a_long_current_line_is_whole_in_a_narrow_panel() -> None:
+    source.forget()
+    drawn = source.render(Scene().full().state, View(44, 12))
+    said = "".join(plain(line)[5:].strip() for line in drawn if line[0][1] == "current")
+    assert said.replace(" ", "") == "intclient=accept(listener,(structsockaddr*)&peer,&len);"
+
+
+def test_missing_line_information_is_said_plainly() -> None:
+    scene = Scene().start()
+    scene.tell(ev.Enter(t=4, tid=PID, nr=ACCEPT, args=(3, 0, 0, 0, 0, 0)), ev.Held(t=4, tid=PID, at="enter"))
+    assert "No line information" in text(source.render(scene.state, View(58, 9)))
+
+
+@pytest.mark.parametrize("language", ["c", "python"])
+def test_colours_do_not_change_the_text(language: str) -> None:
+    code = '"""doc\nmore"""\nx = 1  # one\n\n\ndef f():\n\treturn "a\\n"\n\n\n' * 90
+    scene = Scene().start()
+    scene.tell(ev.Source(t=3, path="f", language=language, text=code))
+    for line in (1, 4, 500, 800, 30):
+        source.forget()
+        scene.tell(ev.Held(t=4, tid=PID, at="interrupt", stack=(ev.Frame("f", line, "f"),)))
+        for drawn in map(plain, source.render(scene.state, View(100, 9))):
+            number = int(drawn[1:].split(maxsplit=1)[0])
+            assert drawn[6:].rstrip() == code.split("\n")[number - 1].replace("\t", "    ").rstrip()
+
+
+# ---------------------------------------------------------------- the others
+
+
+def test_a_refused_client_is_told_by_errno_name_and_meaning() -> None:
+    scene = Scene().before_bind()
+    scene.tell(ev.Client(9, "a", "failed", "client", remote="127.0.0.1:8080", errno=111))
+    assert "ECONNREFUSED Connection refused" in text(clients.render(scene.state, View(58, 9)))
+
+
+def test_a_real_command_shows_its_exit_status() -> None:
+    scene = Scene().before_bind()
+    scene.tell(ev.Client(9, "curl", "done", "client", argv=("curl", "-s", "http://server:8080/"), pid=77, code=7))
+    said = text(clients.render(scene.state, View(58, 9)))
+    assert "! curl -s http://server:8080/" in said
+    assert "exit status 7" in said
+
+
+def test_a_thousand_clients_are_summed_up_by_phase() -> None:
+    scene = Scene().before_accept()
+    scene.tell(*(ev.Client(9, f"c{n}", "open" if n % 4 else "connecting", "client") for n in range(1, 1001)))
+    drawn = clients.render(scene.state, View(58, 9))
+    assert "750 open" in text(drawn) and "250 connecting" in text(drawn)
+    assert "c1000" in text(drawn)
+    assert len(drawn) <= 9
+
+
+def test_output_joins_pieces_of_a_line_and_keeps_the_last_lines() -> None:
+    scene = Scene().start()
+    for piece in (b"one\ntw", b"o\n", "h\xe9".encode()[:2], "h\xe9".encode()[2:], b"llo\n"):
+        scene.tell(ev.Output(t=3, source="server", stream="out", data=piece))
+    assert [plain(line) for line in output.render(scene.state, View(38, 2))] == ["two", "héllo"]
+
+
+def test_errors_of_the_program_are_marked() -> None:
+    scene = Scene().start().tell(ev.Output(t=3, source="server", stream="err", data=b"bind: Address in use\n"))
+    assert plain(output.render(scene.state, View(58, 4))[0]) == "! bind: Address in use"
+
+
+def test_counters_from_before_the_lab_are_not_shown() -> None:
+    said = text(counters.render(Scene().full().state, View(58, 9)))
+    assert "ListenDrops" in said
+    assert "TcpRetransSegs" not in said
+
+
+def test_children_stand_under_their_parent() -> None:
+    scene = Scene().after_accept()
+    scene.tell(
+        ev.Forked(t=9, tid=PID, child=PID + 1, kind="fork"),
+        ev.Forked(t=9, tid=PID + 1, child=PID + 2, kind="thread"),
+        ev.Processes(t=9, set=(ev.ProcessRow(PID + 1, PID, "server", "Z"),)),
+    )
+    drawn = [plain(line) for line in processes.render(scene.state, View(58, 9))]
+    assert drawn[0].startswith(f"server {PID}")
+    assert any(line.startswith(f"└ server {PID + 1}") and "zombie" in line for line in drawn)
+    assert any(line.startswith(f"  └ thread {PID + 2}") for line in drawn)
+
+
+PREDICT = """
+[step.predict]
+ask = "How many?"
+choices = [4, 5]
+measure = "listener.accept_queue"
+explain = "Because."
+"""
+
+
+@pytest.mark.parametrize(("choice", "said"), [(5, "✓ Right: 5"), (4, "✗ You said 4")])
+def test_a_right_answer_and_a_wrong_one_are_told_apart_without_colour(choice: int, said: str) -> None:
+    lesson = parse(LESSON.replace("[[check]]", f"{PREDICT}\n[[check]]"), "test", name="backlog")
+    scene = Scene().full().tell(ev.StepReached(t=9, index=1, phase="before"), ev.Asked(t=9, index=1))
+    scene.tell(ev.Measured(t=9, index=1, value=5, choice=choice, right=choice == 5))
+    assert said in text(narration.render(scene.state, View(58, 20, lesson=lesson)))
+
+
+def test_code_keeps_its_full_stop_on_its_line() -> None:
+    drawn = markdown.to_lines("The next call, which is `listen(3, 4)`.", 37)
+    assert not any(plain(line).lstrip().startswith(".") for line in drawn)
+
+
+def test_the_status_line_gives_the_rate_of_a_free_running_program() -> None:
+    scene = Scene().start()
+    step = 200_000
+    for n in range(2_000):
+        scene.tell(
+            ev.Enter(t=n * step, tid=PID, nr=READ, args=(3, STACK, 1, 0, 0, 0)),
+            ev.Return(t=n * step + step, tid=PID, nr=READ, result=1),
+        )
+    assert plain(statusline.line(scene.state)) == "running, 5,000 calls/s"
+
+
+def test_the_status_line_of_a_crash_names_signal_and_address() -> None:
+    assert "killed by SIGSEGV (address 0x0 is not mapped)" in plain(statusline.line(Scene().crashed().state))
+
+
+def test_the_past_is_never_mistaken_for_the_present() -> None:
+    assert plain(statusline.line(Scene().full().state, past=True)).startswith("the past: stop 7")
+
+
+def test_panels_import_neither_textual_nor_pygments_nor_the_decoder_before_they_are_needed() -> None:
+    code = (
+        "import sys\n"
+        "from socklab.tui.panels import queues, descriptors, sockets, clients, output\n"
+        "from socklab.tui.panels import counters, processes, call, source\n"
+        "heavy = {'textual', 'pygments', 'socklab.syscalls.decoding'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("cells", WIDTHS)
+def test_no_line_is_wider_than_its_panel_at_any_moment(cells: int) -> None:
+    for make in MOMENTS.values():
+        state = make().state
+        for name in PANELS:
+            for line in import_module(f"socklab.tui.panels.{name}").render(state, View(cells, 9)):
+                assert width(line) <= cells, (name, plain(line))
+
+
+def test_a_descriptor_is_told_by_the_client_behind_it() -> None:
+    assert "connection to a" in text(call.render(Scene().before_write().state, View(58, 12)))
+    assert "connection to a" in text(call.render(Scene().after_close().state, View(58, 12)))
