@@ -141,11 +141,25 @@ class DescriptorTable:
             # ENOENT, ESRCH: closed, gone. A refusal (EACCES) is told by look.
             return 0
 
-    def ends(self, fd: int) -> Ends | None:
-        """Both ends of a TCP socket, asked of the socket itself; None when it has none, or may not be asked."""
+    def backlog(self, fd: int) -> int:
+        """The limit of a listener's accept queue, asked of the socket itself; 0 when it may not be asked."""
         copy = self._copy(fd)
         if isinstance(copy, Unread):
-            return None
+            return 0
+        with copy:
+            try:
+                info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+            except OSError:
+                # EOPNOTSUPP: no TCP socket.
+                return 0
+        # net/ipv4/tcp.c, tcp_get_info: for a listener tcpi_sacked is the limit (and tcpi_unacked the depth).
+        return int.from_bytes(info[28:32], sys.byteorder)
+
+    def ends(self, fd: int) -> Ends | Unread | None:
+        """Both ends of a TCP socket, asked of the socket itself; None when it has none, Unread when it is refused."""
+        copy = self._copy(fd)
+        if isinstance(copy, Unread):
+            return copy
         with copy:
             if copy.family not in (socket.AF_INET, socket.AF_INET6) or copy.type != socket.SOCK_STREAM:
                 return None

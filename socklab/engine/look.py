@@ -36,7 +36,8 @@ class Look:
     in, and so is a stranger's connection to the same port number elsewhere. A row once told stays until it is gone.
     Counters are always those of the whole network namespace: the kernel does not keep them per program.
 
-    Where the kernel has no sock_diag, /proc/net/tcp is read instead: `reads` says which, a Notice tells the user.
+    Where the kernel has no sock_diag, /proc/net/tcp is read instead: `reads` says which, a Notice tells the user. Then
+    the limit of an accept queue is known for listeners of watched processes only; it is 0 for others.
     """
 
     def __init__(self, host: str, clock: Callable[[], int], *, only_watched: bool = False) -> None:
@@ -63,7 +64,7 @@ class Look:
         try:
             self._table = DiagTable()
         except MachineError as error:
-            self._table = TextTable()
+            self._table = TextTable(self._backlog)
             self.reads = "/proc/net/tcp"
             self._notices.append((error.what, error.fix))
 
@@ -178,6 +179,12 @@ class Look:
 
     # ---- sockets
 
+    def _backlog(self, inode: int) -> int:
+        for table in self._watched.values():
+            for fd in table.holding({inode}):
+                return table.backlog(fd)
+        return 0
+
     def _lists(self, inode: int) -> bool:
         return inode in self._table.by_inode
 
@@ -192,6 +199,10 @@ class Look:
                 ends = (row.family, row.local, row.remote)
             else:
                 asked = table.ends(fd)
+                if isinstance(asked, Unread):
+                    if not asked.gone and asked.reason != "EBADF":  # refused: only a full look can find it
+                        deltas.append(self._table.look())
+                    continue
                 if asked is None or asked.local.endswith(":0"):  # no address, so in no table
                     continue
                 ends = (asked.family, asked.local, asked.remote)

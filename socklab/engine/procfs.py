@@ -10,7 +10,6 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Literal, NamedTuple, TypeVar
 
@@ -40,8 +39,7 @@ class ProcFormatError(SocklabError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(NamedTuple):
     """A reading that failed. `reason` is the errno's name: ESRCH and ENOENT = gone, EACCES and EPERM = refused."""
 
     reason: str

@@ -182,5 +182,5 @@ def _refused(reply: bytes) -> OSError:
 def _missing(error: OSError) -> MachineError:
     return MachineError(
         f"this kernel offers no sock_diag for TCP ({errno.errorcode.get(error.errno or 0, '?')})",
-        fix="Load the modules inet_diag and tcp_diag, or go on: /proc/net/tcp is read instead, without backlog limits.",
+        fix="Load the modules inet_diag and tcp_diag, or go on: /proc/net/tcp is read instead, more slowly.",
     )

@@ -8,7 +8,7 @@ finds the line that lists a given row. Never guesses: each call reads the whole 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import count
 
@@ -61,11 +61,14 @@ class TcpText:
 class TextTable:
     """The same as socktable.DiagTable, slower: every look parses everything.
 
+    `limit_of(inode)` gives the limit of a listener's accept queue, which the text lacks; 0 = not known.
+
     A socket keeps its id while its ends stay listed and its inode goes only from 0 to a number (accepted) or from a
     number to 0 (closed); another inode with the same ends is another socket.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_of: Callable[[int], int] = lambda inode: 0) -> None:
+        self._limit_of = limit_of
         self.rows: dict[int, SocketRow] = {}
         self.by_inode: dict[int, int] = {}
         self._ids: dict[_Key, int] = {}
@@ -88,7 +91,12 @@ class TextTable:
             if id_ is None or id_ in rows or (known and known.inode and row.inode and known.inode != row.inode):
                 id_ = next(self._next)
             ids[key] = id_
-            rows[id_] = replace(row, id=id_, expires_ms=row.expires_ms if shown and row.timer else 0)
+            rows[id_] = replace(
+                row,
+                id=id_,
+                tx_queue=self._limit_of(row.inode) if row.state == LISTEN else row.tx_queue,
+                expires_ms=row.expires_ms if shown and row.timer else 0,
+            )
         changed = [row for id_, row in rows.items() if self.rows.get(id_) != row]
         gone = [row for id_, row in self.rows.items() if id_ not in rows]
         self.rows, self._ids = rows, ids

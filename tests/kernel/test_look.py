@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import re
 import signal
@@ -14,8 +16,8 @@ from contextlib import contextmanager
 import pytest
 
 from socklab import state
+from socklab.engine import descriptors, netns, procfs, topology
 from socklab.engine import look as look_module
-from socklab.engine import netns, procfs, topology
 from socklab.engine.look import Look
 from socklab.engine.socktable import DiagTable
 from socklab.engine.socktext import TextTable
@@ -483,6 +485,31 @@ def test_another_users_process_is_a_notice_once_not_an_error() -> None:
     in_child(act, user=NOBODY)
 
 
+def test_where_the_programs_sockets_may_not_be_asked_a_quick_look_reads_the_whole_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: int) -> int:
+        ctypes.set_errno(errno.EPERM)
+        return -1
+
+    monkeypatch.setattr(descriptors, "_syscall", refuse)
+
+    def act() -> None:
+        me = os.getpid()
+        server = listening()
+        fresh = socket.socket()
+        with looking() as look:
+            look.watch(me)
+            seen = {d.fd: d for d in descriptors_of(look.everything())}
+            assert seen[fresh.fileno()].detail == "not readable: EPERM"
+            client, accepted = pair(server)
+            told = look.touched(me, [accepted.fileno()])
+            assert {row.local for row in rows_of(told)} >= {end(s.getsockname()) for s in (client, accepted)}
+            assert {d.fd: d.detail for d in descriptors_of(told)} == {accepted.fileno(): ""}
+
+    privately(act)
+
+
 def test_on_a_shared_network_only_the_watched_programs_connections_are_told() -> None:
     def act() -> None:
         reading, writing = os.pipe()
@@ -549,6 +576,9 @@ def test_without_sock_diag_the_text_is_read_and_the_user_is_told(monkeypatch: py
             assert {(row.local, row.remote) for row in rows_of(events)} >= {
                 (end(client.getsockname()), end(client.getpeername()))
             }
+            look.everything()  # the descriptors are known now: the listener can be asked for its limit
+            [listener] = look._table.listeners
+            assert (listener.rx_queue, listener.tx_queue) == (1, 4)
             accepted = server.accept()[0]
             told = rows_of(look.touched(me, [server.fileno(), accepted.fileno()]))
             inodes = {row.inode for row in told}
