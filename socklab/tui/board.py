@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
-from rich.cells import cell_len
-
 from socklab import state as st
 from socklab.lesson import Lesson
 from socklab.text import safe
 from socklab.tui import arrangement
 from socklab.tui.arrangement import Slot
-from socklab.tui.lines import Key, Line, Span, View, masked
+from socklab.tui.lines import Key, Line, Span, View, cell_len, masked
 from socklab.tui.lineview import LineView
 from socklab.tui.panels.common import call_name
 from socklab.tui.tableview import VirtualLines
 
 PANELS = (*arrangement.LEFT, *arrangement.RIGHT)
+NAMES = {name: name.capitalize() for name in PANELS} | {"narration": "Lesson"}
+"""Titles for as long as the panels' own modules need not be imported."""
 NUMBER = {name: str((index + 1) % 10) for index, name in enumerate(PANELS)} | {"wire": "w"}
-_SHORT = {"descriptors": "fds", "processes": "procs", "narration": "text"}
+_SHORT = {"descriptors": "fds", "processes": "procs", "narration": "text", "counters": "counts"}
 
 RELEVANT = {
     "socket": "descriptors",
@@ -78,6 +78,8 @@ class Board:
         self.expanded: frozenset[str] = frozenset()
         self.maximised = ""
         self._tops: dict[str, int] = {}
+        self._stop_of: dict[str, int] = {}
+        """Stop at which a panel that tells something new at each was last drawn: it begins at its top again."""
 
     # ---------------------------------------------------------------- tabs
 
@@ -126,11 +128,18 @@ class Board:
             view.panel = name
             view.top = self._tops.get(name, 0)
             view.cursor_rows = name != "source"
-        width, height = view.body_width, view.size.height - 1
+        if name in ("call", "narration", "queues") and self._stop_of.get(name) != state.stops:
+            self._stop_of[name] = state.stops
+            view.top = 0
+        width, height = view.body_width, view.body_height
         if width < 1 or height < 1:
             return
+        if state.header is None:  # nothing is known yet: the frame alone, at once
+            view.show((), *self._title(slot, name, NAMES[name], state, width + 1, focused=focused))
+            return
         module = panel(name)
-        title, hot = self._title(slot, name, module, state, view.size.width, focused=focused, hidden=name in hidden)
+        full = module.TITLE if name in hidden else safe(module.title(state))
+        title, hot = self._title(slot, name, full, state, width + 1, focused=focused)
         if name in hidden:
             view.show(masked(width, height), title, hot)
             return
@@ -158,16 +167,16 @@ class Board:
         view.show(module.render(state, looked), title, hot, follow=name in ("source", "clients"))
 
     def _title(
-        self, slot: Slot, name: str, module: Panel, state: st.LabState, width: int, *, focused: bool, hidden: bool
+        self, slot: Slot, name: str, full: str, state: st.LabState, width: int, *, focused: bool
     ) -> tuple[Line, list[tuple[int, int, str]]]:
         """A thin rule with the panel's name, or with the names of a tab group. Heavy where the focus is."""
         spans: list[Span] = []
         hot: list[tuple[int, int, str]] = []
         x = 0
-        names = [(each, module.TITLE if each == name else panel_title(each)) for each in slot.panels]
-        full = module.TITLE if hidden else safe(module.title(state))
-        room = width - 4 - cell_len(full) - sum(cell_len(t) + 4 for n, t in names if n != name)
-        for each, text in names:
+        others = sum(len(NAMES.get(each, each)) + 4 for each in slot.panels if each != name)
+        room = width - 4 - cell_len(full) - others
+        for each in slot.panels:
+            text = NAMES.get(each, each.capitalize())
             if each == name:
                 text = full
                 roles = ("focus", "focus") if focused else ("dim", "title")
@@ -187,10 +196,6 @@ class Board:
         rule = "━" if focused else "─"
         spans.append((rule * max(0, width - x - 1), "focus" if focused else "rule"))
         return tuple(spans), hot
-
-
-def panel_title(name: str) -> str:
-    return panel(name).TITLE
 
 
 def _moved(name: str, state: st.LabState) -> bool:

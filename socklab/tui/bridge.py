@@ -82,6 +82,7 @@ class Bridge:
 
     def send(self, command: ev.AnyCommand) -> None:
         """Send a command. Trouble with that becomes a Notice of our own."""
+        self._tokens = min(float(BURST), self._tokens + 1)  # somebody waits for what comes of it
         try:
             self.link.send(command)
         except SocklabError as error:

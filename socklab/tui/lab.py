@@ -6,7 +6,7 @@ character itself: panels, board and line views do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -101,6 +101,17 @@ class LabScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.bridge.start()
+        self.set_timer(0.05, lambda: self._rehearse(None))  # behind the first frame
+
+    def _rehearse(self, work: Iterator[None] | None) -> None:
+        """A piece of it at a time, until the engine has something to show."""
+        if work is None:
+            from socklab.tui.rehearsal import rehearse
+
+            languages = self.lesson.languages if self.lesson is not None else ()
+            work = rehearse(languages[0] if languages else "c")
+        if self.bridge.now.task is None and next(work, work) is None:
+            self.set_timer(0.005, lambda: self._rehearse(work))
 
     def on_unmount(self) -> None:
         self.bridge.stop()
@@ -249,7 +260,8 @@ class LabScreen(Screen[None]):
         if predict is None or asked is None:
             return [], []
         inner = arrangement.question_width(width, self.size.height, maximised=bool(self.board.maximised))
-        return question.lines(predict, asked.measured, self.marked, inner, answered=asked.answered)
+        told = guide.fill(" ".join(predict.explain.split()), self._state()) if asked.measured is not None else ""
+        return question.lines(predict, asked.measured, self.marked, inner, answered=asked.answered, explained=told)
 
     def _paint_question(self) -> None:
         width = self._plan.question.width

@@ -26,7 +26,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len as _cell_len
+from rich.cells import set_cell_size
 
 if TYPE_CHECKING:
     from socklab.lesson import Lesson
@@ -92,6 +93,11 @@ class View(msgspec.Struct, frozen=True):
         return self.width < 56 or self.height < 9
 
 
+def cell_len(text: str) -> int:
+    """Cells a text takes; most text is ASCII, where that is its length."""
+    return len(text) if text.isascii() else _cell_len(text)
+
+
 def client_role(name: str) -> str:
     """The colour a client has in every panel: a is client0, b client1, ... and round again."""
     if name[:1] == "c" and name[1:].isdecimal():
@@ -101,7 +107,10 @@ def client_role(name: str) -> str:
 
 def width(line: Line) -> int:
     """Cells the line takes."""
-    return sum(cell_len(text) for text, _ in line)
+    cells = 0
+    for text, _ in line:
+        cells += len(text) if text.isascii() else _cell_len(text)
+    return cells
 
 
 def plain(line: Line) -> str:

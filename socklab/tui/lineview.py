@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
+from textual.color import Color
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from socklab.tui import lines as ln
-from socklab.tui.lines import Line
+from socklab.tui.lines import Line, cell_len
 
 if TYPE_CHECKING:
     from textual.selection import Selection
 
     from socklab.tui.theme import Look
+
+_NO_GROUND = Color(0, 0, 0)
+"""Filters are told a background they may blend with; ours are opaque."""
 
 Hot = tuple[int, int, str]
 """(first cell, cell behind the last, action): what a click there asks for."""
@@ -68,7 +71,9 @@ class LineView(Widget, can_focus=True):
         self._lines: Sequence[Line] = ()
         self._shown: list[Line | None] = []
         self._bar: tuple[int, int] = (0, 0)
-        self._strips: dict[tuple[Line, bool], Strip] = {}
+        self._strips: dict[tuple[Line, int, int], Strip] = {}
+        """Finished strips of (line, its row in the content, the cells its text may take)."""
+        self._width = self._height = 0
 
     # ---------------------------------------------------------------- what is shown
 
@@ -79,7 +84,7 @@ class LineView(Widget, can_focus=True):
 
     @property
     def body_height(self) -> int:
-        return max(0, self.size.height - self._above)
+        return max(0, self._height - self._above)
 
     @property
     def _above(self) -> int:
@@ -89,7 +94,7 @@ class LineView(Widget, can_focus=True):
     @property
     def body_width(self) -> int:
         """Cells of a line: the last column belongs to the scroll bar of a titled view."""
-        return max(0, self.size.width - self._titled)
+        return max(0, self._width - self._titled)
 
     def show(
         self,
@@ -109,7 +114,7 @@ class LineView(Widget, can_focus=True):
         if title != self._title:
             self._title = title
             if self._titled:
-                self.refresh(Region(0, 0, self.size.width, 1))
+                self.refresh(Region(0, 0, self._width, 1))
         if follow:
             self._follow()
         self._clamp()
@@ -169,7 +174,7 @@ class LineView(Widget, can_focus=True):
             self._bar = bar
             self.refresh()
             return
-        width, first = self.size.width, self._above
+        width, first = self._width, self._above
         changed = [Region(0, y + first, width, 1) for y in range(len(new)) if new[y] != old[y]]
         if changed:
             self.refresh(*changed)
@@ -185,51 +190,67 @@ class LineView(Widget, can_focus=True):
 
     # ---------------------------------------------------------------- drawing
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Rows of this widget, ready for the compositor.
+
+        Straight from our own cache: there is no border or padding that Textual's styles would have to add.
+        """
+        strips = [self._row(y) for y in range(crop.y, crop.bottom)]
+        for line_filter in self.app.get_line_filters():
+            strips = [strip.apply_filter(line_filter, _NO_GROUND) for strip in strips]
+        if crop.x or crop.width != self._width:
+            strips = [strip.crop(crop.x, crop.right) for strip in strips]
+        return strips
+
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        if self._titled and y == 0:
-            strip = self._strip(self._title, width)
-            content_y = 0
-        elif y < self._above:
-            strip = self._strip(self._head[y - self._titled], width)
-            content_y = y
+        return self._row(y)
+
+    def _row(self, y: int) -> Strip:
+        above = self._above
+        room = self._width
+        if y == 0 and self._titled:
+            line, content_y = self._title, 0
+        elif y < above:
+            line, content_y = self._head[y - self._titled], y
         else:
-            row = y - self._above
+            row = y - above
             if len(self._shown) != self.body_height:
                 self._shown = self._visible()
-            line = self._shown[row] if row < len(self._shown) else None
-            strip = self._strip(line or (), self.body_width)
-            if self._titled:
-                first, end = self._bar
-                mark = ("┃" if first <= row < end else "│") if end else " "
-                strip = Strip([*strip, Segment(mark, self.look.style("rule"))], width)
-            content_y = self.top + row + self._above
-        strip = self._selected(strip, content_y)
-        return strip.apply_offsets(0, content_y)
+            line = (self._shown[row] if row < len(self._shown) else None) or ()
+            content_y = self.top + y
+            first, end = self._bar
+            if end:
+                line = (*ln.pad(line, room - 1), ("┃" if first <= row < end else "│", "rule"))
+            else:
+                room -= self._titled
+        strip = self._strip(line, content_y, room)
+        return strip if self.text_selection is None else self._selected(strip, content_y)
 
-    def _strip(self, line: Line, width: int) -> Strip:
-        key = (line, width == self.size.width)
+    def _strip(self, line: Line, content_y: int, room: int) -> Strip:
+        key = (line, content_y, room)
         found = self._strips.get(key)
         if found is None:
             if len(self._strips) > 4096:
                 self._strips.clear()
-            found = self._strips[key] = self._made(line, width)
+            found = self._strips[key] = self._made(line, room).apply_offsets(0, content_y)
         return found
 
-    def _made(self, line: Line, width: int) -> Strip:
+    def _made(self, line: Line, room: int) -> Strip:
+        """The line in at most `room` cells, filled up to the view's width."""
+        width = self._width
         look = self.look
         style = look.style
         if line and line[0][1].startswith("current"):
             if self.cursor_rows:
                 segments = [
-                    Segment(t, style(r.removeprefix("current").strip()) + look.cursor) for t, r in ln.clip(line, width)
+                    Segment(t, style(r.removeprefix("current").strip()) + look.cursor) for t, r in ln.clip(line, room)
                 ]
                 fill = style("") + look.cursor
             else:
-                segments = [Segment(t, look.current) for t, _ in ln.clip(line, width)]
+                segments = [Segment(t, look.current) for t, _ in ln.clip(line, room)]
                 fill = look.current
         else:
-            segments = [Segment(t, style(r)) for t, r in ln.clip(line, width)]
+            segments = [Segment(t, style(r)) for t, r in ln.clip(line, room)]
             fill = style("")
             if self.raised:
                 segments = [Segment(s.text, (s.style or fill) + look.ground) for s in segments]
@@ -271,7 +292,8 @@ class LineView(Widget, can_focus=True):
 
     # ---------------------------------------------------------------- events
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
+        self._width, self._height = event.size
         self._forget()
         self.post_message(self.Resized())
 
@@ -292,7 +314,7 @@ class LineView(Widget, can_focus=True):
                     return
         row = event.y - self._above
         first, end = self._bar
-        if end and self._titled and event.x == self.size.width - 1 and row >= 0:
+        if end and self._titled and event.x == self._width - 1 and row >= 0:
             self.scroll_to_line(len(self._lines) * row // max(1, self.body_height))
         elif row >= 0 and self.row_action is not None and self.top + row < len(self._lines):
             action = self.row_action(self.top + row)

@@ -12,6 +12,7 @@ from socklab.lesson import Lesson, Predict, shown
 from socklab.text import safe
 from socklab.tui.lines import Line, Span, clip, wrap
 from socklab.tui.lines import width as cells_of
+from socklab.tui.panels.markdown import to_lines
 
 
 def predict_of(lesson: Lesson | None, state: st.LabState) -> Predict | None:
@@ -28,16 +29,17 @@ def lines(
     width: int,
     *,
     answered: ev.Answered | None = None,
+    explained: str = "",
 ) -> tuple[list[Line], list[int]]:
     """The body of the question, and for each line the choice a click there marks (-1 = none).
 
     `marked` is the index of the marked choice, -1 for none. `answered`: committed to, and the kernel
-    answers when the call has returned.
+    answers when the call has returned. `explained`: the explanation, Markdown with its probes filled in.
     """
     width = max(20, width - 2)
     asked = wrap(((safe(predict.ask), "strong"),), width)
     if measured is not None:
-        body = [*asked, *_answer(measured), *wrap(((safe(" ".join(predict.explain.split())), ""),), width)]
+        body = [*asked, *_answer(measured), *to_lines(explained, width)]
         return [((" ", ""), *line) for line in body], [-1] * len(body)
     choices, choice_of = _choices(predict, marked, width)
     if answered is not None:
@@ -50,7 +52,7 @@ def lines(
             ("Enter", "key"),
             (" commit   ", "dim"),
             ("Esc", "key"),
-            (" show me without guessing", "dim"),
+            (" just show me", "dim"),
         )
     body = [*asked, *choices, hint]
     which = [-1] * len(asked) + choice_of + [-1]
