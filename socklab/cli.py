@@ -31,6 +31,19 @@ class _Group(click.Group):
             word = args[0] if args else ""
             raise click.UsageError(f'No verb "{safe(word)}". {suggest(word, self.list_commands(ctx))}', ctx) from None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """A reader that has left (| head) ends the verb quietly, with the shell's code for SIGPIPE."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            import os
+
+            # What is still buffered would be flushed at exit, and complained about once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 128 + 13
+        return code
+
 
 @click.group(
     cls=_Group,
@@ -117,10 +130,4 @@ def _main() -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 130
-    except BrokenPipeError:
-        # The reader has left (| head). Python would flush at exit and complain once more.
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
     return code if isinstance(code, int) else 0

@@ -18,7 +18,7 @@ from socklab import guide
 from socklab import state as st
 from socklab.consumers import prompt
 from socklab.consumers.facts import Told, everything
-from socklab.consumers.words import decoded, explained, place, signal_name, signal_text, who
+from socklab.consumers.words import check_table, decoded, explained, place, signal_name, signal_text, source_around, who
 from socklab.lesson import Lesson, shown
 from socklab.probes import call_name
 from socklab.text import safe
@@ -317,16 +317,8 @@ class Printer:
 
     def _checks(self, lesson: Lesson, state: st.LabState) -> None:
         self._heading("Checks, each measured at its moment")
-        rows = []
-        for index, check in sorted(state.checks.items()):
-            claim = lesson.checks[index].claim if index < len(lesson.checks) else f"{check.probe} is {check.expected}"
-            found = check.reason if check.value is None else shown(check.value)
-            rows.append(("held" if check.held else "FAILED", safe(claim), safe(found)))
-        width = max(len(claim) for _, claim, _ in rows)
-        for verdict, claim, found in rows:
-            self._say(f"{verdict:<6}  {claim:<{width}}  measured: {found}", "  ", "          ")
-        held = sum(check.held for check in state.checks.values())
-        self._say(f"{held} held, {len(rows) - held} failed.")
+        for line in check_table(lesson, state):
+            self._say(line, "  ", "          ")
 
     def show(self, state: st.LabState, kind: str) -> str:
         """All of one kind, asked for at the prompt. What a question hides is not shown."""
@@ -337,22 +329,11 @@ class Printer:
                 for line in safe(output.data, lines=True).splitlines():
                     self._say(line, "  ")
         elif kind == "source":
-            self._source(state)
+            self._out += source_around(state)
         else:
             for line in everything(state, kind):
                 self._say(line, "  ", "      ")
         return self._take()
-
-    def _source(self, state: st.LabState) -> None:
-        task = state.task
-        frame = task.stack[0] if task is not None and task.stack else None
-        source = state.sources.get(frame.path) if frame is not None else None
-        if frame is None or source is None:
-            self._say("no line information here", "  ")
-            return
-        for number, line in enumerate(source.text.splitlines(), 1):
-            if abs(number - frame.line) <= 8:
-                self._out.append(f"{'>' if number == frame.line else ' '} {number:4}  {safe(line, lines=True)}")
 
 
 _HANDLERS: dict[type[ev.Event], _Handler] = {

@@ -1,4 +1,4 @@
-"""Calls, places and signals as text.
+"""Calls, places, signals and checks as text.
 
 In: pieces of a LabState. Out: lines of visible text. Pure.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from socklab import events as ev
 from socklab import state as st
+from socklab.lesson import Lesson, shown
 from socklab.syscalls.decoding import decode
 from socklab.text import safe
 
@@ -83,3 +84,30 @@ def explained(state: st.LabState, task: st.Task, call: st.Call) -> list[tuple[st
         meaning = f": {safe(arg.meaning)}" if arg.meaning else ""
         lines.append(("    ", f"{safe(arg.name)} = {safe(arg.text)}{meaning}"))
     return lines
+
+
+def source_around(state: st.LabState) -> list[str]:
+    """The lines around the place where the task in focus is, that line marked with `>`."""
+    task = state.task
+    frame = task.stack[0] if task is not None and task.stack else None
+    source = state.sources.get(frame.path) if frame is not None else None
+    if frame is None or source is None:
+        return ["  no line information here"]
+    return [
+        f"{'>' if number == frame.line else ' '} {number:4}  {safe(line, lines=True)}"
+        for number, line in enumerate(source.text.splitlines(), 1)
+        if abs(number - frame.line) <= 8
+    ]
+
+
+def check_table(lesson: Lesson, state: st.LabState) -> list[str]:
+    """One line a check, in columns, and how many held."""
+    rows = []
+    for index, check in sorted(state.checks.items()):
+        claim = lesson.checks[index].claim if index < len(lesson.checks) else f"{check.probe} is {check.expected}"
+        found = check.reason if check.value is None else shown(check.value)
+        rows.append(("held" if check.held else "FAILED", safe(claim), safe(found)))
+    width = max((len(claim) for _, claim, _ in rows), default=0)
+    lines = [f"{verdict:<6}  {claim:<{width}}  measured: {found}" for verdict, claim, found in rows]
+    held = sum(check.held for check in state.checks.values())
+    return [*lines, f"{held} held, {len(rows) - held} failed."]
