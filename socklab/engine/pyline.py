@@ -114,7 +114,8 @@ class PythonLines:
         header = read(address, _HEADER_BYTES)
         if len(header) < _HEADER_BYTES or header[:8] != MAGIC:
             return False
-        version, pid, self._slots, words, self._slots_at, _, _, self._records_at = struct.unpack_from("<8I", header, 8)
+        fields = struct.unpack_from("<9I", header, 8)
+        version, pid, self._slots, words, self._slots_at, _, _, _, self._records_at = fields
         self._slot_bytes = words * 4
         return bool(version == VERSION and pid == self.pid)
 

@@ -221,8 +221,12 @@ def test_lines_are_found_in_a_separate_file_by_build_id(tmp_path: Path, monkeypa
 
 
 def test_a_library_of_the_users_own_has_frames_and_the_c_library_has_none(tmp_path: Path) -> None:
-    (tmp_path / "own.c").write_text("#include <unistd.h>\nint wait_for(int fd) {\n  char c;\n  return read(fd, &c, 1);\n}\n")
-    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-o", "libown.so", str(tmp_path / "own.c")], check=True, cwd=tmp_path)
+    (tmp_path / "own.c").write_text(
+        "#include <unistd.h>\nint wait_for(int fd) {\n  char c;\n  return read(fd, &c, 1);\n}\n"
+    )
+    subprocess.run(
+        ["gcc", "-g", "-shared", "-fPIC", "-o", "libown.so", str(tmp_path / "own.c")], check=True, cwd=tmp_path
+    )
     text = "int wait_for(int);\nint main(void) {\n  return wait_for(0) + 1;\n}\n"
     program_path = build(tmp_path, text, "-g", "-O0", "-L.", "-lown", f"-Wl,-rpath,{tmp_path}", "-z", "now")
     with running([program_path]) as program, sleeper(program.pid, READ) as task:
@@ -260,13 +264,18 @@ def test_methods_and_lambdas_of_cpp_are_named(tmp_path: Path) -> None:
     text = (
         "#include <unistd.h>\n#include <functional>\nnamespace net {\nstruct Server {\n  int run(int fd);\n};\n"
         "int Server::run(int fd) {\n  char c;\n  return read(fd, &c, 1);\n}\n}\n"
-        "int main() {\n  std::function<int()> call = [] {\n    return net::Server().run(0);\n  };\n  return call() + 1;\n}\n"
+        "int main() {\n  std::function<int()> call = [] {\n    return net::Server().run(0);\n  };\n"
+        "  return call() + 1;\n}\n"
     )
     (tmp_path / "server.cc").write_text(text)
     subprocess.run(["g++", "-g", "-O0", "-o", "server", "server.cc"], check=True, cwd=tmp_path)
     with running([str(tmp_path / "server")]) as program, sleeper(program.pid, READ) as task:
         _, fp = ask_gdb(program.pid, tmp_path)
-        assert short(task.stack(fp=fp)) == [("server.cc", 9, "run"), ("server.cc", 14, "operator()"), ("server.cc", 16, "main")]
+        assert short(task.stack(fp=fp)) == [
+            ("server.cc", 9, "run"),
+            ("server.cc", 14, "operator()"),
+            ("server.cc", 16, "main"),
+        ]
 
 
 def test_registers_of_a_sleeper_are_those_gdb_reads(tmp_path: Path) -> None:

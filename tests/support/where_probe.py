@@ -69,6 +69,7 @@ class Sleeper:
         wait_for(lambda: self.syscall()[:1] in [[one] for one in numbers], f"{self.tid} never slept in {numbers}")
 
     def stack(self, where: Where | None = None, fp: int = 0) -> tuple[Frame, ...]:
+        wait_for(lambda: bool(self.syscall()), f"{self.tid} never slept")
         *_, sp, ip = self.syscall()
         return (where or Where(self.pid)).stack(self.tid, sp, ip, self.read, fp)
 
@@ -86,8 +87,8 @@ def sleeper(pid: int, *numbers: int, tid: int = 0) -> Iterator[Sleeper]:
 def ask_gdb(pid: int, sources: Path) -> tuple[list[tuple[str, int, str]], int]:
     """((file name, line, function) of the frames under `sources`, innermost first; the frame pointer), by gdb."""
     answer = subprocess.run(
-        ["gdb", "-nx", "-batch", "-p", str(pid), "-iex", "set debuginfod enabled off"]
-        + ["-ex", "set print frame-arguments none", "-ex", "print/x (long)$rbp", "-ex", "bt"],
+        ["gdb", "-nx", "-batch", "-p", str(pid), *("-iex", "set debuginfod enabled off")]
+        + [word for command in ("print/x (long)$rbp", "bt") for word in ("-ex", command)],
         capture_output=True,
         text=True,
         timeout=60,

@@ -25,6 +25,7 @@ MAGIC = b"SOCKLABP"
 VERSION = 1
 SLOTS = 256
 FRAMES = 16
+SHOWN = 8
 SLOT_WORDS = 4 + 2 * FRAMES
 SLOTS_AT = 4096
 RECORDS_AT = SLOTS_AT + SLOTS * SLOT_WORDS * 4
@@ -161,7 +162,7 @@ def start(folder: str) -> None:
 
     def pop(thread: "_Thread", code: "CodeType") -> None:
         codes = thread.codes
-        if thread.code is not code or 1 < thread.low >= len(codes):
+        if thread.code is not code or (thread.low > 1 and len(codes) - thread.low < SHOWN):
             rebuild(thread, get_frame(2).f_back)
             return
         codes.pop()
@@ -173,7 +174,7 @@ def start(folder: str) -> None:
             words[base + 1] = depth
 
     def rebuild(thread: "_Thread", frame: "FrameType | None") -> None:
-        """Takes the stack from the interpreter: after something went by unseen, or returned below the ring."""
+        """Takes the stack from the interpreter: after something went by unseen, or when the ring runs short."""
         stack: list[tuple[CodeType, int, int]] = []
         while frame is not None:
             code = frame.f_code

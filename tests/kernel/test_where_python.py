@@ -1,0 +1,479 @@
+"""Source frames of real Python programs asleep in the kernel, read from outside and by the line tracker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from socklab.engine.pyline import PythonLines
+from socklab.engine.where import NO_PYTHON_FRAME, Where, python_env
+from tests.support.where_probe import Sleeper, running, short, sleeper, wait_for
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.uname().machine != "x86_64", reason="x86-64 calls"),
+    pytest.mark.skipif(not Path("/proc/self/syscall").exists(), reason="the kernel has no /proc/PID/syscall"),
+]
+
+READ, POLL, WAIT4, FUTEX, OPENAT, ACCEPT4 = 0, 7, 61, 202, 257, 288
+
+
+def interpreter(name: str) -> str:
+    """Path of an interpreter that runs, else a visible skip."""
+    path = sys.executable if name == "this" else shutil.which(name, path="/usr/bin" if name == "python3" else None)
+    if path is not None:
+        # The command may be a script that finds the interpreter; its process would not be the one to look at.
+        said = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
+        if said.returncode == 0:
+            return said.stdout.strip()
+    pytest.skip(f"no {name} on this machine")
+
+
+# python3 is the system's, whose interpreter is not in a shared library but in the program itself.
+@pytest.fixture(params=["this", "python3", "python3.11", "python3.12", "python3.13"])
+def python(request: pytest.FixtureRequest) -> str:
+    return interpreter(request.param)
+
+
+def environment(mode: str) -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
+    env.update(python_env(env))
+    if mode == "tracker":
+        env["SOCKLAB_LINE_TRACKER"] = "always"
+    return env
+
+
+@pytest.fixture(params=["outside", "tracker"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def look(task: Sleeper, mode: str) -> list[tuple[str, int, str]]:
+    if mode == "tracker":
+        frames = PythonLines(task.pid).frames(task.tid, task.read)
+        assert frames is not None, "the tracker's mapping was not found"
+        return short(frames)
+    where = Where(task.pid)
+    frames = task.stack(where)
+    assert bool(frames) != bool(where.reason)
+    return short(frames)
+
+
+def write(folder: Path, text: str, name: str = "server.py") -> str:
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+SERVER = """\
+import socket
+
+
+class Server:
+    def __init__(self):
+        self.listener = socket.socket()
+        assert self.listener.fileno() == 3
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen()
+
+    def serve(self):
+        while True:
+            peer, _ = self.listener.accept()
+
+
+def main():
+    server = Server()
+    server.serve()
+
+
+main()
+"""
+
+
+def test_the_users_line_is_shown_behind_the_accept_of_socket_py(python: str, mode: str, tmp_path: Path) -> None:
+    """And the first socket of the program is descriptor 3 all the same."""
+    with (
+        running([python, write(tmp_path, SERVER)], environment(mode)) as program,
+        sleeper(program.pid, ACCEPT4) as task,
+    ):
+        assert look(task, mode) == [
+            ("server.py", 13, "Server.serve"),
+            ("server.py", 18, "main"),
+            ("server.py", 21, "<module>"),
+        ]
+
+
+def test_frames_are_files_of_the_user_with_their_text(tmp_path: Path) -> None:
+    path = write(tmp_path, SERVER)
+    with (
+        running([sys.executable, "server.py"], environment("outside"), tmp_path) as program,
+        sleeper(program.pid, ACCEPT4) as task,
+    ):
+        where = Where(program.pid)
+        first = task.stack(where)[0]
+        assert first.path == path
+        found = where.source(first.path)
+        assert found is not None
+        assert (found.language, found.text) == ("python", SERVER)
+
+
+def test_a_module_run_by_dash_m_counts_as_the_users_file(python: str, mode: str) -> None:
+    with (
+        running([python, "-m", "http.server", "--bind", "127.0.0.1", "0"], environment(mode)) as program,
+        sleeper(program.pid, POLL) as task,
+    ):
+        frames = look(task, mode)
+        assert {name for name, _, _ in frames} == {"server.py"}
+        assert frames[-1][2] == "<module>"
+        source = subprocess.run(
+            [python, "-c", "import http.server; print(http.server.__file__)"], capture_output=True, text=True
+        ).stdout.strip()
+        assert "serve_forever()" in Path(source).read_text().splitlines()[frames[0][1] - 1]
+
+
+THREADS = """\
+import os
+import threading
+
+
+def take(fd):
+    os.read(fd, 1)
+
+
+def work(fd):
+    take(fd)
+
+
+pipes = [os.pipe() for _ in range(3)]
+for _ in range(300):
+    short = threading.Thread(target=int)
+    short.start()
+    short.join()
+threads = [threading.Thread(target=work, args=(pipe[0],)) for pipe in pipes]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_each_thread_has_its_own_frames(python: str, mode: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, THREADS)], environment(mode)) as program:
+        tids = Path(f"/proc/{program.pid}/task")
+        wait_for(lambda: len(os.listdir(tids)) == 4, "three threads")
+        for tid in (int(name) for name in os.listdir(tids)):
+            if tid != program.pid:
+                with sleeper(program.pid, READ, tid=tid) as task:
+                    assert look(task, mode) == [("server.py", 6, "take"), ("server.py", 10, "work")]
+        with sleeper(program.pid, FUTEX) as main:
+            assert look(main, mode) in ([("server.py", 22, "<module>")], [("server.py", 20, "<module>")])
+
+
+FORK = """\
+import os
+
+ready, held = os.pipe(), os.pipe()
+
+
+def child():
+    os.write(ready[1], b"x")
+    os.read(held[0], 1)
+
+
+def parent(pid):
+    os.waitpid(pid, 0)
+
+
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        child()
+        os._exit(0)
+    print(pid, flush=True)
+    os.read(ready[0], 1)
+    parent(pid)
+
+
+fork()
+"""
+
+
+def test_parent_and_child_of_a_fork_have_frames_of_their_own(python: str, mode: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, FORK)], environment(mode)) as program:
+        assert program.stdout is not None
+        child = int(program.stdout.readline())
+        with sleeper(program.pid, WAIT4) as task:
+            assert look(task, mode)[:2] == [("server.py", 12, "parent"), ("server.py", 22, "fork")]
+        with sleeper(child, READ) as task:
+            assert look(task, mode) == [
+                ("server.py", 8, "child"),
+                ("server.py", 18, "fork"),
+                ("server.py", 25, "<module>"),
+            ]
+        with sleeper(program.pid, WAIT4) as task:
+            assert look(task, mode)[0] == ("server.py", 12, "parent")
+
+
+DEEP = """\
+import asyncio
+import os
+
+
+def recurse(depth):
+    try:
+        if depth:
+            recurse(depth - 1)
+        else:
+            raise ValueError
+    finally:
+        depth += 0
+
+
+def generate():
+    yield 1
+    yield 2
+
+
+def wait():
+    os.read(0, 1)
+
+
+class Managed:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        wait()  # on the way out
+
+
+def survive():
+    try:
+        recurse(40)
+    except ValueError:
+        list(generate())
+        next(generate())
+        stopped = generate()
+        next(stopped)
+        try:
+            stopped.throw(KeyError)
+        except KeyError:
+            pass
+    with Managed():
+        pass
+    wait()
+
+
+async def later():
+    await asyncio.sleep(0.001)
+    survive(); survive()
+
+
+async def outer():
+    await later()
+
+
+asyncio.run(outer())
+"""
+
+
+def test_exceptions_generators_and_coroutines_leave_the_right_callers(python: str, mode: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, DEEP)], environment(mode)) as program:
+        assert program.stdin is not None
+
+        def at(snippet: str, function: str) -> tuple[str, int, str]:
+            (line,) = [number for number, text in enumerate(DEEP.splitlines(), 1) if text.strip() == snippet]
+            return "server.py", line, function
+
+        read = at("os.read(0, 1)", "wait")
+        callers = [at("survive(); survive()", "later"), at("await later()", "outer")]
+        callers.append(at("asyncio.run(outer())", "<module>"))
+        expected = [
+            [read, at("wait()  # on the way out", "Managed.__exit__"), at("with Managed():", "survive")],
+            [read, at("wait()", "survive")],
+        ]
+        for frames in expected + expected:
+            with sleeper(program.pid, READ) as task:
+                assert look(task, mode) == frames + callers
+                switches = _switches(program.pid)
+                program.stdin.write(b"x")
+                program.stdin.flush()
+                _wait_for_switch(program, switches)
+        assert program.wait(20) == 0
+
+
+def _switches(pid: int) -> str:
+    """How often the task has slept: changes once it has gone on from one read to the next."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return "gone"
+    return "".join(line for line in lines if line.startswith("voluntary"))
+
+
+def _wait_for_switch(program: subprocess.Popen[bytes], switches: str) -> None:
+    wait_for(lambda: _switches(program.pid) != switches or program.poll() is not None, "it goes on")
+
+
+RECURSION = """\
+import os
+
+
+def down(depth):
+    if depth == 0:
+        return
+    down(depth - 1)
+    if depth == 3:
+        os.read(0, 1)
+
+
+down(60)
+"""
+
+
+def test_a_recursion_that_came_back_shows_the_frames_that_are_left(python: str, mode: str, tmp_path: Path) -> None:
+    with (
+        running([python, write(tmp_path, RECURSION)], environment(mode)) as program,
+        sleeper(program.pid, READ) as task,
+    ):
+        frames = look(task, mode)
+        assert frames[:3] == [("server.py", 9, "down"), ("server.py", 7, "down"), ("server.py", 7, "down")]
+        # down(60) to down(3), and the module; the tracker keeps the innermost few.
+        assert len(frames) == 59 if mode == "outside" else 8 <= len(frames) <= 16
+
+
+LIBRARY_CALLBACK = """\
+import json
+
+
+class Blocks(dict):
+    pass
+
+
+def hook(pairs):
+    import os
+
+    os.read(0, 1)
+    return pairs
+
+
+json.loads('{"a": 1}', object_pairs_hook=hook)
+"""
+
+
+def test_library_frames_between_the_users_are_left_out(python: str, mode: str, tmp_path: Path) -> None:
+    with (
+        running([python, write(tmp_path, LIBRARY_CALLBACK)], environment(mode)) as program,
+        sleeper(program.pid, READ) as task,
+    ):
+        assert look(task, mode) == [("server.py", 11, "hook"), ("server.py", 15, "<module>")]
+
+
+QUIET = """\
+import os, sys
+print(sorted(os.listdir("/proc/self/fd")))
+print([path for path in sys.path if "socklab" in path], "sitecustomize" in sys.modules)
+print([name for name in sys.modules if "socklab" in name])
+
+
+def fail():
+    raise RuntimeError("as ever")
+
+
+fail()
+"""
+
+
+def test_what_the_program_prints_is_the_same_traceback_and_all(python: str, mode: str, tmp_path: Path) -> None:
+    path = write(tmp_path, QUIET)
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
+    plain = subprocess.run([python, path], env=bare, capture_output=True)
+    tracked = subprocess.run([python, path], env=environment(mode), capture_output=True)
+    assert plain.returncode == 1
+    assert (tracked.stdout, tracked.stderr, tracked.returncode) == (plain.stdout, plain.stderr, plain.returncode)
+
+
+def test_another_sitecustomize_still_runs(python: str, mode: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.flavour = 'theirs'\n")
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
+    env = {**environment(mode), **python_env({**bare, "PYTHONPATH": str(tmp_path)})}
+    code = "import sys, sitecustomize; print(sys.flavour, sitecustomize.__file__)"
+    answer = subprocess.run([python, "-c", code], env=env, capture_output=True, text=True)
+    assert answer.stdout.split() == ["theirs", str(tmp_path / "sitecustomize.py")], answer.stderr
+
+
+OWN_TRACER = """\
+import os
+import sys
+
+seen = []
+
+
+def tracer(frame, event, argument):
+    seen.append(frame.f_code.co_name)
+    return None
+
+
+def work():
+    pass
+
+
+sys.settrace(tracer)
+work()
+sys.settrace(None)
+assert seen == ["work"], seen
+os.read(0, 1)
+"""
+
+
+def test_a_tracer_of_the_program_wins_and_no_stale_line_is_shown(python: str, mode: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, OWN_TRACER)], environment(mode)) as program:
+        with sleeper(program.pid, READ) as task:
+            # Below 3.12 the tracker has lost the thread to the program's own tracer and must say nothing.
+            assert look(task, mode) in ([("server.py", 20, "<module>")], [] if mode == "tracker" else None)
+        program.communicate(b"x", timeout=20)
+        assert program.returncode == 0
+
+
+def test_nothing_of_the_tracker_runs_where_frames_are_read_from_outside(python: str) -> None:
+    code = "import sys; print(sys.gettrace(), 'mmap' in sys.modules)"
+    answer = subprocess.run([python, "-c", code], env=environment("outside"), capture_output=True, text=True)
+    assert answer.stdout.split() == ["None", "False"]
+
+
+@pytest.mark.parametrize("option", ["-I", "-S", "-E"])
+def test_options_that_keep_the_tracker_out_do_not_hide_the_frames(python: str, option: str, tmp_path: Path) -> None:
+    with (
+        running([python, option, write(tmp_path, SERVER)], environment("tracker")) as program,
+        sleeper(program.pid, ACCEPT4) as task,
+    ):
+        assert look(task, "outside")[0] == ("server.py", 13, "Server.serve")
+        lines = PythonLines(program.pid)
+        assert lines.frames(program.pid, task.read) is None
+        assert option in lines.reason
+
+
+def test_exec_of_another_program_ends_the_tracking(mode: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "import os\nos.execvp('cat', ['cat'])\n")
+    with running([sys.executable, path], environment(mode)) as program:
+        wait_for(lambda: os.path.basename(os.readlink(f"/proc/{program.pid}/exe")) == "cat", "exec")
+        with sleeper(program.pid, READ) as task:
+            where = Where(program.pid)
+            assert task.stack(where) == ()
+            assert where.reason.startswith("no line")
+
+
+def test_a_python_asleep_before_any_line_of_the_user_says_so(tmp_path: Path) -> None:
+    fifo = tmp_path / "server.py"
+    os.mkfifo(fifo)
+    with (
+        running([sys.executable, str(fifo)], environment("outside")) as program,
+        sleeper(program.pid, OPENAT) as task,  # opening the script waits for a writer
+    ):
+        where = Where(program.pid)
+        assert task.stack(where) == ()
+        assert where.reason == NO_PYTHON_FRAME
