@@ -37,7 +37,7 @@ class Laid:
     ends: tuple[End, End]
 
 
-DEVICES = ("tun", "veth")
+DEVICES: tuple[str, ...] = ("tun", "veth")
 """The ways to a wire, better first: TUN gives and takes bare IP packets."""
 
 

@@ -122,6 +122,9 @@ class Wire:
 
     def close(self) -> None:
         """End the wire's process; what it holds is lost with it. May be called twice."""
+        with suppress(OSError):  # its process is gone already
+            # A shutdown is seen at the other end even while a forked child holds a copy of the descriptor.
+            self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
         self._report.close()
         if self._process is not None:

@@ -132,6 +132,8 @@ class WireProcess:
                 if fd in sides:
                     self._carry(sides[fd])
             self._flush()
+            if self._capture is not None:
+                self._sync_capture(self._capture)
 
     # ------------------------------------------------------------ packets
 
@@ -295,6 +297,13 @@ class WireProcess:
                 self._capture.write(pcap.record(self._wall_ns + now, data))
             except OSError:  # no space left: what is written stays a whole capture but for its last packet
                 self._end_capture()
+
+    def _sync_capture(self, capture: BinaryIO) -> None:
+        """Whoever opens the file now finds every packet so far."""
+        try:
+            capture.flush()
+        except OSError:
+            self._end_capture()
 
     def _end_capture(self) -> None:
         if self._capture is not None:

@@ -7,7 +7,7 @@ the dice of `loss` and `jitter`, which are seeded. Moves no packet: wire_process
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from socklab.errors import UsageError
 from socklab.packets import ACK, FIN, PSH, RST, SYN, Segment
 
 VERBS = ("hold", "deliver", "drop", "reorder", "delay", "loss", "release")
+HOSTS = ("server", "client")
 SCOPES = ("all", "hold", "drop", "reorder", "delay", "loss")
 
 _CONTROL = SYN | FIN | RST
@@ -106,8 +107,8 @@ def _wrong(verb: str, word: str, known: Sequence[str] = ()) -> UsageError:
     return UsageError(f"{verb}: {word!r} is not understood.", fix=f"{hint}For example: {_EXAMPLES[verb]}")
 
 
-def parse(verb: str, words: Sequence[str], names: Mapping[str, str] | None = None) -> Order:
-    """The order a verb line stands for. `names`: the ends known by name; None = take any.
+def parse(verb: str, words: Sequence[str], names: Collection[str] = ()) -> Order:
+    """The order a verb line stands for. `names`: the clients there are.
 
     Raises UsageError naming the nearest verb or word, with examples.
     """
@@ -153,7 +154,7 @@ def _count(verb: str, word: str) -> int:
     return count
 
 
-def _measured(verb: str, words: list[str], names: Mapping[str, str] | None) -> Order:
+def _measured(verb: str, words: list[str], names: Collection[str]) -> Order:
     """delay MS [jitter MS] ... and loss PERCENT [seed N] ..."""
     if not words:
         raise UsageError(f"{verb} needs a number.", fix=f"For example: {_EXAMPLES[verb]}")
@@ -182,7 +183,7 @@ def _number(verb: str, word: str, unit: str) -> float:
     return float(digits)
 
 
-def _select(verb: str, words: list[str], names: Mapping[str, str] | None) -> Select:
+def _select(verb: str, words: list[str], names: Collection[str]) -> Select:
     kinds: list[str] = []
     ends = {"from": "", "to": ""}
     position = 0
@@ -202,13 +203,15 @@ def _select(verb: str, words: list[str], names: Mapping[str, str] | None) -> Sel
     return Select(() if "all" in kinds else tuple(kinds), ends["from"], ends["to"])
 
 
-def _end(verb: str, word: str, names: Mapping[str, str] | None) -> str:
-    if names is None or word in ("server", "client") or word in names or ":" in word:
+def _end(verb: str, word: str, names: Collection[str]) -> str:
+    """A host, a client's name (also of one that is yet to connect), or an address with its port."""
+    if word in HOSTS or word in names or ":" in word:
         return word
-    known = [*names, "server", "client"]
-    raise UsageError(
-        f"{verb}: there is no client {word!r} on the wire.", fix=f"It knows {', '.join(known)}, or an ADDRESS:PORT."
-    )
+    near = _nearest(word, HOSTS)
+    if near or not word.isidentifier():
+        hint = f"Did you mean {near}? " if near else ""
+        raise UsageError(f"{verb}: there is no host {word!r}.", fix=f"{hint}For example: {_EXAMPLES[verb]}")
+    return word
 
 
 # ---------------------------------------------------------------- rules in force

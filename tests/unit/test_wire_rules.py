@@ -61,6 +61,7 @@ def _rules(*lines: str) -> Rules:
         ("loss off", Order("loss")),
         ("release", Order("release")),
         ("release loss", Order("release", scope="loss")),
+        ("hold syn from z", Order("hold", Select(("syn",), "z"))),
         ("hold from 10.0.0.2:5", Order("hold", Select((), "10.0.0.2:5"))),
     ],
 )  # fmt: skip
@@ -83,7 +84,7 @@ def test_a_verb_line_is_understood(line: str, order: Order) -> None:
         ("hald all", "Did you mean hold?"),
         ("hold syn-akc", "Did you mean syn-ack?"),
         ("hold frm a", "Did you mean from?"),
-        ("hold from z", "a, b, server, client"),
+        ("hold from sever", "Did you mean server?"),
         ("hold from", "hold ack from a"),
         ("deliver 0", "deliver 2"),
         ("deliver #x", "deliver #17"),
