@@ -156,33 +156,33 @@ def main() -> int:
     done.set()
     reader.join()
     made.close()
-    result = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}",
-        "round_trip_ms": {name: round(statistics.median(v), 3) for name, v in latency.items()},
-        "added_ms": round(
-            statistics.median(w - l for w, l in zip(latency["wire"], latency["loopback"], strict=True)), 3
-        ),
-        "bulk_mb_per_s": {name: round(statistics.median(v), 1) for name, v in bulk.items()},
-        "packets": status.packets,
-        "lost_by_the_wire": status.lost,
-        "cpu_us_per_packet": {"user": round(user, 2), "kernel": round(kernel, 2)},
-        "report_bytes": seen[0],
-    }
+    round_trip = {name: statistics.median(values) for name, values in latency.items()}
+    added = statistics.median(there - here for there, here in zip(latency["wire"], latency["loopback"], strict=True))
+    rate = {name: statistics.median(values) for name, values in bulk.items()}
     if wanted.json:
+        result = {
+            "device": wanted.device or "best",
+            "round_trip_ms": round_trip,
+            "added_ms": added,
+            "bulk_mb_per_s": rate,
+            "packets": status.packets,
+            "lost_by_the_wire": status.lost,
+            "cpu_us_per_packet": {"user": user, "kernel": kernel},
+        }
         print(json.dumps(result))
         return 0
-    print(result["machine"])
-    print(f"{'':24}{'loopback':>12}{'wire':>12}")
+    release, python = platform.release(), platform.python_version()
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {release}, Python {python}")
+    print(f"{'':16}{'loopback':>12}{'wire':>12}")
+    for name, of, goal in (
+        ("round trip, ms", round_trip, f"adds {added:.3f} ms; goal: at most 0.3"),
+        ("bulk, MB/s", rate, "goal: at least 120"),
+    ):
+        print(f"{name:16}{of['loopback']:>12.3f}{of['wire']:>12.3f}   {goal}")
     print(
-        f"{'round trip, ms':24}{result['round_trip_ms']['loopback']:>12}{result['round_trip_ms']['wire']:>12}   adds {result['added_ms']} ms (goal: at most 0.3)"
+        f"{status.packets} packets crossed, {status.lost} lost by the wire; {seen[0] / 1e6:.0f} MB of headers reported"
     )
-    print(
-        f"{'bulk, MB/s':24}{result['bulk_mb_per_s']['loopback']:>12}{result['bulk_mb_per_s']['wire']:>12}   (goal: at least 120)"
-    )
-    print(
-        f"{status.packets} packets crossed, {status.lost} lost by the wire, {seen[0] / 1e6:.0f} MB of headers and prefixes reported"
-    )
-    print(f"the wire's process: {user:.1f} us of user and {kernel:.1f} us of kernel time a packet")
+    print(f"the wire's process took {user:.1f} us of user and {kernel:.1f} us of kernel time a packet")
     return 0
 
 
