@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from socklab import events as ev
+from socklab import syscalls
 from socklab.lesson import parse
 from socklab.tui.lines import Line, View, plain, width
 from socklab.tui.panels import index, source, statusline
+from tests.tui import fixed_decoder
 from tests.tui.panel_support import MOMENTS
 
 SNAPSHOTS = Path(__file__).parent / "panel_snapshots"
@@ -88,7 +90,8 @@ def compare(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_panel_reads_as_it_did(panel: str) -> None:
+def test_panel_reads_as_it_did(panel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syscalls, "decode", fixed_decoder.decode)
     compare(panel, pictures(panel))
 
 

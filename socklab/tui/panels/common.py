@@ -19,7 +19,7 @@ MARKS = {"changed": "*", "new": "+", "gone": "-", "": " "}
 
 NO_ADDRESS = ("0.0.0.0:0", "[::]:0", "*:0", "")
 
-_LOOPBACK = ("127.0.0.1", "[::1]", "[::ffff:127.0.0.1]")
+_LOOPBACK = ("127.0.0.1", "[::1]")
 
 
 def marker(change: str) -> Span:
@@ -100,7 +100,13 @@ def obvious(state: st.LabState, *texts: str) -> bool:
     """Whether the hosts of these addresses go without saying: loopback, or the only address of each lab host."""
     hosts = state.header.hosts if state.header else ()
     known = {*_LOOPBACK, *(known for host in hosts for known in host.addresses)}
-    return all(text.rpartition(":")[0] in known or text in NO_ADDRESS for text in texts)
+    return all(_host_of(text) in known or text in NO_ADDRESS for text in texts)
+
+
+def _host_of(text: str) -> str:
+    """The host of an address; of an IPv4 address that IPv6 writes as [::ffff:10.0.0.1], the IPv4 one."""
+    host = text.rpartition(":")[0]
+    return host[8:-1] if host.startswith("[::ffff:") and host.endswith("]") else host
 
 
 def call_name(state: st.LabState, nr: int) -> str:

@@ -130,8 +130,8 @@ def _row(
     if now is None:
         return (*head, (_kind(descriptor), "gone"), (" closed", ""))
     body = _socket(state, row, view) if row is not None else _other(fd, descriptor, view)
-    extra = (*_sharers(state, pid, fd, descriptor), *_flags(descriptor, view.width - width((*head, *body)) - 4))
-    return (*head, *body, *extra)
+    told: Line = (*head, *body, *_sharers(state, pid, fd, descriptor))
+    return (*told, *_flags(descriptor, view.width - width(told)))
 
 
 def _row_changed(state: st.LabState, row: ev.SocketRow) -> bool:

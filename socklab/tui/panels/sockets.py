@@ -243,7 +243,7 @@ def _owner(state: st.LabState, host: str, row: ev.SocketRow, gone: str, cells: i
             return (named + more, "name")
         if client:
             return (f"client {client}" if cells >= 8 else client, client_role(client))
-        return ("another process" if cells >= 15 else "other", "dim")
+        return ("another process" if cells >= 15 else "other" if cells >= 5 else "?", "dim")
     said, role = _UNOWNED.get(row.state, _ORPHAN)
     return next((text for text in said if len(text) <= cells), said[-1]), role
 

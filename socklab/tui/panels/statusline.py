@@ -37,7 +37,7 @@ def _line(state: st.LabState) -> Line:
     if task is None:
         return (("starting the program" if state.header is not None else "starting", "dim"),)
     spans: list[Span] = list(task_words(state, task))
-    if task.status == "running" and not state.blocked(task.tid):
+    if spans[0][0] == "running":
         rate = calls_per_second(state)
         if rate:
             spans.append((f", {count(rate)} calls/s", "number"))
@@ -73,6 +73,9 @@ def task_words(state: st.LabState, task: st.Task) -> Line:
         return (("asleep in ", "warn"), (name, "name"))
     if task.in_call:
         return (("running ", "good"), (name, "name"))
+    row = state.processes.get(task.tid)
+    if row is not None and row.state in ("S", "D"):  # in a call that is not traced
+        return (("asleep in the kernel", "warn"),)
     return (("running", "good"),)
 
 
