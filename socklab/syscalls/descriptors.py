@@ -182,7 +182,12 @@ CALLS = (
         "preadv2", "Read at a place in a file.", _FD, _IOV_OUT, _IOVCNT, _OFFSET, arg("", HEX), _RWF, result="received"
     ),
     call("pwritev2", "Write at a place in a file.", _FD, _IOV_IN, _IOVCNT, _OFFSET, arg("", HEX), _RWF, result="sent"),
-    call("close", "Give the descriptor back. If it was the last one of a connection, a FIN goes out.", _FD),
+    call(
+        "close",
+        "Give the descriptor back. If it was a connection's last one, the connection is closed: a FIN goes out, "
+        "or an RST if unread data is left.",
+        _FD,
+    ),
     call(
         "close_range",
         "Close all descriptors of a range.",

@@ -20,7 +20,7 @@ bind ENOENT a directory in the socket's path does not exist
 listen EADDRINUSE another socket is already listening on this port
 listen EOPNOTSUPP this type of socket cannot listen: only SOCK_STREAM and SOCK_SEQPACKET can
 listen EINVAL the socket is connected, and a connected socket cannot become a listener
-accept EAGAIN the socket is non-blocking and no connection is waiting in the accept queue
+accept EAGAIN no connection is waiting in the accept queue, and the call may not wait (O_NONBLOCK or a time limit)
 accept EINVAL the socket is not listening: listen(2) was not called, or the socket was shut down
 accept EMFILE this process has no free descriptor left (RLIMIT_NOFILE); the connection stays in the accept queue
 accept ENFILE the whole system has no free file left; the connection stays in the accept queue
@@ -29,7 +29,7 @@ accept EOPNOTSUPP this type of socket has no connections to accept
 accept ENOTSOCK the descriptor is not a socket
 accept EINTR a signal came before a connection did
 accept EFAULT the address buffer cannot be written
-connect ECONNREFUSED no one is listening there: the other host answered the SYN with an RST
+connect ECONNREFUSED no one is listening there: for TCP, the SYN was answered with an RST
 connect EINPROGRESS the socket is non-blocking: the handshake has begun; poll for writability, then read SO_ERROR
 connect EALREADY the socket is non-blocking and an earlier connect is still under way
 connect ETIMEDOUT no answer: every SYN sent was lost, or the listener's accept queue stayed full
@@ -45,7 +45,7 @@ connect ECONNRESET the other side reset the connection while it was being made
 connect EAFNOSUPPORT the address is of another family than the socket
 connect ENOENT no socket has this path
 connect EAGAIN the listener's queue is full (Unix sockets), or no free local port
-read EAGAIN the socket is non-blocking and its receive queue is empty
+read EAGAIN nothing to read yet, and the call may not wait (O_NONBLOCK, MSG_DONTWAIT or a time limit)
 read ENOTCONN the socket is not connected (a listener never is): there is nothing to read from
 read ECONNRESET the other side reset the connection (RST); what was in flight is lost
 read ETIMEDOUT the connection was given up: nothing sent was acknowledged in time
@@ -54,9 +54,9 @@ read EBADF no such descriptor, or it is not open for reading
 read EISDIR the descriptor is a directory
 read EFAULT the buffer lies outside the program's memory
 read ECONNREFUSED an earlier packet was answered: nobody listens there
-write EPIPE the connection is closed or was reset; SIGPIPE comes too and kills, unless ignored or MSG_NOSIGNAL is set
+write EPIPE no connection to write to (any more); SIGPIPE comes with it and kills, unless ignored or MSG_NOSIGNAL is set
 write ECONNRESET the other side reset the connection (RST)
-write EAGAIN the socket is non-blocking and its send buffer is full
+write EAGAIN no room in the send buffer, and the call may not wait (O_NONBLOCK, MSG_DONTWAIT or a time limit)
 write ENOTCONN the socket is not connected and no destination was given
 write EDESTADDRREQ the socket has no peer and no destination was given
 write EMSGSIZE the message is too long to be sent whole, as this type of socket demands

@@ -14,6 +14,7 @@ import msgspec
 from socklab.syscalls.call import Arg, Call, Field, Shown, Signature
 from socklab.syscalls.capture import PREFIX_BYTES
 from socklab.syscalls.symbols import Flags, Names, readable, strace_string
+from socklab.text import safe
 
 Show: TypeAlias = Callable[[Call, int], Shown]
 
@@ -91,7 +92,7 @@ AT_FDCWD = -100
 
 def _show_fd(call: Call, index: int) -> Shown:
     fd = call.i32(index)
-    return Shown(str(fd), call.target(fd) if call.target is not None and fd >= 0 else "")
+    return Shown(str(fd), safe(call.target(fd)) if call.target is not None and fd >= 0 else "")
 
 
 def _show_dirfd(call: Call, index: int) -> Shown:

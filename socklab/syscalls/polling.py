@@ -181,10 +181,15 @@ def _show_mask(call: Call, index: int) -> Shown:
     return signal_set(call.u64(index), call.before.at(call.u64(index), 8))
 
 
+def _show_milliseconds(call: Call, index: int) -> Shown:
+    value = call.i32(index)
+    return Shown(str(value), "wait for ever" if value < 0 else "do not wait" if value == 0 else "milliseconds to wait")
+
+
 _EPFD = arg("epfd", FD, "the epoll instance")
 _EVENTS = arg("events", Kind("events", _show_events), "what is ready")
 _MAX = arg("maxevents", INT, "how many it can be told at once")
-_MILLISECONDS = arg("timeout", INT, "milliseconds to wait; -1 = for ever, 0 = do not wait")
+_MILLISECONDS = arg("timeout", Kind("milliseconds", _show_milliseconds), "milliseconds to wait")
 _MASK = arg("sigmask", Kind("sigset", _show_mask), "signals that may not interrupt")
 _NFDS = arg("nfds", INT, "highest descriptor in any set, plus 1")
 _IN = arg("readfds", SET, "ready to be read?")

@@ -38,14 +38,32 @@ _DONE = {
 }
 
 
+_SOCKET_ONLY = frozenset({"recvfrom", "recvmsg", "sendto", "sendmsg"})
+_FILES = ("/", "pipe:", "anon_inode:", "memfd:")  # how links of /proc/PID/fd begin that are no sockets
+_SIZED = frozenset({"read", "recvfrom", "write", "sendto"})  # the third argument is a number of bytes
+
+
+def _on_socket(call: Call) -> bool | None:
+    """Whether the call's descriptor is a socket; None = the caller did not say."""
+    if call.name in _SOCKET_ONLY:
+        return True
+    if call.target is None:
+        return None
+    text = call.target(call.i32(0))
+    return not text.startswith(_FILES) if text else None
+
+
 def _received(call: Call, value: int) -> str:
+    on_socket = _on_socket(call)
+    size = call.u64(2) if call.name in _SIZED else -1
     if value:
-        size = call.u64(2) if call.name in ("read", "recvfrom") else 0
-        more = "; the buffer is full, more may be waiting" if size and value == size else ""
-        return f"{_bytes(value)} received{more}"
-    if call.name in ("read", "recvfrom") and call.u64(2) == 0:
+        more = "; the buffer is full, more may be waiting" if on_socket and value == size else ""
+        return f"{_bytes(value)} {'received' if on_socket else 'read'}{more}"
+    if size == 0:
         return "nothing was asked for"
-    return "0 bytes: end of stream, the other side will send no more" if call.name != "pread64" else "end of the file"
+    if on_socket:
+        return "0 bytes: end of stream, the other side will send no more"
+    return "0 bytes: the end" if on_socket is None else "0 bytes: the end of the file"
 
 
 def _bytes(count: int) -> str:
@@ -53,12 +71,15 @@ def _bytes(count: int) -> str:
 
 
 def _sent(call: Call, value: int) -> str:
-    asked = call.u64(2) if call.name in ("write", "sendto") else value
-    if call.name in ("sendto", "sendmsg"):
-        text = f"{_bytes(value)} accepted by the kernel for sending"
-    else:
-        text = f"{_bytes(value)} taken by the kernel"
+    asked = call.u64(2) if call.name in _SIZED else value
+    text = f"{_bytes(value)} accepted by the kernel{' for sending' if _on_socket(call) else ''}"
     return text if value >= asked else f"{text}, of {asked}: the rest has to be written again"
+
+
+def _count(call: Call, value: int) -> str:
+    if call.name == "io_uring_enter":
+        return f"{value} submission{'' if value == 1 else 's'} taken"
+    return f"{value} message{'' if value == 1 else 's'} {'sent' if call.name == 'sendmmsg' else 'received'}"
 
 
 def _fcntl(call: Call, value: int) -> Result:
@@ -109,6 +130,8 @@ def show(call: Call, kind: str) -> Result:
         outcome = _received(call, value)
     elif kind == "sent":
         outcome = _sent(call, value)
+    elif kind == "count":
+        outcome = _count(call, value)
     elif kind == "child":
         outcome = f"the child is {value}" if value else "this is the child"
     elif kind == "waited":

@@ -28,7 +28,7 @@ def _inet(data: bytes) -> Shown:
     if address == "0.0.0.0":
         meaning = f"every IPv4 address of this host, port {port}"
     elif data[4] == 127:
-        meaning = f"this host only, port {port}"
+        meaning = f"loopback (this host only), port {port}"
     else:
         meaning = f"IPv4 address {address}, port {port}"
     if not port:
@@ -57,7 +57,7 @@ def _inet6(data: bytes) -> Shown:
     elif data[8:20] == bytes(10) + b"\xff\xff":
         meaning = f"IPv4 address {text[7:]} as IPv6 writes it, port {port}"
     elif text == "::1":
-        meaning = f"this host only, port {port}"
+        meaning = f"loopback (this host only), port {port}"
     else:
         meaning = f"IPv6 address {text}, port {port}"
     if not port:

@@ -50,6 +50,8 @@ def _show_type(call: Call, index: int) -> Shown:
     kind, rest = value & _TYPE_MASK, value & ~_TYPE_MASK
     text, strace = TYPES.text(kind), TYPES.strace(kind)
     meaning = TYPES.meaning(kind)
+    if call.u32(0) not in (AF_INET, AF_INET6):  # which protocol it stands for there is another matter
+        meaning = meaning.removesuffix(" (TCP)").removesuffix(" (UDP)")
     if rest:
         text += "|" + TYPE_FLAGS.text(rest)
         strace += "|" + TYPE_FLAGS.text(rest)
@@ -72,6 +74,15 @@ def _show_protocol(call: Call, index: int) -> Shown:
     return Shown(str(value), "0: the usual one of this type" if value == 0 else "")
 
 
+# The manual pages (tcp(7), ip(7)) name a level by its protocol; strace by the older SOL_ names.
+_MANUAL_LEVELS = {0: "IPPROTO_IP", 6: "IPPROTO_TCP", 17: "IPPROTO_UDP", 41: "IPPROTO_IPV6"}
+
+
+def _show_level(call: Call, index: int) -> Shown:
+    value = call.u32(index)
+    return Shown(_MANUAL_LEVELS.get(value) or LEVELS.text(value), LEVELS.meaning(value), strace=LEVELS.strace(value))
+
+
 def _show_option(call: Call, index: int) -> Shown:
     table = options(call.u32(1))
     value = call.u32(index)
@@ -88,7 +99,15 @@ def _int_meaning(option: str, value: int) -> str:
         return TYPES.text(value)
     if option == "SO_ACCEPTCONN":
         return "it listens" if value else "it does not listen"
-    if option in ("SO_REUSEADDR", "SO_REUSEPORT", "SO_KEEPALIVE", "SO_BROADCAST", "TCP_NODELAY", "TCP_CORK"):
+    if option in (
+        "SO_REUSEADDR",
+        "SO_REUSEPORT",
+        "SO_KEEPALIVE",
+        "SO_BROADCAST",
+        "TCP_NODELAY",
+        "TCP_CORK",
+        "IPV6_V6ONLY",
+    ):
         return "on" if value else "off"
     return ""
 
@@ -144,7 +163,7 @@ _MSG_FLAGS = flags(MESSAGE_FLAGS)
 _DOMAIN = arg("domain", named("domain", FAMILIES), "which family of addresses")
 _TYPE = arg("type", Kind("type", _show_type), "what kind of conversation")
 _PROTOCOL = arg("protocol", Kind("protocol", _show_protocol), "which protocol of that kind")
-_LEVEL = arg("level", named("level", LEVELS), "which layer the option belongs to")
+_LEVEL = arg("level", Kind("level", _show_level), "which layer the option belongs to")
 _OPTION = arg("optname", Kind("option", _show_option), "which option")
 _ADDRLEN = arg("addrlen", UINT, "size of the address in bytes")
 _ADDRLEN_OUT = arg("addrlen", LENGTH, "in: room for the address; out: its real size")
