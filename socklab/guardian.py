@@ -69,14 +69,28 @@ def _pass_on(pid: int, number: int, _frame: FrameType | None = None) -> None:
 
 def _wait(pid: int, modes: list[object]) -> None:
     """Follow the child: stop with it, go on with it, end with it."""
+    rung, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(bell)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler is what makes the bell ring
+    watched = select.poll()
+    watched.register(rung, select.POLLIN)
+    watched.register(0, 0)  # hang-ups are always reported
     while True:
-        _, status = os.waitpid(pid, os.WUNTRACED)
-        if os.WIFSTOPPED(status):
+        done, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
+        if done and not os.WIFSTOPPED(status):
+            break
+        if done:
             # Job control: the shell waits for us, so we stop as the child did, and wake it when we are woken.
             os.kill(os.getpid(), signal.SIGSTOP)
             _pass_on(pid, signal.SIGCONT)
             continue
-        break
+        for fd, event in watched.poll():
+            if fd == rung:
+                os.read(rung, 512)
+            elif event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                # The terminal is gone. Only its session's leader gets SIGHUP from the kernel; the screen may not be it.
+                watched.unregister(0)
+                _pass_on(pid, signal.SIGHUP)
     if os.WIFSIGNALED(status):
         with contextlib.suppress(OSError, termios.error):  # the terminal may be gone: then it needs no care
             os.write(1, _LEAVE)

@@ -1,0 +1,258 @@
+"""Whichever of the three processes is killed, at whatever moment, nothing of the lab is left.
+
+Each lab gets a mark in its environment that everything it starts inherits, a temporary folder and a cache of its own,
+and a random moment: after so many bytes of output. Oracles: /proc/*/environ, `ss`, the folder, the terminal's modes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.kernel
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMES = 50
+DEADLINE_S = 15.0
+
+
+class Lab:
+    """One running lab and its mark. `screen`: in a pseudo-terminal of its own; else --json --auto through a pipe."""
+
+    def __init__(self, tmp: Path, lesson: str, *, screen: bool) -> None:
+        self.mark = f"LAB_MARK={uuid.uuid4().hex}"
+        self.tmp = tmp
+        name, _, value = self.mark.partition("=")
+        environment = {**os.environ, name: value, "TMPDIR": str(tmp), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        words = [sys.executable, "-m", "socklab", "lesson", lesson]
+        self.screen = screen
+        self.seen = 0
+        if screen:
+            self.out, slave = os.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
+            self.modes = termios.tcgetattr(slave)
+            self.slave = slave
+            self.process = subprocess.Popen(
+                words, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+            )
+        else:
+            self.out, writing = os.pipe()
+            words += ["--json", "--auto"]
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.DEVNULL, env=environment
+            )
+            os.close(writing)
+
+    def read_until(self, size: int) -> None:
+        """Follow the output until `size` bytes have come, pressing step on a screen, or until it ends."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self.seen < size:
+            ready, _, _ = select.select([self.out], [], [], 0.05)
+            if ready:
+                try:
+                    data = os.read(self.out, 65536)
+                except OSError:  # EIO: the terminal's last user is gone
+                    return
+                if not data:
+                    return
+                self.seen += len(data)
+            elif self.screen and self.process.poll() is None:
+                os.write(self.out, b"s")
+            assert time.monotonic() < deadline, f"only {self.seen} of {size} bytes came"
+
+    def members(self) -> dict[int, list[str]]:
+        """Every live process that carries the mark, with its command line."""
+        found = {}
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                if self.mark.encode() in Path(f"/proc/{entry}/environ").read_bytes().split(b"\0"):
+                    words = Path(f"/proc/{entry}/cmdline").read_bytes().decode().split("\0")
+                    if words != [""]:  # a zombie has none; its parent will reap it
+                        found[int(entry)] = words
+        return found
+
+    def who(self, role: str) -> list[int]:
+        """The processes of a role: consumer, engine, tracee."""
+        members = self.members()
+        engines = {pid for pid, words in members.items() if any("socklab.engine" in word for word in words)}
+        traced = set()
+        for pid in members:
+            with contextlib.suppress(OSError):
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                    if line.startswith("TracerPid:") and int(line.split()[1]):
+                        traced.add(pid)
+        doorbells = traced & engines
+        if role == "engine":
+            return sorted(engines - doorbells)
+        if role == "tracee":
+            return sorted(traced - doorbells)
+        return sorted(set(members) - engines - traced)
+
+    def kill(self, role: str, which: random.Random) -> bool:
+        """SIGKILL one process of the role; false when none is alive any more."""
+        victims = self.who(role)
+        if not victims:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(which.choice(victims), signal.SIGKILL)
+        return True
+
+    def drain_to_the_end(self) -> None:
+        """Read what is left and reap the consumer; a screen whose lab died is left by its own key."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "the consumer did not end"
+            ready, _, _ = select.select([self.out], [], [], 0.05)
+            if ready:
+                with contextlib.suppress(OSError):
+                    os.read(self.out, 65536)
+            elif self.screen:
+                os.write(self.out, b"q")
+
+    def left_over(self) -> list[str]:
+        """Whatever is still there after a grace period that has a deadline: processes, files."""
+        deadline = time.monotonic() + 8.0
+        while True:
+            left = [f"process {pid}: {' '.join(words)}" for pid, words in self.members().items()]
+            left += [f"file {path}" for path in self.tmp.iterdir()]
+            if not left or time.monotonic() > deadline:
+                return left
+            select.select([], [], [], 0.02)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pid in self.members():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.close(self.out)
+        if self.screen:
+            os.close(self.slave)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    fresh = tmp_path / "tmp"
+    fresh.mkdir()
+    yield fresh
+
+
+def _length(tmp: Path, lesson: str) -> int:
+    """Bytes a whole unattended run prints: the moments to choose from."""
+    lab = Lab(tmp, lesson, screen=False)
+    try:
+        lab.read_until(1 << 30)
+        lab.drain_to_the_end()
+        return lab.seen
+    finally:
+        lab.close()
+
+
+@pytest.mark.parametrize("role", ["consumer", "engine", "tracee"])
+def test_nothing_is_left_when_one_process_is_killed_at_a_random_moment(role: str, folder: Path) -> None:
+    chance = random.Random(f"nothing left {role}")
+    lengths = {lesson: _length(folder, lesson) for lesson in ("lifecycle", "backlog")}
+    killed = 0
+    attempts = 0
+    while killed < TIMES:
+        attempts += 1
+        assert attempts < 3 * TIMES, f"only {killed} of {attempts} labs were still alive at their moment"
+        lesson = chance.choice(sorted(lengths))
+        moment = chance.randrange(1, int(0.9 * lengths[lesson]))
+        lab = Lab(folder, lesson, screen=False)
+        try:
+            lab.read_until(moment)
+            killed += lab.kill(role, chance)
+            lab.drain_to_the_end()
+            assert lab.left_over() == [], f"{role} of {lesson} killed after {moment} bytes"
+        finally:
+            lab.close()
+
+
+@pytest.mark.parametrize("role", ["consumer", "engine", "tracee"])
+def test_the_terminal_is_sane_when_one_process_of_a_screen_is_killed(role: str, folder: Path) -> None:
+    chance = random.Random(f"screen {role}")
+    for _ in range(8):
+        lab = Lab(folder, chance.choice(["lifecycle", "backlog"]), screen=True)
+        try:
+            lab.read_until(chance.randrange(4_000, 30_000))
+            assert lab.kill(role, chance)
+            lab.drain_to_the_end()
+            assert lab.left_over() == []
+            assert termios.tcgetattr(lab.slave) == lab.modes
+        finally:
+            lab.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize("screen", [True, False], ids=["screen", "json"])
+def test_nothing_is_left_after_a_signal_to_the_consumer(number: signal.Signals, screen: bool, folder: Path) -> None:
+    if screen and number == signal.SIGINT:
+        pytest.skip("on a screen Ctrl-C is a key, not a signal")
+    lab = Lab(folder, "backlog", screen=screen)
+    try:
+        lab.read_until(6_000)
+        os.kill(lab.process.pid, number)
+        lab.drain_to_the_end()
+        assert lab.left_over() == []
+        if screen:
+            assert termios.tcgetattr(lab.slave) == lab.modes
+        else:
+            assert lab.process.returncode == 128 + number
+    finally:
+        lab.close()
+
+
+def test_nothing_is_left_when_the_terminal_is_closed(folder: Path) -> None:
+    lab = Lab(folder, "backlog", screen=True)
+    try:
+        lab.read_until(6_000)
+        os.close(lab.slave)
+        os.close(lab.out)  # the last end of the terminal: the kernel hangs up
+        lab.process.wait(timeout=DEADLINE_S)
+        assert lab.left_over() == []
+    finally:
+        lab.out, lab.slave = os.openpty()
+        lab.close()
+
+
+def test_no_port_stays_bound_on_the_machines_network(folder: Path) -> None:
+    chance = random.Random("ports")
+    lab = Lab(folder, "backlog", screen=False)
+    lab.close()
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "socklab", "lesson", "lifecycle", "--json", "--auto", "--net", "machine"]
+    before = _listening()
+    for _ in range(6):
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment)
+        assert process.stdout is not None
+        process.stdout.read(chance.randrange(1_000, 8_000))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        deadline = time.monotonic() + 8.0
+        while _listening() - before:
+            assert time.monotonic() < deadline, f"still bound: {_listening() - before}"
+            select.select([], [], [], 0.02)
+
+
+def _listening() -> set[str]:
+    done = subprocess.run(["ss", "-Htln"], capture_output=True, text=True, check=True)
+    return {line.split()[3] for line in done.stdout.splitlines()}
