@@ -368,6 +368,11 @@ def test_a_right_answer_and_a_wrong_one_are_told_apart_without_colour(choice: in
     assert said in text(narration.render(scene.state, View(58, 20, lesson=lesson)))
 
 
+def test_a_bold_letter_ends_at_its_own_stars() -> None:
+    (line,) = markdown.to_lines("client **b** got descriptor **4**.", 60)
+    assert line == (("client ", ""), ("b", "strong"), (" got descriptor ", ""), ("4", "strong"), (".", ""))
+
+
 def test_code_keeps_its_full_stop_on_its_line() -> None:
     drawn = markdown.to_lines("The next call, which is `listen(3, 4)`.", 37)
     assert not any(plain(line).lstrip().startswith(".") for line in drawn)

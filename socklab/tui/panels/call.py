@@ -227,7 +227,7 @@ def _argument(arg: DecodedArg, names: int, view: View) -> Line:
     name = column(safe(arg.name), names, "dim")
     value: Span = (safe(arg.text), _role(arg))
     # A long buffer is whole in the call above; its meaning keeps a part of the line.
-    if arg.meaning and width((name, value)) > view.width * 2 // 3:
+    if arg.meaning and arg.text[:1] == '"' and width((name, value)) > view.width * 2 // 3:
         ((text, role),) = clip((value,), max(8, view.width * 2 // 3 - names))
         value = (text, role)
     line: Line = (name, value)

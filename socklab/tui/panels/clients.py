@@ -87,7 +87,7 @@ def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     if row is not None:
         spans.append((" ", ""))
         spans.append(column(st.TCP_STATES.get(row.state, f"state {row.state}"), 12 if view.width >= 50 else 11, ""))
-    elif view.width >= 50 and not client.errno:
+    elif view.width >= 70 or (view.width >= 50 and not client.errno):
         spans.append((" " * 13, ""))
     if view.width >= 50 and client.local:
         ports = view.width < 90 and obvious(state, client.local)

@@ -13,7 +13,7 @@ from socklab.text import safe
 from socklab.tui.lines import Line, Span, clip, wrap
 
 _INLINE = re.compile(
-    r"(`+)(?P<code>.+?)\1|\*\*(?P<bold>\S(?:.*?\S)?)\*\*|(?<![\w*])\*(?P<italic>[^\s*](?:[^*]*[^\s*])?)\*(?!\w)"
+    r"(`+)(?P<code>.+?)\1|\*\*(?P<bold>\S(?:.*?\S)??)\*\*|(?<![\w*])\*(?P<italic>[^\s*](?:[^*]*[^\s*])?)\*(?!\w)"
 )
 _ITEM = re.compile(r"^(?P<indent> *)(?P<mark>[-*+]|\d{1,3}[.)]) +(?P<text>.*)$")
 _HEADING = re.compile(r"^#{1,6} +(?P<text>.*?)#*$")

@@ -105,7 +105,7 @@ def _facts(row: ev.ProcessRow | None, task: st.Task, view: View) -> Line:
     letter = safe(row.state)
     said = STATES.get(letter, "")
     spans: list[Span] = [(letter, "number"), (f" {said}", "dim")]
-    if row.waits_in and row.waits_in != "0":
+    if letter in ("S", "D") and row.waits_in not in ("", "0"):
         spans.append((f" in {safe(row.waits_in)}", "name"))
     if row.rss_bytes and view.width >= 44:
         spans.append((f"  {size(row.rss_bytes)}", "number"))
