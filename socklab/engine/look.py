@@ -107,9 +107,8 @@ class Look:
         t = self._clock()
         events = self._new_notices(t)
         delta = self._table.look()
-        unlisted = {row.inode for row in delta.gone if row.inode}
         for pid, table in list(self._watched.items()):
-            events += self._descriptors(t, pid, *table.look(unlisted))
+            events += self._descriptors(t, pid, *table.look(delta.unlisted))
             self._note_refusal(table)
         events += self._sockets(t, delta)
         events += self._changed_counters(t)
@@ -135,7 +134,7 @@ class Look:
             before = table.known.get(fd)
             deltas += self._behind(table, fd, {before.inode if before else 0, table.inode_of(fd)} - {0})
         delta = _together(deltas)
-        unlisted = {row.inode for row in delta.gone if row.inode}
+        unlisted = set(delta.unlisted)
         events: list[Event] = []
         for of, each in self._watched.items():
             numbers = [*(fds if each is table else []), *each.holding(unlisted)]
@@ -215,8 +214,7 @@ class Look:
     def _sockets(self, t: int, delta: Delta) -> list[Event]:
         if self._only_watched:
             delta = self._ours(delta)
-        gone = tuple(row.id for row in delta.gone)
-        return [Sockets(t, self.host, tuple(delta.changed), gone)] if delta.changed or gone else []
+        return [Sockets(t, self.host, tuple(delta.changed), tuple(delta.gone))] if delta.changed or delta.gone else []
 
     def _ours(self, delta: Delta) -> Delta:
         """Of all that changed, what is of the watched processes; and what has become theirs."""
@@ -239,9 +237,9 @@ class Look:
             elif row.inode in owned or _port(row.local) in self._ports or _port(row.remote) in self._ports:
                 self._told.add(id_)
                 changed.append(row)
-        gone = [row for row in delta.gone if row.id in self._told]
-        self._told.difference_update(row.id for row in gone)
-        return Delta(changed, gone)
+        gone = [id_ for id_ in delta.gone if id_ in self._told]
+        self._told.difference_update(gone)
+        return Delta(changed, gone, delta.unlisted)
 
     # ---- counters and processes
 
@@ -304,12 +302,12 @@ def _port(end: str) -> str:
 def _together(deltas: list[Delta]) -> Delta:
     """Several readings, one after the other, as one: what was read later counts."""
     changed: dict[int, SocketRow] = {}
-    gone: dict[int, SocketRow] = {}
+    gone: dict[int, None] = {}
     for delta in deltas:
         for row in delta.changed:
             gone.pop(row.id, None)
             changed[row.id] = row
-        for row in delta.gone:
-            changed.pop(row.id, None)
-            gone[row.id] = row
-    return Delta(list(changed.values()), list(gone.values()))
+        for id_ in delta.gone:
+            changed.pop(id_, None)
+            gone[id_] = None
+    return Delta(list(changed.values()), list(gone), [inode for delta in deltas for inode in delta.unlisted])

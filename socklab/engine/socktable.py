@@ -29,11 +29,13 @@ that is not kept up to date must not be shown, so above this limit none is given
 class Delta(NamedTuple):
     """What is different since the last look. A row is in `changed` when any of its fields is another than before.
 
-    `gone` holds the last rows known of sockets that are in no table any more.
+    `gone` holds the ids of sockets that are in no table any more, `unlisted` the inodes no row has any more: of those,
+    and of connections in TIME_WAIT, whose descriptor may be open still.
     """
 
     changed: list[SocketRow]
-    gone: list[SocketRow]
+    gone: list[int]
+    unlisted: list[int]
 
 
 class SocketTable(Protocol):
@@ -87,7 +89,7 @@ class DiagTable:
         chunks = self._diag.read_dump(ALL_STATES)
         old_chunks, old_split = self._chunks, self._split
         if chunks == old_chunks and not self._patched:
-            return Delta([], [])
+            return Delta([], [], [])
         split: list[list[bytes]] = []
         fresh: list[list[bytes]] = []
         stale: list[list[bytes]] = []
@@ -159,6 +161,7 @@ class DiagTable:
     def _take(self, fresh: list[bytes], lost: set[bytes]) -> Delta:
         """Put `fresh` messages into the table; a socket whose latest message is among `lost` is gone."""
         before: dict[int, SocketRow | None] = {}
+        unlisted: list[int] = []
         messages, rows, by_inode, by_ends = self._messages, self.rows, self.by_inode, self._by_ends
         for message in fresh:  # in the order of the dump: of two messages of one socket the later counts
             id_ = _cookie(message)
@@ -173,11 +176,12 @@ class DiagTable:
             by_ends[message[_ENDS_AT : _ENDS_AT + _ENDS]] = id_
             if old is not None and old.inode != row.inode and by_inode.get(old.inode) == id_:
                 del by_inode[old.inode]
+                unlisted.append(old.inode)
             if row.inode:
                 by_inode[row.inode] = id_
             (self._running.add if message[2] else self._running.discard)(id_)
             (self._listeners.add if message[1] == LISTEN else self._listeners.discard)(id_)
-        gone: list[SocketRow] = []
+        gone: list[int] = []
         for message in lost:
             id_ = _cookie(message)
             if messages.get(id_) != message:  # it has a newer one
@@ -188,12 +192,13 @@ class DiagTable:
             self._listeners.discard(id_)
             if by_inode.get(left.inode) == id_:
                 del by_inode[left.inode]
+                unlisted.append(left.inode)
             ends = message[_ENDS_AT : _ENDS_AT + _ENDS]
             if by_ends.get(ends) == id_:
                 del by_ends[ends]
-            gone.append(left)
+            gone.append(id_)
         self._show_timers(before)
-        return Delta([rows[id_] for id_, old in before.items() if rows[id_] != old], gone)
+        return Delta([rows[id_] for id_, old in before.items() if rows[id_] != old], gone, unlisted)
 
     def _show_timers(self, before: dict[int, SocketRow | None]) -> None:
         """Give rows with a running timer what is left of it, or 0 for them all: see TIMERS_KEPT."""

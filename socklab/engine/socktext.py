@@ -98,10 +98,12 @@ class TextTable:
                 expires_ms=row.expires_ms if shown and row.timer else 0,
             )
         changed = [row for id_, row in rows.items() if self.rows.get(id_) != row]
-        gone = [row for id_, row in self.rows.items() if id_ not in rows]
+        gone = [id_ for id_ in self.rows if id_ not in rows]
         self.rows, self._ids = rows, ids
-        self.by_inode = {row.inode: id_ for id_, row in rows.items() if row.inode}
-        return Delta(changed, gone)
+        by_inode = {row.inode: id_ for id_, row in rows.items() if row.inode}
+        unlisted = [inode for inode in self.by_inode if inode not in by_inode]
+        self.by_inode = by_inode
+        return Delta(changed, gone, unlisted)
 
     @property
     def listeners(self) -> list[SocketRow]:

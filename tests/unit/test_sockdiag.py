@@ -118,7 +118,7 @@ def test_an_unchanged_table_is_no_change() -> None:
     dumps.now = [message(i, inode=i) for i in range(1, 20)]
     table = DiagTable(dumps)
     assert len(table.look().changed) == 19
-    assert table.look() == Delta([], [])
+    assert table.look() == Delta([], [], [])
 
 
 def test_sockets_at_the_end_of_a_dump_that_grew_shorter_are_gone() -> None:
@@ -127,7 +127,7 @@ def test_sockets_at_the_end_of_a_dump_that_grew_shorter_are_gone() -> None:
     dumps.now = [message(i) for i in range(1, 12)]
     table.look()
     dumps.now = dumps.now[:6]
-    assert sorted(row.id for row in table.look().gone) == [7, 8, 9, 10, 11]
+    assert sorted(table.look().gone) == [7, 8, 9, 10, 11]
 
 
 def test_a_row_read_by_itself_and_then_back_as_it_was_is_told_both_times() -> None:
@@ -147,7 +147,7 @@ def test_a_connection_that_closed_is_not_mistaken_for_the_one_that_took_its_port
     dumps.now = [message(4)]
     table.look()
     dumps.now = [message(4 + 65536)]
-    assert [row.id for row in table.look_at([4]).gone] == [4]
+    assert table.look_at([4]).gone == [4]
 
 
 def test_a_socket_listed_twice_in_one_walk_is_one_row_the_later() -> None:
@@ -156,7 +156,7 @@ def test_a_socket_listed_twice_in_one_walk_is_one_row_the_later() -> None:
     dumps.now = [message(4, state=3), message(5), message(6), message(4, state=1)]
     assert [(row.id, row.state) for row in table.look().changed] == [(4, 1), (5, 1), (6, 1)]
     dumps.now = [message(5), message(6), message(4, state=1)]
-    assert table.look() == Delta([], [])
+    assert table.look() == Delta([], [], [])
     assert table.rows[4].state == 1
 
 
@@ -183,7 +183,7 @@ def test_many_running_timers_are_no_changes_and_show_no_number_that_grows_old() 
     table.look()
     assert {row.expires_ms for row in table.rows.values()} == {0}
     dumps.now = waiting(TIMERS_KEPT + 1, 40000)
-    assert table.look() == Delta([], [])
+    assert table.look() == Delta([], [], [])
     dumps.now = waiting(TIMERS_KEPT, 30000)
     assert {row.expires_ms for row in table.look().changed} == {30000}
 
@@ -218,12 +218,13 @@ def test_what_changed_added_up_is_always_the_table(
             delta = table.look_at_listeners()
         else:
             delta = table.look()
-        gone = {row.id: row for row in delta.gone}
-        assert not {row.id for row in delta.changed} & gone.keys()
-        assert all(added[id_] == row for id_, row in gone.items())
+        gone = set(delta.gone)
+        assert not {row.id for row in delta.changed} & gone
+        held = {row.inode for row in added.values()}
         assert all(added.get(row.id) != row for row in delta.changed)
         added = {i: row for i, row in added.items() if i not in gone} | {row.id: row for row in delta.changed}
         assert added == table.rows
+        assert set(delta.unlisted) == held - {row.inode for row in added.values()} - {0}
         if how in ("look", "again"):
             assert added == {row.id: row for row in map(dumps.row, dumps.now)}
         assert table.by_inode == {row.inode: row.id for row in added.values() if row.inode}
