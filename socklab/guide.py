@@ -35,6 +35,7 @@ __all__ = [
     "masked",
     "narration",
     "next_hint",
+    "offered",
     "pause_names",
     "progress",
     "question",
@@ -410,9 +411,9 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     if task.status == "exited":
         return "The program has ended; the lesson is over." if state.lesson_done else "The program has ended."
     name = probes.call_name(state, task.call) if task.call is not None else ""
-    offered = _offered(lesson, state)
-    if offered:
-        return f"Step: the lesson does `{safe(offered)}`. Or act yourself."
+    offer = offered(lesson, state)
+    if offer:
+        return f"Step: the lesson does `{safe(offer)}`. Or act yourself."
     if state.blocked(task.tid):
         return f"The program sleeps in {name}, until a client acts."
     if state.lesson_done:
@@ -424,8 +425,11 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     return "The program runs."
 
 
-def _offered(lesson: Lesson, state: LabState) -> str:
-    """The action a blocked step is about to do, when it has not been done yet."""
+def offered(lesson: Lesson, state: LabState) -> str:
+    """The verb line a blocked step is about to do, or "": the student may step on (the lesson does it) or act.
+
+    While there is an offer, Step and Continue are in place although the program is asleep, not held.
+    """
     at = state.step
     if at is None or at.phase != "before" or not 0 <= at.index < len(lesson.steps):
         return ""
