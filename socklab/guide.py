@@ -430,10 +430,11 @@ def offered(lesson: Lesson, state: LabState) -> str:
 
     While there is an offer, Step and Continue are in place although the program is asleep, not held.
     """
-    at = state.step
+    at, task = state.step, state.task
     if at is None or at.phase != "before" or not 0 <= at.index < len(lesson.steps):
         return ""
     step = lesson.steps[at.index]
-    if step.at.when != "blocked" or not step.do or any(done.t >= at.t for done in state.acted[-8:]):
+    if step.at.when != "blocked" or not step.do or task is None or not state.blocked(task.tid):
         return ""
-    return step.do[0]
+    done = any(each.origin == "lesson" and each.t >= at.t for each in state.acted)
+    return "" if done else step.do[0]

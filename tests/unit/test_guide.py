@@ -303,6 +303,10 @@ def test_a_blocked_step_offers_its_action_until_it_is_done() -> None:
         ev.StepReached(lab.t(), 2, "before"),
     ]
     assert guide.next_hint(LESSON, lab.state_of(blocked)) == 'Step: the lesson does `send a "x"`. Or act yourself.'
+    by_hand = lab.state_of(blocked, ev.Acted(lab.t(), "connect", "student"))
+    assert guide.offered(LESSON, by_hand) == 'send a "x"'
+    woken = lab.state_of(blocked, ev.Return(lab.t(), lab.PID, 0, 1), ev.Held(lab.t(), lab.PID, "return"))
+    assert guide.offered(LESSON, woken) == ""
     acted = lab.state_of(blocked, ev.Acted(lab.t(), 'send a "x"', "lesson"))
     assert guide.next_hint(LESSON, acted) == "The program sleeps in read, until a client acts."
 
