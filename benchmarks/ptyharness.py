@@ -17,6 +17,7 @@ import tempfile
 import termios
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 _QUERIES = (
     # What an ordinary terminal answers: device attributes, cursor position, modes, name, colours.
@@ -62,6 +63,7 @@ class Terminal:
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | _bytecode() | self.env
         self._fd = master
         self._tail = b""
+        self._last_modes: list[Any] | None = None
         # setsid, then opening the slave, makes it the controlling terminal.
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.ttyname(slave), os.O_RDWR, 0),
@@ -185,18 +187,30 @@ class Terminal:
                 os.write(self._fd, keys)
             except OSError:  # it has closed its side already
                 self.ended = True
+        return self.wait(grace)
+
+    def wait(self, grace: float = 5.0) -> int | None:
+        """The exit status; None when it did not end by itself in `grace` seconds and had to be killed."""
         end = time.perf_counter() + grace
         killed = False
         while True:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                while self.read(0.0):  # what it wrote last
+                    pass
+                self._last_modes = termios.tcgetattr(self._fd)
                 os.close(self._fd)
+                self.ended = True
                 return None if killed else os.waitstatus_to_exitcode(status)
             if not self.read(0.01) and self.ended:
                 time.sleep(0.005)
             if time.perf_counter() > end and not killed:
                 killed = True
                 os.kill(self.pid, signal.SIGKILL)
+
+    def modes(self) -> list[Any]:
+        """The terminal's modes now, as termios.tcgetattr gives them; after the end: those it was left in."""
+        return self._last_modes if self._last_modes is not None else termios.tcgetattr(self._fd)
 
     @property
     def terminal_given_back(self) -> bool:

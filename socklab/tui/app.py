@@ -66,7 +66,8 @@ class SocklabApp(App[int]):
     def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
         self._filter = VisibleOnly()
         no_color = bool(os.environ.get("NO_COLOR"))
-        super().__init__()
+        # Known before the theme is: Textual chooses between grey and no colour at all here.
+        super().__init__(ansi_color=True if no_color else None)
         self.looks = looks(no_color=no_color)
         self.look = next(iter(self.looks.values()))
         self._link = link

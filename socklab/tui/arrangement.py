@@ -124,7 +124,7 @@ def _tabs(area: Box, right: tuple[str, ...], asked: int) -> tuple[tuple[Slot, ..
             Slot(Box(area.x, area.y, area.width, top), ("source",)),
             Slot(Box(area.x, area.y + top + asked, area.width, rest), group),
         ), question
-    told = (5 if rows >= 20 else 3 if asked else 4) if rows < 26 else 6
+    told = 6 if rows >= 26 else max(3, min(5, rows - asked - 11))
     top = max(6, (rows - told - asked) * (11 if asked else 9) // 16)
     left = area.width * 11 // 20
     y = area.y

@@ -146,7 +146,9 @@ def _by_stop(events: Iterable[ev.AnyEvent]) -> list[list[ev.AnyEvent]]:
     return pieces
 
 
-def app_of(events: Iterable[ev.AnyEvent], *, at_once: int = 99, lesson: Lesson | None = None) -> tuple[SocklabApp, FakeLink]:
+def app_of(
+    events: Iterable[ev.AnyEvent], *, at_once: int = 99, lesson: Lesson | None = None
+) -> tuple[SocklabApp, FakeLink]:
     """The application over a fake link that has given out the first `at_once` stops."""
     link = FakeLink(events, at_once=at_once)
     return SocklabApp(link, lesson if lesson is not None else a_lesson()), link
