@@ -1,0 +1,254 @@
+"""`socklab lesson NAME --plain` and `socklab run` as a pipe sees them: whole runs, exit codes, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import socklab
+from socklab import events as ev
+from socklab import lesson as lessons
+from socklab import reaper
+from socklab.consumers.facts import MOST
+
+pytestmark = pytest.mark.kernel
+
+ROOT = Path(socklab.__file__).resolve().parent.parent
+LANGUAGES = ["python", pytest.param("c", marks=pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler here"))]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb", **changes}
+
+
+def run(*args: str, typed: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "socklab", *args]
+    return subprocess.run(
+        command, input=typed, capture_output=True, text=True, env=environment(**changes), check=False, timeout=90
+    )
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.02)
+
+
+# ---------------------------------------------------------------- lessons
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", ["lifecycle", "backlog"])
+def test_a_lesson_runs_through_by_itself_and_every_check_holds(name: str, language: str) -> None:
+    done = run("lesson", name, "--auto", "--lang", language)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    checks = len(lessons.load(lessons.find(name)).checks)
+    assert f"{checks} held, 0 failed." in done.stdout
+    assert "FAILED" not in done.stdout
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_line_of_every_call_is_told(language: str) -> None:
+    done = run("lesson", "lifecycle", "--auto", "--lang", language)
+    file = {"c": "server.c", "python": "server.py"}[language]
+    stops = done.stdout.split("\nStop ")[1:]
+    about = [stop for stop in stops if stop.split(": ", 1)[1].startswith("about to call")]
+    assert len(about) > 8
+    for stop in about:
+        assert re.search(rf"^  {re.escape(file)}:\d+", stop, re.MULTILINE), stop
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_installed_package_shows_the_source_of_its_lessons(tmp_path: Path, language: str) -> None:
+    """As pip lays it out: the lessons inside the package, the package among libraries, the user anywhere."""
+    packages = tmp_path / "lib" / "python3" / "site-packages"
+    shutil.copytree(ROOT / "socklab", packages / "socklab", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(lessons.folder(), packages / "socklab" / "lessons", dirs_exist_ok=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "socklab", "lesson", "lifecycle", "--auto", "--lang", language],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment(PYTHONPATH=str(packages)),
+        cwd=empty,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(packages) in done.stdout
+    assert re.search(r"^  server\.(c|py):\d+", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_a_lesson_typed_into_a_pipe_answers_and_steps() -> None:
+    done = run("lesson", "lifecycle", "--plain", typed="3\ns\nshow descriptors\nq\n")
+    assert "Question: Which number will socket return?" in done.stdout
+    assert "> 3\n" in done.stdout
+    assert "Stop 2: socket(" in done.stdout
+    assert "Right: 3." in done.stdout
+    assert "Stop 3" not in done.stdout
+    assert done.returncode == 1  # it was not done
+
+
+def test_the_end_of_input_ends_the_lab() -> None:
+    done = run("lesson", "lifecycle", "--plain")
+    assert "End of input: the lab is ended." in done.stdout
+    assert done.returncode == 1
+
+
+def test_the_network_can_be_the_machines_own() -> None:
+    done = run("lesson", "lifecycle", "--auto", "--net", "machine", "--lang", "python")
+    assert "Network: this machine's own" in done.stdout
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_json_is_the_event_stream_and_nothing_else() -> None:
+    done = run("lesson", "backlog", "--auto", "--json", "--lang", "python")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    events = [ev.decode_event(line) for line in done.stdout.splitlines()]
+    assert isinstance(events[0], ev.Header)
+    assert isinstance(events[-1], ev.Ended)
+    assert [event.t for event in events] == sorted(event.t for event in events)
+    assert all(event.held for event in events if isinstance(event, ev.Checked))
+
+
+def test_json_takes_commands_and_prompt_lines_from_stdin() -> None:
+    done = run("run", "--json", "--", "/bin/cat", "/dev/null", typed='{"c":"step"}\nnonsense\ns\nq\n')
+    assert isinstance(ev.decode_event(done.stdout.splitlines()[-1]), ev.Ended)
+    assert 'No command "nonsense"' in done.stderr
+
+
+# ---------------------------------------------------------------- programs
+
+
+@pytest.mark.parametrize("options", [["--auto"], ["--free", "--plain"], ["--free", "--json"], ["--auto", "--json"]])
+@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -SEGV $$", 139), ("true", 0)])
+def test_a_program_gives_its_own_exit_code(options: list[str], script: str, code: int) -> None:
+    assert run("run", *options, "--", "/bin/sh", "-c", script).returncode == code
+
+
+def test_a_program_that_is_not_there_is_named_with_exit_code_5() -> None:
+    done = run("run", "--auto", "--", "no-such-program-anywhere")
+    assert done.returncode == 5
+    assert "no-such-program-anywhere" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_program_that_does_not_compile_shows_the_compilers_own_message(tmp_path: Path) -> None:
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler here")
+    (tmp_path / "broken.c").write_text("int main(void) { return nothing_of_that_name; }\n")
+    done = run("run", "--auto", str(tmp_path / "broken.c"))
+    assert done.returncode == 5
+    assert "nothing_of_that_name" in done.stdout
+    assert "broken.c:1" in done.stdout
+
+
+def test_a_file_called_socket_py_beside_the_user_is_not_the_engines(tmp_path: Path) -> None:
+    (tmp_path / "socket.py").write_text("raise SystemExit(99)")
+    command = [sys.executable, "-P", "-m", "socklab", "run", "--auto", "--", "/bin/true"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), cwd=tmp_path, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_words_behind_the_program_are_its_own() -> None:
+    done = run("run", "--free", "--plain", "/bin/echo", "--json", "--plain")
+    assert "the program wrote: --json --plain" in done.stdout
+
+
+def test_a_thousand_sockets_are_counted_not_listed(tmp_path: Path) -> None:
+    server = tmp_path / "many.py"
+    server.write_text(
+        "import resource, socket\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "a = socket.create_server(('127.0.0.1', 0), backlog=2000)\n"
+        "b = [socket.create_connection(a.getsockname()) for _ in range(500)]\n"
+        "a.close()\n"
+    )
+    done = run("run", "--plain", str(server), typed="c close fd=3\nq\n")
+    assert "more of this kind" in done.stdout
+    assert done.stdout.count("+ ESTABLISHED") <= MOST
+
+
+# ---------------------------------------------------------------- ends
+
+
+class Running:
+    """socklab, stopped at the first question of a lesson."""
+
+    def __init__(self, *args: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "socklab", *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+            start_new_session=True,
+        )
+        self.seen = b""
+        assert self.process.stdout is not None
+        while b"Question" not in self.seen:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            assert data, self.seen
+            self.seen += data
+        self.family = set(reaper.read_descendants(self.process.pid))
+        assert len(self.family) >= 2  # the engine and the server
+
+    def alive(self) -> set[int]:
+        now = reaper.read_processes()
+        return {pid for pid in self.family if pid in now and now[pid].state != "Z"}
+
+    def run_dirs(self) -> list[Path]:
+        return list(Path("/tmp").glob(f"socklab-{self.process.pid}-*"))
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    one = Running("lesson", "lifecycle", "--plain", "--lang", "python")
+    yield one
+    one.process.kill()
+    one.process.wait()
+    for stream in (one.process.stdin, one.process.stdout):
+        assert stream is not None
+        stream.close()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_everything_with_the_shells_code(running: Running, number: signal.Signals, code: int) -> None:
+    running.process.send_signal(number)
+    assert running.process.wait(20) == code
+    assert running.alive() == set()
+    assert running.run_dirs() == []
+
+
+def test_a_killed_consumer_leaves_nothing(running: Running) -> None:
+    running.process.kill()
+    running.process.wait(20)
+    wait_until(lambda: not running.alive(), "the engine and its server end")
+    wait_until(lambda: not running.run_dirs(), "the run directory is removed")
+
+
+def test_a_killed_engine_is_told_and_leaves_nothing(running: Running) -> None:
+    engine = next(pid for pid, process in reaper.read_processes().items() if process.parent == running.process.pid)
+    os.kill(engine, signal.SIGKILL)
+    assert running.process.stdout is not None
+    said = running.process.stdout.read().decode()
+    assert "Error: The engine ended unexpectedly: killed by SIGKILL." in said
+    assert running.process.wait(20) == 1
+    assert running.alive() == set()
+    assert running.run_dirs() == []
