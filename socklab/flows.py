@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from socklab.packets import ACK, FIN, RST, SYN, Segment
 
 RETRANSMISSION = "retransmission"
@@ -21,8 +23,7 @@ DUPLICATE_ACK = "duplicate ACK"
 WINDOW_UPDATE = "window update"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """A segment in its connection. For a packet that is not TCP, or malformed, only `segment` says anything."""
 
     segment: Segment

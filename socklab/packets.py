@@ -11,8 +11,10 @@ RFC 768 (UDP), RFC 792 and RFC 4443 (ICMP).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
 from socket import AF_INET, AF_INET6, inet_ntop
+
+import msgspec
+from msgspec.structs import replace
 
 FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")
 """Names of the flag bits, lowest first."""
@@ -46,8 +48,7 @@ _EXTENSIONS = frozenset({0, 43, 44, 60, 135})
 """IPv6 extension headers that are walked through: hop-by-hop, routing, fragment, destination options, mobility."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(msgspec.Struct, frozen=True):
     """One TCP option. kind: mss, window-scale, sack-permitted, sack, timestamps, or the number ("30")."""
 
     kind: str
@@ -55,8 +56,7 @@ class Option:
     """mss: bytes; window-scale: shift; sack: left, right, left, right ...; timestamps: value, echo."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """One IP packet, read as far as its bytes go. Numbers are as on the wire, in host order."""
 
     version: int = 0
@@ -78,6 +78,8 @@ class Segment:
     """ICMP: the message in words, as "echo request"."""
     ttl: int = 0
     """Time to live, or IPv6's hop limit."""
+    ip_bytes: int = 0
+    """IP's own headers, options and extensions included; what IP carries begins here."""
     header_bytes: int = 0
     """All headers together; the payload begins here."""
     length: int = 0
@@ -184,6 +186,7 @@ def _ipv4(data: bytes) -> tuple[Segment, int]:
         destination=inet_ntop(AF_INET, data[16:20]),
         protocol=_PROTOCOLS.get(number, str(number)),
         ttl=data[8],
+        ip_bytes=min(words * 4, len(data)),
         header_bytes=min(words * 4, len(data)),
         length=total,
         # Only the first fragment carries the transport header.
@@ -221,6 +224,7 @@ def _ipv6(data: bytes) -> tuple[Segment, int]:
         destination=inet_ntop(AF_INET6, data[24:40]),
         protocol="no next header" if number == 59 else _PROTOCOLS.get(number, str(number)),
         ttl=data[7],
+        ip_bytes=min(position, len(data)),
         header_bytes=min(position, len(data)),
         length=total,
         what=what,
@@ -264,6 +268,7 @@ def _tcp(ip: Segment, rest: bytes) -> Segment:
         window=window,
         options=options,
         ttl=ip.ttl,
+        ip_bytes=ip.ip_bytes,
         header_bytes=ip.header_bytes + header,
         length=ip.length,
         payload_bytes=room - header,
@@ -324,29 +329,18 @@ def _udp(ip: Segment, rest: bytes) -> Segment:
 
 
 def _icmp(ip: Segment, rest: bytes) -> Segment:
-    if len(rest) < 8:
-        return _cut(ip, rest, f"an ICMP header has 8 bytes, {len(rest)} came")
-    what = _ICMP.get(rest[0], f"type {rest[0]} code {rest[1]}")
-    if rest[0] == 3:
+    header, names = (8, _ICMP) if ip.protocol == "ICMP" else (4, _ICMPV6)
+    if len(rest) < header:
+        return _cut(ip, rest, f"an {ip.protocol} header has {header} bytes, {len(rest)} came")
+    what = names.get(rest[0], f"type {rest[0]} code {rest[1]}")
+    if names is _ICMP and rest[0] == 3:
         what = f"{_UNREACHABLE.get(rest[1], str(rest[1]))} unreachable"
-    return _message(ip, rest, 8, what)
-
-
-def _icmpv6(ip: Segment, rest: bytes) -> Segment:
-    if len(rest) < 4:
-        return _cut(ip, rest, f"an ICMPv6 header has 4 bytes, {len(rest)} came")
-    return _message(ip, rest, 4, _ICMPV6.get(rest[0], f"type {rest[0]} code {rest[1]}"))
-
-
-def _message(ip: Segment, rest: bytes, header: int, what: str) -> Segment:
     size = ip.length - ip.header_bytes - header
-    return replace(
-        ip, what=what, header_bytes=ip.header_bytes + header, payload_bytes=max(size, 0), payload=rest[header:]
-    )
+    return replace(ip, what=what, header_bytes=ip.header_bytes + header, payload_bytes=size, payload=rest[header:])
 
 
 def _cut(ip: Segment, rest: bytes, problem: str) -> Segment:
     return replace(ip, payload_bytes=ip.length - ip.header_bytes, payload=rest, problem=ip.problem or problem)
 
 
-_TRANSPORTS = {TCP: _tcp, UDP: _udp, ICMP: _icmp, ICMPV6: _icmpv6}
+_TRANSPORTS = {TCP: _tcp, UDP: _udp, ICMP: _icmp, ICMPV6: _icmp}
