@@ -197,6 +197,14 @@ class Lesson(msgspec.Struct, frozen=True):
         """c, python: those the lesson has a server for."""
         return tuple(name for name in ("c", "python") if getattr(self.server, name))
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Programs of the machine that the lesson runs as clients: curl. Without them it can't be taken to its end."""
+        from socklab import actions
+
+        done = (actions.parse(line) for step in self.steps for line in step.do)
+        return tuple(dict.fromkeys(action.argv[0] for action in done if isinstance(action, actions.Run)))
+
     def server_file(self, language: str) -> Path:
         """Where the server's source is. Raises UsageError when the lesson has none in that language."""
         name: str = getattr(self.server, language, "")

@@ -60,14 +60,17 @@ def run_unattended(folder: Path, language: str, choose: bool = False) -> Run:
 CASES = [(name, language) for name in lesson.names() for language in lesson.load(lesson.find(name)).languages]
 
 
-def needs_compiler(language: str) -> None:
-    if language == "c" and not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
+def skip_unless_possible(name: str, language: str) -> None:
+    if language == "c" and not any(shutil.which(compiler) for compiler in ("cc", "gcc", "clang")):
         pytest.skip("no C compiler on this machine")
+    for program in lesson.load(lesson.find(name)).programs:
+        if not shutil.which(program):
+            pytest.skip(f"no {program} on this machine")
 
 
 @pytest.mark.parametrize(("name", "language"), CASES)
 def test_every_check_of_the_lesson_holds(name: str, language: str) -> None:
-    needs_compiler(language)
+    skip_unless_possible(name, language)
     lab = lesson.load(lesson.find(name))
     state = run_unattended(lesson.find(name), language).state
     wrong = {lab.checks[i].claim: c.value if not c.reason else c.reason for i, c in state.checks.items() if not c.held}
@@ -81,7 +84,7 @@ def test_every_check_of_the_lesson_holds(name: str, language: str) -> None:
 
 @pytest.mark.parametrize(("name", "language"), CASES)
 def test_every_question_is_asked_and_the_kernel_answers_with_one_of_its_choices(name: str, language: str) -> None:
-    needs_compiler(language)
+    skip_unless_possible(name, language)
     lab = lesson.load(lesson.find(name))
     run = run_unattended(lesson.find(name), language, choose=True)
     asked = {index: step.predict for index, step in enumerate(lab.steps) if step.predict is not None}
@@ -95,7 +98,7 @@ def test_every_question_is_asked_and_the_kernel_answers_with_one_of_its_choices(
 
 @pytest.mark.parametrize(("name", "language"), CASES)
 def test_no_narration_names_what_the_kernel_did_not_say(name: str, language: str) -> None:
-    needs_compiler(language)
+    skip_unless_possible(name, language)
     run = run_unattended(lesson.find(name), language)
     assert run.narrations
     settled = [said for said in run.narrations if guide.UNMEASURED not in said]

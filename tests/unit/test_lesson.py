@@ -172,3 +172,8 @@ def test_lesson_names_are_in_teaching_order() -> None:
 def test_a_lesson_parsed_from_a_recording_has_no_server_file() -> None:
     with pytest.raises(UsageError):
         lesson.parse(GOOD, "recording").server_file("c")
+
+
+def test_a_lesson_knows_the_programs_it_runs() -> None:
+    assert lesson.load(lesson.find("lifecycle")).programs == ("curl",)
+    assert lesson.load(lesson.find("backlog")).programs == ()
