@@ -100,7 +100,7 @@ def _trace(
     cwd = wanted.cwd or os.getcwd()
     stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.argv, cwd, traced))
     stream.flush()
-    lab.attach(tracer, launched)
+    lab.attach(launched)
     thread = threading.Thread(target=_lab_thread, args=(lab,), name="lab")
     thread.start()
     os.write(launched.go, b"g")
@@ -115,8 +115,7 @@ def _lab_thread(lab: Lab) -> None:
     except BaseException:
         traceback.print_exc()
         lab.reason = "failed"
-        if lab.tracer is not None:
-            lab.tracer.ask_end()
+        lab.tracer.ask_end()
 
 
 def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream) -> ev.Ended:
@@ -168,7 +167,7 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
     traced = syscalls.numbers(arch, names)
     watched = (*traced, *syscalls.numbers(arch, AFFINITY_CALLS))
     lab = Lab(wanted, commands, unread, stream, network, arch, lesson, port, limit)
-    tracer = Tracer(stream, arch, syscalls.capturers(arch), lab.post, lab.child_ended)
+    tracer = lab.tracer
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: lab.ask_quit())
     try:

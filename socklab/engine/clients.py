@@ -1,6 +1,6 @@
-"""The clients of a lab: sockets the student holds, and real commands run where clients live.
+"""The clients of a lab: sockets that the student holds.
 
-In: actions, and readiness from the lab's selector. Out: `Client` and `Output` events. Belongs to the lab thread, which
+In: actions, and readiness from the lab's selector. Out: `Client` events. Belongs to the lab thread, which
 lives in the client host's network namespace. Never looks at the kernel's tables: what a client's socket is there is
 read by the look, like everything else.
 """
@@ -10,17 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import selectors
-import signal
 import socket
 import struct
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from socklab import actions
 from socklab import events as ev
-from socklab.engine import ptrace
-from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
 from socklab.errors import SocklabError
 
@@ -51,19 +47,6 @@ class Client:
         self.shut = False
 
 
-class Command:
-    """One real program, run on a host."""
-
-    def __init__(self, name: str, argv: tuple[str, ...], host: str, process: subprocess.Popen[bytes]) -> None:
-        self.name = name
-        self.argv = argv
-        self.host = host
-        self.process = process
-        self.pid = process.pid
-        self.open_pipes = 2
-        self.status: int | None = None
-
-
 class Clients:
     """All clients of a run. `target` says where the server is now; `local` the address clients come from, or ""."""
 
@@ -73,18 +56,12 @@ class Clients:
         selector: selectors.BaseSelector,
         target: Callable[[], Address],
         local: Callable[[int], str],
-        enter_host: Callable[[str], None],
-        limit: tuple[int, int],
     ) -> None:
         self._stream = stream
         self._selector = selector
         self._target = target
         self._local = local
-        self._enter_host = enter_host
-        self._limit = limit
         self._clients: dict[str, Client] = {}
-        self._commands: dict[str, Command] = {}
-        self._ended_early: dict[int, int] = {}
 
     # ---------------------------------------------------------------- actions
 
@@ -107,8 +84,6 @@ class Clients:
             self._close(self._named(action.name), "closed")
         elif isinstance(action, actions.Reset):
             self._reset(self._named(action.name))
-        elif isinstance(action, actions.Run):
-            self._run(action.argv, action.host)
 
     def _free_names(self, count: int) -> Iterator[str]:
         number = 0
@@ -294,112 +269,16 @@ class Clients:
             )
         )
 
-    # ---------------------------------------------------------------- real commands
-
-    def _run(self, argv: tuple[str, ...], host: str) -> None:
-        base = os.path.basename(argv[0]) or "command"
-        name, number = base, 1
-        while name in self._commands or name in self._clients:
-            number += 1
-            name = f"{base}{number}"
-
-        def prepare_child() -> None:
-            ptrace.die_with_parent()
-            reset_child(self._limit)
-
-        if host != "client":
-            self._enter_host(host)
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                preexec_fn=prepare_child,
-            )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise SocklabError(
-                f"{argv[0]} could not be run: {reason}.", fix="! COMMAND runs a program that is on PATH."
-            ) from error
-        finally:
-            if host != "client":
-                self._enter_host("client")
-        command = Command(name, argv, host, process)
-        self._commands[name] = command
-        for stream_name, pipe in (("out", process.stdout), ("err", process.stderr)):
-            assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
-            self._selector.register(pipe.fileno(), selectors.EVENT_READ, self._reader(command, stream_name))
-        self._tell_command(command, "running")
-        if command.pid in self._ended_early:
-            self.child_ended(command.pid, self._ended_early.pop(command.pid))
-
-    def _reader(self, command: Command, stream_name: str) -> Callable[[int], None]:
-        pipe = command.process.stdout if stream_name == "out" else command.process.stderr
-        assert pipe is not None
-
-        def read(_mask: int) -> None:
-            try:
-                data = os.read(pipe.fileno(), 65536)
-            except BlockingIOError:
-                return
-            if data:
-                self._stream.put(ev.Output(self._stream.now(), command.name, stream_name, data))
-                return
-            self._selector.unregister(pipe.fileno())
-            pipe.close()
-            command.open_pipes -= 1
-            self._finish(command)
-
-        return read
-
-    def child_ended(self, pid: int, status: int) -> None:
-        """A child that is not traced was reaped with wait's `status`. A command is done when its output is read too."""
-        for command in self._commands.values():
-            if command.pid == pid:
-                command.status = status
-                command.process.returncode = os.waitstatus_to_exitcode(status)
-                self._finish(command)
-                return
-        self._ended_early[pid] = status
-
-    def _finish(self, command: Command) -> None:
-        if command.status is not None and command.open_pipes == 0:
-            self._tell_command(command, "done", os.waitstatus_to_exitcode(command.status))
-
-    def _tell_command(self, command: Command, phase: str, code: int = 0) -> None:
-        self._stream.put(
-            ev.Client(
-                self._stream.now(),
-                command.name,
-                phase,
-                host=command.host,
-                argv=command.argv,
-                pid=command.pid if phase == "running" else 0,
-                code=code,
-            )
-        )
-
     def end(self) -> None:
-        """Close every socket and kill every command with all it started in its session."""
+        """Close every socket."""
         for client in self._clients.values():
             if client.sock is not None:
                 client.sock.close()
-        for command in self._commands.values():
-            if command.status is None:
-                try:
-                    os.killpg(command.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue  # gone already
 
     @property
     def busy(self) -> bool:
-        """Something may move by itself: a client or a command is alive."""
-        return any(c.sock is not None for c in self._clients.values()) or any(
-            c.status is None for c in self._commands.values()
-        )
+        """A client is alive: its connection may move by itself."""
+        return any(client.sock is not None for client in self._clients.values())
 
 
 def _ends(address: tuple[str, int] | tuple[str, int, int, int]) -> str:

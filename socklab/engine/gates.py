@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from socklab import syscalls
 from socklab.conditions import Condition
-from socklab.engine.tracer import HOLD, RECORD, UNSEEN, Task
+from socklab.engine.task import Task
+from socklab.engine.tracer import HOLD, RECORD, UNSEEN
 
 
 class Business:

@@ -16,12 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-import msgspec
-
 from socklab import events as ev
 from socklab import syscalls
 from socklab.engine import pairing, ptrace
 from socklab.engine.stream import Stream
+from socklab.engine.task import STOP_SIGNALS, Memory, Stop, Task, read_argv, would_kill
 from socklab.syscalls import Capturer
 
 OPTIONS = (
@@ -39,25 +38,6 @@ AFFINITY_CALLS = ("sched_getaffinity", "sched_setaffinity")
 
 UNSEEN, RECORD, HOLD = 0, 1, 2
 
-_STOP_SIGNALS = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-# Default action: terminate. The rest is ignored, stops or continues (signal(7)).
-_FATAL = frozenset(range(1, 65)) - _STOP_SIGNALS - {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """A task that a gate decided to hold; it stays stopped until `resume` names it."""
-
-    tid: int
-    pid: int
-    at: str
-    """enter, return, interrupt or signal."""
-    nr: int
-    args: tuple[int, ...]
-    result: int
-    ip: int
-    sp: int
-    fp: int
-
 
 class Gate(Protocol):
     """Says of a call: UNSEEN (runs through, no event), RECORD or HOLD. Called on the tracer thread, at every call."""
@@ -65,69 +45,6 @@ class Gate(Protocol):
     def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int: ...
 
     def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int: ...
-
-
-class Task:
-    """A traced thread, as the tracer needs it. `pid` is the thread-group leader."""
-
-    __slots__ = (
-        "args",
-        "held",
-        "host",
-        "in_call",
-        "memory",
-        "nr",
-        "paused",
-        "pid",
-        "signo",
-        "started",
-        "tid",
-        "visible",
-    )
-
-    def __init__(self, tid: int, pid: int, host: str, memory: Memory, started: bool) -> None:
-        self.tid = tid
-        self.pid = pid
-        self.host = host
-        self.memory = memory
-        self.started = started
-        """It has passed the exec that makes it the user's program; before that nothing is shown."""
-        self.nr = -1
-        self.args: tuple[int, ...] = ()
-        self.in_call = False
-        self.visible = False
-        """The call it is in was recorded, so its return must be too."""
-        self.held = ""
-        self.paused = False
-        """An interrupt was asked for; its stop is to be held."""
-        self.signo = 0
-        """The signal to deliver when it goes on."""
-
-
-class Memory:
-    """The address space of one process, through /proc/PID/mem; opened anew after exec."""
-
-    __slots__ = ("_fd", "pid")
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self._fd = -1
-
-    def read(self, address: int, size: int) -> bytes:
-        """Up to `size` bytes; shorter where the mapping ends, empty where nothing is mapped or the process is gone."""
-        try:
-            if self._fd < 0:
-                self._fd = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-            return os.pread(self._fd, size, address)
-        except (OSError, OverflowError, ValueError):
-            # EIO: nothing is mapped there (where a later page is missing the kernel reads short instead);
-            # OverflowError: an address in the kernel's half, which no file offset can name.
-            return b""
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 class Tracer:
@@ -301,7 +218,7 @@ class Tracer:
         elif event == ptrace.EVENT_EXEC:
             self._exec_event(task)
         elif event == ptrace.EVENT_STOP:
-            if signo in _STOP_SIGNALS:
+            if signo in STOP_SIGNALS:
                 ptrace.resume(ptrace.PTRACE_LISTEN, task.tid)  # group-stop: it stays stopped, as without us
             elif task.paused:
                 task.paused = False
@@ -322,7 +239,7 @@ class Tracer:
             stream.put(
                 ev.Signal(stream.now(), task.tid, signo, code, 0 if by_kernel else sender, address if by_kernel else 0)
             )
-        if self.hold_signals and task.started and signo in _FATAL and _default_action(task.pid, signo):
+        if self.hold_signals and task.started and would_kill(task.pid, signo):
             task.held = "signal"
             task.signo = signo
             self._post_stop(task, 0, 0, 0)
@@ -358,7 +275,7 @@ class Tracer:
         task.memory = Memory(task.tid)
         task.pid = task.tid
         if task.started:
-            argv = _argv(task.tid)
+            argv = read_argv(task.tid)
             self.stream.put(ev.Execed(self.stream.now(), task.tid, argv, former if former != task.tid else 0))
         task.started = True
         self._go_on(task)
@@ -433,25 +350,3 @@ class Tracer:
             pid, self._doorbell = self._doorbell, 0
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, ptrace.WALL)
-
-
-def _argv(pid: int) -> tuple[str, ...]:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            raw = file.read()
-    except OSError:
-        return ()  # it died at once
-    return tuple(part.decode("utf-8", "replace") for part in raw.split(b"\0")[:-1])
-
-
-def _default_action(pid: int, signo: int) -> bool:
-    """The process neither catches nor ignores the signal (SigCgt, SigIgn of /proc/PID/status)."""
-    handled = 0
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            for line in file:
-                if line.startswith(("SigIgn:", "SigCgt:")):
-                    handled |= int(line.split()[1], 16)
-    except OSError:
-        return True  # it died: nothing can handle the signal any more
-    return not handled >> (signo - 1) & 1

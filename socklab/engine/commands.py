@@ -1,0 +1,151 @@
+"""Real programs run on the lab's hosts: `! curl -s http://server:8080/`.
+
+In: command lines, and the statuses the tracer reaps. Out: `Client` events (phases running and done) and `Output`.
+Belongs to the lab thread, which lives in the client host's network namespace. Every command leads a session of its
+own and dies with the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+from collections.abc import Callable
+
+from socklab import events as ev
+from socklab.engine import ptrace
+from socklab.engine.program import reset_child
+from socklab.engine.stream import Stream
+from socklab.errors import SocklabError
+
+
+class Command:
+    """One real program, run on a host."""
+
+    def __init__(self, name: str, argv: tuple[str, ...], host: str, process: subprocess.Popen[bytes]) -> None:
+        self.name = name
+        self.argv = argv
+        self.host = host
+        self.process = process
+        self.pid = process.pid
+        self.open_pipes = 2
+        self.status: int | None = None
+
+
+class Commands:
+    """All commands of a run, by name: the program's own, numbered when it runs again (curl, curl2 ...)."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        selector: selectors.BaseSelector,
+        enter_host: Callable[[str], None],
+        limit: tuple[int, int],
+    ) -> None:
+        self._stream = stream
+        self._selector = selector
+        self._enter_host = enter_host
+        self._limit = limit
+        self._commands: dict[str, Command] = {}
+        self._ended_early: dict[int, int] = {}
+
+    def start(self, argv: tuple[str, ...], host: str) -> None:
+        """Run a program on a host, its output read from pipes. Raises SocklabError when it cannot be started."""
+        base = os.path.basename(argv[0]) or "command"
+        name, number = base, 1
+        while name in self._commands:
+            number += 1
+            name = f"{base}{number}"
+
+        def prepare_child() -> None:
+            ptrace.die_with_parent()
+            reset_child(self._limit)
+
+        if host != "client":
+            self._enter_host(host)
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=prepare_child,
+            )
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise SocklabError(
+                f"{argv[0]} could not be run: {reason}.", fix="! COMMAND runs a program that is on PATH."
+            ) from error
+        finally:
+            if host != "client":
+                self._enter_host("client")
+        command = Command(name, argv, host, process)
+        self._commands[name] = command
+        for stream_name, pipe in (("out", process.stdout), ("err", process.stderr)):
+            assert pipe is not None
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe.fileno(), selectors.EVENT_READ, self._reader(command, stream_name))
+        self._tell(command, "running")
+        if command.pid in self._ended_early:
+            self.ended(command.pid, self._ended_early.pop(command.pid))
+
+    def _reader(self, command: Command, stream_name: str) -> Callable[[int], None]:
+        pipe = command.process.stdout if stream_name == "out" else command.process.stderr
+        assert pipe is not None
+
+        def read(_mask: int) -> None:
+            try:
+                data = os.read(pipe.fileno(), 65536)
+            except BlockingIOError:
+                return
+            if data:
+                self._stream.put(ev.Output(self._stream.now(), command.name, stream_name, data))
+                return
+            self._selector.unregister(pipe.fileno())
+            pipe.close()
+            command.open_pipes -= 1
+            self._finish(command)
+
+        return read
+
+    def ended(self, pid: int, status: int) -> None:
+        """A child that is not traced was reaped with wait's `status`. A command is done when its output is read too."""
+        for command in self._commands.values():
+            if command.pid == pid:
+                command.status = status
+                command.process.returncode = os.waitstatus_to_exitcode(status)
+                self._finish(command)
+                return
+        self._ended_early[pid] = status
+
+    def _finish(self, command: Command) -> None:
+        if command.status is not None and command.open_pipes == 0:
+            self._tell(command, "done", os.waitstatus_to_exitcode(command.status))
+
+    def _tell(self, command: Command, phase: str, code: int = 0) -> None:
+        self._stream.put(
+            ev.Client(
+                self._stream.now(),
+                command.name,
+                phase,
+                host=command.host,
+                argv=command.argv,
+                pid=command.pid if phase == "running" else 0,
+                code=code,
+            )
+        )
+
+    def end(self) -> None:
+        """Kill every command with all it started in its session."""
+        for command in self._commands.values():
+            if command.status is None:
+                try:
+                    os.killpg(command.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue  # gone already
+
+    @property
+    def busy(self) -> bool:
+        return any(command.status is None for command in self._commands.values())

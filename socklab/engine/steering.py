@@ -1,0 +1,73 @@
+"""Which tasks are held, how the program is to run on, and where it is to be held next.
+
+In: the student's wishes (step, over, next lesson step, until, free, pause) and the stops. Out: requests to the tracer.
+Belongs to the lab thread. Never looks at the kernel, never emits an event.
+"""
+
+from __future__ import annotations
+
+from socklab import conditions
+from socklab.engine.gates import Business, RunGate, StepGate, UntilGate
+from socklab.engine.task import Stop
+from socklab.engine.tracer import Tracer
+
+STEP, OVER, LESSON, UNTIL, FREE = "step", "over", "lesson", "until", "free"
+
+
+class Steering:
+    """The modes: STEP holds at every stop, OVER at the next entry, LESSON at the lesson's next moment, UNTIL where a
+    condition says, FREE nowhere. All but the last two see every stop here first; those let the tracer run ahead.
+    """
+
+    def __init__(self, tracer: Tracer, business: Business, *, free: bool, scripted: bool) -> None:
+        self._tracer = tracer
+        self._business = business
+        self._step_gate = StepGate(business)
+        self.mode = FREE if free else STEP
+        self.scripted = scripted
+        """A lesson is under way: it must see every stop, however fast the student wants to go."""
+        self.held: dict[int, Stop] = {}
+        """Held tasks, the one held last at the end."""
+        tracer.hold_signals = not free
+        tracer.gate = None if free else self._step_gate
+
+    def run_in(self, mode: str, until: str = "") -> None:
+        """Choose how to go on; resumes nothing. Raises UsageError for a condition that is none."""
+        if mode == UNTIL:
+            self._tracer.gate = UntilGate(self._business, conditions.parse(until))
+        elif mode == FREE and not self.scripted:
+            self._tracer.gate = RunGate(self._business)
+        else:
+            self._tracer.gate = self._step_gate
+        self.mode = mode
+
+    def pause(self) -> None:
+        self.run_in(STEP)
+        self._tracer.ask_interrupt()
+
+    def wants(self, stop: Stop, *, of_lesson: bool) -> bool:
+        """Whether this stop is one to hold at."""
+        if stop.at in ("interrupt", "signal") or self.mode in (STEP, UNTIL):
+            return True
+        return (self.mode == OVER and stop.at == "enter") or (self.mode == LESSON and of_lesson)
+
+    def hold(self, stop: Stop) -> None:
+        """Keep it held. What the student wanted is reached; the next wish starts from a step."""
+        self.held[stop.tid] = stop
+        if self.mode in (LESSON, UNTIL, FREE):
+            self.run_in(STEP)
+
+    def resume(self, tid: int = 0) -> list[int]:
+        """Let one task go (0 = the one held last), or all of them in the modes that run on. Returns who goes."""
+        if not self.held:
+            return []
+        chosen = tid if tid in self.held else next(reversed(self.held))
+        going = list(self.held) if self.mode in (LESSON, UNTIL, FREE) else [chosen]
+        for each in going:
+            del self.held[each]
+            self._tracer.ask_resume(each)
+        return going
+
+    def pass_by(self, stop: Stop) -> None:
+        """Not a stop to hold at: it goes on at once."""
+        self._tracer.ask_resume(stop.tid)

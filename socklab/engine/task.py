@@ -1,0 +1,119 @@
+"""A traced task, its memory, and the stop it is held at.
+
+In: ids and what /proc says of a process. Out: plain values that the tracer and the lab share. Never makes a ptrace
+request.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import msgspec
+
+STOP_SIGNALS = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+# Default action: terminate. The rest is ignored, stops or continues (signal(7)).
+_FATAL = frozenset(range(1, 65)) - STOP_SIGNALS - {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """A task that a gate decided to hold; it stays stopped until `resume` names it."""
+
+    tid: int
+    pid: int
+    at: str
+    """enter, return, interrupt or signal."""
+    nr: int
+    args: tuple[int, ...]
+    result: int
+    ip: int
+    sp: int
+    fp: int
+
+
+class Task:
+    """A traced thread, as the tracer needs it. `pid` is the thread-group leader."""
+
+    __slots__ = (
+        "args",
+        "held",
+        "host",
+        "in_call",
+        "memory",
+        "nr",
+        "paused",
+        "pid",
+        "signo",
+        "started",
+        "tid",
+        "visible",
+    )
+
+    def __init__(self, tid: int, pid: int, host: str, memory: Memory, started: bool) -> None:
+        self.tid = tid
+        self.pid = pid
+        self.host = host
+        self.memory = memory
+        self.started = started
+        """It has passed the exec that makes it the user's program; before that nothing is shown."""
+        self.nr = -1
+        self.args: tuple[int, ...] = ()
+        self.in_call = False
+        self.visible = False
+        """The call it is in was recorded, so its return must be too."""
+        self.held = ""
+        self.paused = False
+        """An interrupt was asked for; its stop is to be held."""
+        self.signo = 0
+        """The signal to deliver when it goes on."""
+
+
+class Memory:
+    """The address space of one process, through /proc/PID/mem; opened anew after exec."""
+
+    __slots__ = ("_fd", "pid")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._fd = -1
+
+    def read(self, address: int, size: int) -> bytes:
+        """Up to `size` bytes; shorter where the mapping ends, empty where nothing is mapped or the process is gone."""
+        try:
+            if self._fd < 0:
+                self._fd = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._fd, size, address)
+        except (OSError, OverflowError, ValueError):
+            # EIO: nothing is mapped there (where a later page is missing the kernel reads short instead);
+            # OverflowError: an address in the kernel's half, which no file offset can name.
+            return b""
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def read_argv(pid: int) -> tuple[str, ...]:
+    """Command line of a process, empty when it is gone. Source: proc_pid_cmdline(5)."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            raw = file.read()
+    except OSError:
+        return ()  # it died at once
+    return tuple(part.decode("utf-8", "replace") for part in raw.split(b"\0")[:-1])
+
+
+def would_kill(pid: int, signo: int) -> bool:
+    """Its default action is to terminate, and the process neither catches nor ignores it (SigCgt, SigIgn of status)."""
+    if signo not in _FATAL:
+        return False
+    handled = 0
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith(("SigIgn:", "SigCgt:")):
+                    handled |= int(line.split()[1], 16)
+    except OSError:
+        return True  # it died: nothing can handle the signal any more
+    return not handled >> (signo - 1) & 1

@@ -1,0 +1,76 @@
+"""The program's terminal: what it prints, and what is typed to it.
+
+In: our ends of the terminals the program was launched with. Out: `Output` events. Belongs to the lab thread. Bytes
+pass unaltered; whoever shows them makes them visible.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections.abc import Callable
+
+from socklab import events as ev
+from socklab.engine.program import Launched
+from socklab.engine.stream import Stream
+from socklab.errors import SocklabError
+
+
+class Terminal:
+    """`not_started` is called with the reason when exec failed: the launched child reports it before it ends."""
+
+    def __init__(
+        self,
+        launched: Launched,
+        stream: Stream,
+        selector: selectors.BaseSelector,
+        not_started: Callable[[str], None],
+    ) -> None:
+        self._stream = stream
+        self._selector = selector
+        self._typed = launched.out
+        self._open = {launched.out, launched.err}
+        for fd, name in ((launched.out, "out"), (launched.err, "err")):
+            os.set_blocking(fd, False)
+            selector.register(fd, selectors.EVENT_READ, self._reader(fd, name))
+        selector.register(launched.failed, selectors.EVENT_READ, self._exec_reader(launched.failed, not_started))
+
+    @property
+    def closed(self) -> bool:
+        """Nobody can print any more, and everything printed has been told."""
+        return not self._open
+
+    def _reader(self, fd: int, name: str) -> Callable[[int], None]:
+        def read(_mask: int) -> None:
+            try:
+                data = os.read(fd, 65536)
+            except BlockingIOError:
+                return
+            except OSError:  # EIO: the last process that had the terminal open is gone
+                data = b""
+            if data:
+                self._stream.put(ev.Output(self._stream.now(), "server", name, data))
+            else:
+                self._selector.unregister(fd)
+                self._open.discard(fd)
+
+        return read
+
+    def _exec_reader(self, fd: int, not_started: Callable[[str], None]) -> Callable[[int], None]:
+        def read(_mask: int) -> None:
+            said = os.read(fd, 16)
+            self._selector.unregister(fd)
+            os.close(fd)
+            if said:
+                not_started(os.strerror(int(said)))
+
+        return read
+
+    def write(self, data: bytes) -> None:
+        """Type to the program. Raises SocklabError when it cannot take input (any more)."""
+        try:
+            if self._typed not in self._open:
+                raise SocklabError("The program has closed its terminal.")
+            os.write(self._typed, data)
+        except OSError as error:
+            raise SocklabError(f"The program does not take input: {error.strerror}.") from error
