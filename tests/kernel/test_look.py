@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from socklab import state
 from socklab.engine import descriptors, netns, procfs, topology
 from socklab.engine import look as look_module
 from socklab.engine.look import Look
+from socklab.engine.sockdiag import Diag
 from socklab.engine.socktable import DiagTable
 from socklab.engine.socktext import TextTable
 from socklab.errors import MachineError
@@ -197,9 +199,12 @@ def test_every_row_of_a_dump_is_also_found_by_its_ends() -> None:
             [] = table.look_for(row.family, row.local, row.remote).gone
         assert table.look_at(table.rows).gone == []
         assert table.look_for(socket.AF_INET, "127.0.0.1:1", "127.0.0.1:2") == ([], [], [])
-        # The kernel would answer with the listener here: no connection has these ends.
+        # The kernel answers with the listener here: no connection has these ends.
         listener = end(kept[0].getsockname())
-        assert table.look_for(socket.AF_INET, listener, "127.0.0.1:2") == ([], [], [])
+        assert Diag().exact(socket.AF_INET, listener, "127.0.0.1:2") is None
+        found = Diag().exact(socket.AF_INET, listener, "0.0.0.0:0")
+        assert found is not None
+        assert (found.state, found.inode) == (10, os.fstat(kept[0].fileno()).st_ino)
 
     privately(act)
 
@@ -290,6 +295,43 @@ def test_the_side_that_closed_first_is_in_time_wait_under_the_same_id() -> None:
         after = table.rows[before.id]
         assert (after.state, after.inode, after.timer) == (6, 0, 3)
         assert 0 < after.expires_ms <= 60_000
+
+    privately(act)
+
+
+@pytest.mark.parametrize("kind", [DiagTable, TextTable])
+def test_a_listener_opened_anew_on_the_same_port_is_another_socket(kind: type[DiagTable] | type[TextTable]) -> None:
+    def act() -> None:
+        first = listening()
+        address = first.getsockname()
+        table = kind()
+        [before] = table.look().changed
+        first.close()
+        second = socket.create_server(address)
+        delta = table.look()
+        assert delta.gone == [before.id]
+        assert [row.inode for row in delta.changed] == [os.fstat(second.fileno()).st_ino]
+
+        def connected(*source: tuple[str, int]) -> list[socket.socket]:
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.bind(source[0] if source else ("127.0.0.1", 0))
+            client.connect(address)
+            return [client, second.accept()[0]]
+
+        def established() -> set[int]:
+            table.look()
+            return {row.id for row in table.rows.values() if row.state == 1}
+
+        # The same two ends connected, reset and connected again between two looks.
+        old = connected()
+        name, ids = old[0].getsockname(), established()
+        for each in old:
+            each.close()
+        new = connected(name)
+        assert new[0].getsockname() == name
+        assert len(ids) == len(established()) == 2
+        assert ids & established() == set()
 
     privately(act)
 
@@ -560,8 +602,14 @@ def test_on_a_shared_network_only_the_watched_programs_connections_are_told() ->
             with looking(only_watched=True) as look:
                 look.watch(pid)
                 assert [row.state for row in rows_of(look.everything())] == [10]
+                look.unwatch(pid)
                 waiting = socket.create_connection(("127.0.0.1", port))
                 others.append(pair(stranger))
+                assert {row.state for row in rows_of(look.everything())} == {1, 10}
+            with looking(only_watched=True) as look:
+                # Its connections are older than the watch and no row of them changes any more.
+                assert rows_of(look.everything()) == []
+                look.watch(pid)
                 told = rows_of(look.everything())
                 here, there = end(waiting.getsockname()), end(waiting.getpeername())
                 assert {(row.local, row.remote) for row in told if row.state == 1} == {(here, there), (there, here)}
