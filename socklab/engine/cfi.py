@@ -206,9 +206,17 @@ class Unwinder:
         self._sorted: _Table | None = None
         self._tables: list[_Table] | None = None if registers else []
         self._at = self._count = 0
-        header = image.offset_of(image.eh_frame_hdr) if image.eh_frame_hdr else -1
+        if registers is not None and image.eh_frame_hdr:
+            try:
+                self._read_header(registers)
+            except (IndexError, KeyError, struct.error):
+                self._count = 0  # cut off or damaged: the sections are left
+
+    def _read_header(self, registers: Registers) -> None:
+        image = self._image
+        header = image.offset_of(image.eh_frame_hdr)
         # The only form that linkers write: 32-bit, relative to the header, sorted.
-        if header >= 0 and registers and image.data[header] == 1 and image.data[header + 3] == 0x3B:
+        if header >= 0 and image.data[header] == 1 and image.data[header + 3] == 0x3B:
             self._sorted = _Table(_as_bytes(image), image.eh_frame_hdr - header, registers, False)
             data, vaddr = self._sorted.data, image.eh_frame_hdr
             _, position = _pointer(data, header + 4, data[header + 1], vaddr + 4, vaddr)

@@ -43,10 +43,10 @@ def python_env(environ: Mapping[str, str]) -> dict[str, str]:
 def why_untracked(argv: list[str]) -> str:
     """Why Python, started with `argv`, cannot load the tracker: an option that keeps it out; else ""."""
     for position, argument in enumerate(argv[1:], 1):
-        if not argument.startswith("-") or argument in ("-", "--") or argument.startswith("--"):
-            return ""
         if argv[position - 1] in ("-W", "-X"):
-            continue
+            continue  # the value of the option before it
+        if not argument.startswith("-") or argument == "-" or argument.startswith("--"):
+            return ""
         for letter in argument[1:]:
             if letter in _KEEP_OUT:
                 return f"no Python line: {_KEEP_OUT[letter]}, which keeps the line tracker out"

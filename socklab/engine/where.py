@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import struct
 from bisect import bisect_right
 from collections.abc import Callable
@@ -61,11 +62,14 @@ def source(path: str) -> events.Source | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError):
         return None
-    with open(descriptor, "rb") as file:
-        try:
-            raw = file.read(MAX_SOURCE_BYTES) or b""
-        except OSError:
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
+        raw = os.pread(descriptor, MAX_SOURCE_BYTES, 0)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
     language = LANGUAGES.get(os.path.splitext(path)[1], "")
     if not language and raw.startswith(b"#!") and b"python" in raw.split(b"\n", 1)[0]:
         language = "python"
