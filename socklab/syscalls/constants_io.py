@@ -80,6 +80,7 @@ F_SETLK take or drop a lock, without waiting
 F_SETLKW take a lock, waiting for it
 """,
 )
+LOCKS = Names("F_???", {0: "F_RDLCK", 1: "F_WRLCK", 2: "F_UNLCK"})
 FD_FLAGS = Flags("FD_???", bits("FD_", "CLOEXEC=1"), "FD_CLOEXEC closed by itself at execve\n")
 
 IOCTL = Names(
@@ -100,6 +101,8 @@ IOCTL = Names(
         0x5450: "FIONCLEX",
         0x5451: "FIOCLEX",
         0x5452: "FIOASYNC",
+        0x80045430: "TIOCGPTN",
+        0x40045431: "TIOCSPTLCK",
         0x8905: "SIOCATMARK",
         0x8912: "SIOCGIFCONF",
         0x8913: "SIOCGIFFLAGS",

@@ -72,7 +72,7 @@ NETLINK = Names(
 )
 
 LEVELS = Names(
-    "SOL_???",
+    "SOL_??",
     {0: "SOL_IP", 1: "SOL_SOCKET", 6: "SOL_TCP", 17: "SOL_UDP", 41: "SOL_IPV6", 58: "SOL_ICMPV6", 255: "SOL_RAW"}
     | {132: "SOL_SCTP", 136: "SOL_UDPLITE", 263: "SOL_PACKET", 270: "SOL_NETLINK", 282: "SOL_TLS", 284: "SOL_MPTCP"},
     """

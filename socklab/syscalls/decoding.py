@@ -56,7 +56,7 @@ def _shown(call: Call, known: Signature | None) -> list[tuple[str, str, Shown]]:
     parameters = known.args[: _arity(call, known)]
     if call.name == "clone" and call.arch != "x86_64":  # tls and child_tid stand the other way round there (clone(2))
         parameters = (*parameters[:3], parameters[4], parameters[3])
-    return [(each.name, each.meaning, each.show(call, index)) for index, each in enumerate(parameters)]
+    return [(each.name, each.meaning, each.show(call, index)) for index, each in enumerate(parameters) if each.name]
 
 
 def decode(

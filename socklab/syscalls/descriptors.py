@@ -18,6 +18,7 @@ from socklab.syscalls.constants_io import (
     FD_FLAGS,
     IO_URING_ENTER,
     IOCTL,
+    LOCKS,
     MEMFD,
     READ_WRITE,
     SEEK,
@@ -90,8 +91,24 @@ def fcntl_takes_argument(command: int) -> bool:
     return command not in _NO_ARGUMENT
 
 
+_LOCK_COMMANDS = {5, 6, 7, 36, 37, 38}
+
+
+def _show_lock(call: Call, index: int) -> Shown:
+    """struct flock: type and whence in 2 bytes each, then start and length of the range."""
+    addr = call.u64(index)
+    raw = call.before.at(addr, 32)
+    if not addr or not raw or len(raw) < 32:
+        return unreadable(addr, raw and b"")
+    kind, whence, start, length = unpack_from("<hh4xqq", raw)
+    text = f"l_type={LOCKS.strace(kind)}, l_whence={SEEK.strace(whence)}, l_start={start}, l_len={length}"
+    return Shown(f"{{{text}}}", "a lock on part of the file", raw)
+
+
 def _show_fcntl(call: Call, index: int) -> Shown:
     command, value = call.u32(1), call.u32(index)
+    if command in _LOCK_COMMANDS:
+        return _show_lock(call, index)
     if command == _F_SETFL:
         return _show_open(call, index)
     if command == _F_SETFD:
@@ -155,6 +172,7 @@ _OFFSET = arg("offset", LONG, "where in the file")
 _IOV_IN = arg("iov", iovec_in(2), "buffers, one after the other")
 _IOV_OUT = arg("iov", iovec_out(2), "buffers, one after the other")
 _IOVCNT = arg("iovcnt", INT, "how many buffers")
+_UPPER_HALF = arg("", HEX)  # of the offset, on machines of 32 bits; nameless parameters are not shown
 _RWF = arg("flags", flags(READ_WRITE))
 _OLDFD = arg("oldfd", FD, "the descriptor to copy")
 _NEWFD = arg("newfd", INT, "the number of the copy; closed first if it is open")
@@ -179,9 +197,9 @@ CALLS = (
     call("preadv", "Read at a place in a file.", _FD, _IOV_OUT, _IOVCNT, _OFFSET, result="received"),
     call("pwritev", "Write at a place in a file.", _FD, _IOV_IN, _IOVCNT, _OFFSET, result="sent"),
     call(
-        "preadv2", "Read at a place in a file.", _FD, _IOV_OUT, _IOVCNT, _OFFSET, arg("", HEX), _RWF, result="received"
+        "preadv2", "Read at a place in a file.", _FD, _IOV_OUT, _IOVCNT, _OFFSET, _UPPER_HALF, _RWF, result="received"
     ),
-    call("pwritev2", "Write at a place in a file.", _FD, _IOV_IN, _IOVCNT, _OFFSET, arg("", HEX), _RWF, result="sent"),
+    call("pwritev2", "Write at a place in a file.", _FD, _IOV_IN, _IOVCNT, _OFFSET, _UPPER_HALF, _RWF, result="sent"),
     call(
         "close",
         "Give the descriptor back. If it was a connection's last one, the connection is closed: a FIN goes out, "

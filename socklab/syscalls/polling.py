@@ -36,7 +36,9 @@ def _show_set(call: Call, index: int) -> Shown:
         return Shown("NULL", "nothing of this kind is waited for")
     bits = call.before.at(addr, _set_bytes(nfds))
     if not bits:
-        return Shown("[]") if nfds <= 0 else unreadable(addr, bits)
+        if nfds < 0:
+            return Shown(pointer_text(addr))
+        return Shown("[]") if nfds == 0 else unreadable(addr, bits)
     members = set_members(bits, nfds)
     strace = "[" + " ".join(map(str, members)) + "]"
     after = call.after.at(addr, _set_bytes(nfds)) if call.done else None

@@ -54,7 +54,7 @@ def _show_type(call: Call, index: int) -> Shown:
         meaning = meaning.removesuffix(" (TCP)").removesuffix(" (UDP)")
     if rest:
         text += "|" + TYPE_FLAGS.text(rest)
-        strace += "|" + TYPE_FLAGS.text(rest)
+        strace += "|" + TYPE_FLAGS.strace(rest)
         meaning = "; ".join(part for part in (meaning, TYPE_FLAGS.meaning(rest)) if part)
     return Shown(text, meaning, strace=strace)
 
@@ -68,6 +68,8 @@ def _show_protocol(call: Call, index: int) -> Shown:
         if value == 0 and kind in (1, 2):
             meaning = f"0: the usual one of this type, {'TCP' if kind == 1 else 'UDP'}"
         text = "0" if value == 0 else PROTOCOLS.text(value)
+        if call.name == "socketpair":
+            return Shown(text, meaning, strace=str(value))
         return Shown(text, meaning, strace=PROTOCOLS.strace(value))
     if family == AF_NETLINK:
         return Shown(NETLINK.text(value), NETLINK.meaning(value), strace=NETLINK.strace(value))
@@ -86,7 +88,7 @@ def _show_level(call: Call, index: int) -> Shown:
 def _show_option(call: Call, index: int) -> Shown:
     table = options(call.u32(1))
     value = call.u32(index)
-    strace = table.strace(value) if table.unknown else (hex(value) if value else "0")
+    strace = table.strace(value) if table.unknown else str(value)
     return Shown(table.text(value).removesuffix("_OLD"), table.meaning(value), strace=strace)
 
 
@@ -128,24 +130,31 @@ def _option_value(call: Call, addr: int, length: int, found: bytes | None) -> Sh
         text = f"{{l_onoff={on}, l_linger={seconds}}}"
         return Shown(text, meaning, found[:8], fields)
     if name == "SO_PEERCRED" and length >= 12:
-        pid, uid, gid = unpack_from("<iII", found)
+        pid, uid, gid = unpack_from("<iii", found)  # -1 = nobody: not connected
         who = (Field("pid", 0, 4, str(pid)), Field("uid", 4, 4, str(uid)), Field("gid", 8, 4, str(gid)))
         return Shown(f"{{pid={pid}, uid={uid}, gid={gid}}}", "who is at the other end", found[:12], who)
     if name in ("SO_RCVTIMEO_OLD", "SO_SNDTIMEO_OLD") and length >= 16:
         shown = timespec_text(found[:16], "usec")
         strace = strace_string(found[: min(length, call.string_limit)], length > call.string_limit)
         return Shown(shown.text, "no limit" if shown.text == "0 s" else "", found[:16], shown.fields, strace)
-    if length == 4 and name not in ("TCP_CONGESTION", "TCP_ULP", "SO_BINDTODEVICE"):
+    if length == 4:  # strace takes any four bytes for an int
         (value,) = unpack_from("<i", found)
+        if name in ("TCP_CONGESTION", "TCP_ULP", "SO_BINDTODEVICE"):
+            return Shown(readable(found[:4].rstrip(b"\0")), data=found[:4], strace=f"[{value}]")
         return Shown(f"[{value}]", _int_meaning(name, value), found[:4])
-    shown_bytes = found[: min(length, call.string_limit)]
-    return Shown(
-        readable(found[:length]), data=found[:length], strace=strace_string(shown_bytes, length > len(shown_bytes))
-    )
+    data = found[:length]
+    prefix = data[: call.string_limit]
+    return Shown(readable(data), data=data, strace=strace_string(prefix, length > len(prefix)))
+
+
+_LINGER = (1, 13)  # SOL_SOCKET, SO_LINGER
 
 
 def _set_value(call: Call, index: int) -> Shown:
     addr, length = call.u64(index), call.i32(4)
+    known = call.u32(2) in options(call.u32(1)).by_value
+    if known and 0 < length < (8 if (call.u32(1), call.u32(2)) == _LINGER else 4):
+        return Shown(f"{pointer_text(addr)} (too short for this option)", strace=pointer_text(addr))
     return _option_value(call, addr, length, call.before.at(addr, max(0, min(length, 512))))
 
 
@@ -165,7 +174,7 @@ _TYPE = arg("type", Kind("type", _show_type), "what kind of conversation")
 _PROTOCOL = arg("protocol", Kind("protocol", _show_protocol), "which protocol of that kind")
 _LEVEL = arg("level", Kind("level", _show_level), "which layer the option belongs to")
 _OPTION = arg("optname", Kind("option", _show_option), "which option")
-_ADDRLEN = arg("addrlen", UINT, "size of the address in bytes")
+_ADDRLEN = arg("addrlen", INT, "size of the address in bytes")
 _ADDRLEN_OUT = arg("addrlen", LENGTH, "in: room for the address; out: its real size")
 _LEN = arg("len", SIZE, "how many bytes")
 

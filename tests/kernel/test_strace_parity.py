@@ -95,6 +95,8 @@ def in_depth_only_strace(line: str) -> bool:
 def comparable(tasks: list[list[str]]) -> list[list[str]]:
     """Lines to compare: the first execve, which started the trace, is left out."""
     out = [[strace.shallow(line) if in_depth_only_strace(line) else line for line in lines] for lines in tasks]
+    # strace ends a call that never returned in " = ?", unless it had printed half of the line before.
+    out = [[line.removesuffix(" = ?") for line in lines] for lines in out]
     if out and out[0] and strace.name_of(out[0][0]) == "execve":
         out[0] = out[0][1:]
     return [lines for lines in out if lines]
@@ -108,6 +110,7 @@ def comparable(tasks: list[list[str]]) -> list[list[str]]:
         ("epoll_server.c", {"epoll_ctl", "epoll_wait", "accept4", "sendto", "recvfrom", "clone"}),
         ("messages.c", {"sendmsg", "recvmsg", "sendmmsg", "socketpair", "readv", "sendfile", "close_range"}),
         ("polling.c", {"poll", "ppoll", "pselect6", "epoll_ctl", "epoll_pwait", "eventfd2"}),
+        ("odd_arguments.c", {"socketpair", "getsockopt", "connect", "recvmmsg", "pwritev2", "execve", "tgkill"}),
         ("http_once.py", {"socket", "bind", "listen", "accept4", "recvfrom", "sendto", "poll"}),
     ],
 )

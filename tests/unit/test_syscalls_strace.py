@@ -78,7 +78,7 @@ LINES = [
     (line("poll", A, 0, 0, result=0), "poll([], 0, 0) = 0 (Timeout)"),
     (line("exit_group", 7), "exit_group(7) = ?"),
     (line("kill", 5, 15, result=0), "kill(5, SIGTERM) = 0"),
-    (line("ioctl", 3, 0x80045430, A, result=0), f"ioctl(3, _IOC(_IOC_READ, 0x54, 0x30, 0x4), {A:#x}) = 0"),
+    (line("ioctl", 3, 0x80045499, A, result=0), f"ioctl(3, _IOC(_IOC_READ, 0x54, 0x99, 0x4), {A:#x}) = 0"),
     (
         line("wait4", -1, A, 0, 0, result=9, out=(Mem(A, struct.pack("<I", 0x8B)),)),
         "wait4(-1, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGSEGV && WCOREDUMP(s)}], 0, NULL) = 9",
