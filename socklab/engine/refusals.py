@@ -120,6 +120,8 @@ def why(failure: Failure) -> tuple[str, str]:
             "AppArmor (kernel.apparmor_restrict_unprivileged_userns is 1) gives a user namespace no capabilities",
             _until_next_boot("kernel.apparmor_restrict_unprivileged_userns=0"),
         )
+    if failure.stage == "unshare" and failure.number == errno.EINVAL and len(os.listdir("/proc/self/task")) > 1:
+        return "the engine had threads before it asked for its network", "This is a fault of socklab; please report it."
     if failure.stage == "unshare" and failure.number in (errno.EINVAL, errno.ENOSYS):
         return (
             "this kernel was built without user or network namespaces",

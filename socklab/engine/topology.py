@@ -195,8 +195,8 @@ def create(wanted: str = "auto", *, run_dir: str = "") -> Topology:
         raise UsageError(f"There is no network {wanted!r}.", fix=f"Choose one of {', '.join(KINDS)}.")
     notices: list[tuple[str, str, str]] = []
     made: Topology | None = None
-    failure = _leave_machine() if wanted != "machine" else None
     try:
+        failure = _leave_machine() if wanted != "machine" else None
         if failure is not None:
             notices.append(("warning", *refusals.explain(failure)))
         elif wanted != "machine":
@@ -226,8 +226,14 @@ def _leave_machine() -> refusals.Failure | None:
         # would be left in a network it can't use.
         failure = refusals.try_in_child(partial(furnish.leave_machine, flags))
         if failure is None:
-            furnish.leave_machine(flags)
-            return None
+            try:
+                furnish.leave_machine(flags)
+            except refusals.Refused as refused:
+                if refused.failure.stage != "unshare":
+                    raise
+                failure = refused.failure  # nothing has changed: unshare is all or nothing
+            else:
+                return None
     return failure
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from socklab.engine import furnish, netns, refusals, sysctl
-from socklab.engine.wire_process import End
+from socklab.engine.wire_ends import End
 from socklab.errors import SocklabError
 from socklab.events import Host
 

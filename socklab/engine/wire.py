@@ -17,8 +17,9 @@ from pathlib import Path
 
 from socklab.engine import wire_messages as wm
 from socklab.engine import wire_rules
+from socklab.engine.wire_ends import End
 from socklab.engine.wire_messages import Answer
-from socklab.engine.wire_process import End, main
+from socklab.engine.wire_process import main
 from socklab.errors import MachineError, UsageError
 from socklab.events import Packet, PacketFate
 

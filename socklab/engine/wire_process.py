@@ -10,80 +10,23 @@ from __future__ import annotations
 import errno
 import gc
 import heapq
-import mmap
 import os
 import select
 import signal
 import socket
-import struct
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
-from socklab import packets, pcap
+from socklab import packets
 from socklab.engine import netns
 from socklab.engine import wire_messages as wm
+from socklab.engine.wire_ends import End
+from socklab.engine.wire_report import Capture, Report
 from socklab.engine.wire_rules import Order, Rules, Select
 
 BATCH = 64
 """Packets read from one end before the other end and the control socket get their turn."""
-
-BIGGEST = 65_600
-
-REPORT_LIMIT = 64 << 20
-"""Bytes of reports kept for a reader that is behind; more are left out, and counted."""
-
-WHOLE_RATE = 2 << 20
-"""Bytes a second of packets reported whole; beyond that, headers and a prefix."""
-
-
-@dataclass(frozen=True)
-class End:
-    """One end of the wire, as a descriptor: a TUN device, or a packet socket with a ring of received frames."""
-
-    fd: int
-    link: bytes = b""
-    """Packet socket: the Ethernet header an IPv4 packet needs to be taken by the host. Empty for TUN."""
-    link6: bytes = b""
-    """The same for IPv6."""
-    frames: int = 0
-    """Frames of the packet socket's ring."""
-
-    def open(self) -> tuple[Callable[[], bytes], Callable[[bytes], int]]:
-        """(read, write) of one IP packet. read raises BlockingIOError when there is none."""
-        if not self.frames:
-            return partial(os.read, self.fd, BIGGEST), partial(os.write, self.fd)
-        return _Ring(self.fd, self.frames).read, self._write_frame
-
-    def _write_frame(self, data: bytes) -> int:
-        return os.write(self.fd, (self.link6 if data[0] >> 4 == 6 else self.link) + data)
-
-
-class _Ring:
-    """Received frames, in memory shared with the kernel: each is the kernel's or ours, by the word it begins with."""
-
-    # tpacket2_hdr: status, length, bytes here, offset of the Ethernet header, offset of the IP header.
-    _HEADER = struct.Struct("=IIIHH")
-    _STATUS = struct.Struct("=I")
-    _OURS, _KERNELS = 1, 0
-
-    def __init__(self, fd: int, frames: int) -> None:
-        self._size = frames * netns.RING_FRAME
-        self._map = mmap.mmap(fd, self._size)
-        self._at = 0
-
-    def read(self) -> bytes:
-        at = self._at
-        status, _, here, frame, packet = self._HEADER.unpack_from(self._map, at)
-        if not status & self._OURS:
-            raise BlockingIOError(errno.EAGAIN, "no frame")
-        data = self._map[at + packet : at + frame + here]
-        self._STATUS.pack_into(self._map, at, self._KERNELS)
-        self._at = at + netns.RING_FRAME if at + netns.RING_FRAME < self._size else 0
-        return data
 
 
 class WireProcess:
@@ -92,7 +35,6 @@ class WireProcess:
         ways = [end.open() for end in ends]
         self._read, self._write = [read for read, _ in ways], [write for _, write in ways]
         self._control = control
-        self._report = report
         self._rules = Rules()
         self._held: dict[int, tuple[int, bytes]] = {}
         """Number to (side it came from, packet), oldest first."""
@@ -103,20 +45,13 @@ class WireProcess:
         self._last_due = [0.0, 0.0]
         self._number = 0
         self._delivered = self._dropped = self._lost = 0
-        self._records: list[bytes] = []
-        self._unsent = bytearray()
+        self._report = Report(report)
         self._waits_to_report = False
-        self._told = self._left_out = 0
-        """Number of the last packet reported, and how many were left out since then."""
-        self._budget, self._budget_at = float(WHOLE_RATE), time.monotonic()
-        self._capture: BinaryIO | None = None
-        self._capture_path = ""
-        self._wall_ns = time.time_ns() - time.monotonic_ns()
+        self.capture = Capture()
         self._poll = select.poll()
         for end in ends:
             self._poll.register(end.fd, select.POLLIN)
         self._poll.register(control.fileno(), select.POLLIN)
-        report.setblocking(False)
 
     def run(self) -> None:
         """Move packets until the control socket ends."""
@@ -132,16 +67,16 @@ class WireProcess:
                 if fd in sides:
                     self._carry(sides[fd])
             self._flush()
-            if self._capture is not None:
-                self._sync_capture(self._capture)
+            self.capture.sync()
 
     # ------------------------------------------------------------ packets
 
     def _carry(self, side: int) -> None:
         """Take up to BATCH packets from one end."""
         read, write = self._read[side], self._write[1 - side]
-        records, pack, clock = self._records, wm.RECORD.pack, time.monotonic_ns
-        plain = not (self._rules.active or self._overtaken[side] or self._capture)
+        records, kept_of = self._report.records, self._report.kept
+        pack, clock = wm.RECORD.pack, time.monotonic_ns
+        plain = not (self._rules.active or self._overtaken[side] or self.capture)
         for _ in range(BATCH):
             try:
                 data = read()
@@ -153,45 +88,30 @@ class WireProcess:
             now = clock()
             self._number += 1
             size = len(data)
-            kept = data if self._is_whole_kept(size) else data[: wm.PREFIX]
+            kept = kept_of(data)
             if not plain:
                 self._judge(side, data, kept, now)
                 continue
             try:
                 write(data)
             except OSError as error:
-                records.append(pack(wm.PACKET, side, len(kept), size, self._number, now))
-                records.append(kept)
+                records += (pack(wm.PACKET, side, len(kept), size, self._number, now), kept)
                 self._undeliverable(self._number, error)
             else:
                 self._delivered += 1
-                records.append(pack(wm.DELIVERED, side, len(kept), size, self._number, now))
-                records.append(kept)
-
-    def _is_whole_kept(self, size: int) -> bool:
-        """Whether a packet of this size is reported whole: a conversation is, a bulk transfer is not."""
-        if self._budget < size:
-            now = time.monotonic()
-            self._budget = min(float(WHOLE_RATE), self._budget + (now - self._budget_at) * WHOLE_RATE)
-            self._budget_at = now
-            if self._budget < size:
-                return False
-        self._budget -= size
-        return True
+                records += (pack(wm.DELIVERED, side, len(kept), size, self._number, now), kept)
 
     def _judge(self, side: int, data: bytes, kept: bytes, now: int) -> None:
         """The way of a packet while any rule is in force or a capture runs."""
         number = self._number
-        if self._capture is not None:
-            self._save(now, data)
+        self.capture.save(now, data)
         fate, delay_ms = "deliver", 0.0
         if self._rules.active:
             fate, delay_ms = self._rules.decide(packets.decode(data), wm.SIDES[side])
         kind = wm.DELIVERED if fate == "deliver" else wm.PACKET
         if kind == wm.DELIVERED and not self._put(1 - side, data):
             kind, fate = wm.PACKET, "lost"
-        self._records.append(wm.RECORD.pack(kind, side, len(kept), len(data), number, now))
-        self._records.append(kept)
+        self._report.records += (wm.RECORD.pack(kind, side, len(kept), len(data), number, now), kept)
         if fate == "deliver":
             self._delivered += 1
             self._let_overtaken_go(side)
@@ -200,16 +120,16 @@ class WireProcess:
             due = max(time.monotonic() + delay_ms / 1000, self._last_due[side])
             self._last_due[side] = due
             heapq.heappush(self._delayed, (due, number, side, data))
-            self._tell(number, wm.DELAYED)
+            self._report.fate(number, wm.DELAYED)
         elif fate in ("hold", "reorder"):
             self._held[number] = (side, data)
             if fate == "reorder":
                 self._overtaken[side].append(number)
-            self._tell(number, wm.HELD)
+            self._report.fate(number, wm.HELD)
         else:
             self._dropped += fate == "drop"
             self._lost += fate == "lost"
-            self._tell(number, wm.DROPPED)
+            self._report.fate(number, wm.DROPPED)
 
     def _put(self, side: int, data: bytes) -> bool:
         """Hand a packet to the host at that end."""
@@ -222,11 +142,11 @@ class WireProcess:
     def _deliver(self, number: int, side: int, data: bytes) -> None:
         if self._put(1 - side, data):
             self._delivered += 1
-            self._tell(number, wm.GONE_ON)
+            self._report.fate(number, wm.GONE_ON)
             self._let_overtaken_go(side)
         else:
             self._lost += 1
-            self._tell(number, wm.DROPPED)
+            self._report.fate(number, wm.DROPPED)
 
     def _let_overtaken_go(self, side: int) -> None:
         """A packet of that side has gone on: those it was to overtake follow."""
@@ -256,60 +176,16 @@ class WireProcess:
     def _undeliverable(self, number: int, error: OSError) -> None:
         # EINVAL: the host's stack takes no such bytes; EIO, ENETDOWN: its interface is down.
         self._lost += error.errno != errno.EINVAL
-        self._tell(number, wm.DROPPED)
-
-    # ------------------------------------------------------------ reports
-
-    def _tell(self, number: int, fate: int) -> None:
-        self._records.append(wm.RECORD.pack(wm.FATE, fate, 0, 0, number, time.monotonic_ns()))
+        self._report.fate(number, wm.DROPPED)
 
     def _flush(self) -> None:
-        """Give the reader what it takes now; the rest waits here."""
-        if self._records:
-            if len(self._unsent) < REPORT_LIMIT:
-                if self._left_out:
-                    self._unsent += wm.RECORD.pack(wm.UNREPORTED, 0, 0, self._left_out, 0, 0)
-                    self._left_out = 0
-                self._unsent += b"".join(self._records)
-            else:
-                self._left_out += self._number - self._told
-            self._told = self._number
-            self._records.clear()
-        elif not self._unsent:
-            return
-        try:
-            sent = self._report.send(self._unsent)
-        except BlockingIOError:
-            sent = 0
-        except OSError:  # the reader is gone; the control socket says so next
-            sent = len(self._unsent)
-        del self._unsent[:sent]
-        if bool(self._unsent) != self._waits_to_report:
-            self._waits_to_report = bool(self._unsent)
-            if self._waits_to_report:
+        waits = self._report.flush(self._number)
+        if waits != self._waits_to_report:
+            self._waits_to_report = waits
+            if waits:
                 self._poll.register(self._report.fileno(), select.POLLOUT)
             else:
                 self._poll.unregister(self._report.fileno())
-
-    def _save(self, now: int, data: bytes) -> None:
-        if self._capture is not None:
-            try:
-                self._capture.write(pcap.record(self._wall_ns + now, data))
-            except OSError:  # no space left: what is written stays a whole capture but for its last packet
-                self._end_capture()
-
-    def _sync_capture(self, capture: BinaryIO) -> None:
-        """Whoever opens the file now finds every packet so far."""
-        try:
-            capture.flush()
-        except OSError:
-            self._end_capture()
-
-    def _end_capture(self) -> None:
-        if self._capture is not None:
-            with suppress(OSError):
-                self._capture.close()
-            self._capture = None
 
     # ------------------------------------------------------------ requests
 
@@ -326,7 +202,7 @@ class WireProcess:
         if isinstance(request, wm.Names):
             self._rules.names = request.names
         elif isinstance(request, wm.Capture):
-            text = self._begin_capture(request.path)
+            text = self.capture.begin(request.path)
             refused = bool(text)
         elif isinstance(request, Order):
             done, text, fix = self._obey(request)
@@ -351,17 +227,6 @@ class WireProcess:
             )
         return True
 
-    def _begin_capture(self, path: str) -> str:
-        self._end_capture()
-        if not path:
-            return ""
-        try:
-            self._capture = open(path, "wb", buffering=1 << 16)  # noqa: SIM115 - open for as long as the wire is
-            self._capture.write(pcap.HEADER)
-        except OSError as error:
-            return f"The capture {path} cannot be written: {error.strerror}."
-        return ""
-
     def _obey(self, order: Order) -> tuple[int, str, str]:
         """(packets acted on, what was done, what to do if it was refused)"""
         if order.verb == "release":
@@ -385,7 +250,7 @@ class WireProcess:
                 self._deliver(number, side, data)
             else:
                 self._dropped += 1
-                self._tell(number, wm.DROPPED)
+                self._report.fate(number, wm.DROPPED)
         word = "delivered" if order.verb == "deliver" else "dropped"
         return len(chosen), f"{len(chosen)} {word}; {len(self._held)} held.", ""
 
@@ -439,9 +304,6 @@ class WireProcess:
         words = [f"#{number} {packets.decode(data).summary}" for number, (_, data) in self._held.items()]
         return ", ".join(words[:5]) + (f" and {len(words) - 5} more" if len(words) > 5 else "")
 
-    def close(self) -> None:
-        self._end_capture()
-
 
 def main(ends: tuple[End, End], control: socket.socket, report: socket.socket, parent: int) -> NoReturn:
     """Life of the forked process: nothing of the engine's stays open here, and nothing outlives the engine."""
@@ -466,7 +328,7 @@ def main(ends: tuple[End, End], control: socket.socket, report: socket.socket, p
         try:
             wire.run()
         finally:
-            wire.close()
+            wire.capture.end()
         code = 0
     except SystemExit:
         code = 0

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +201,25 @@ def test_a_user_namespace_limit_of_zero_is_named_with_its_fix() -> None:
     assert network == "machine"
     assert "user.max_user_namespaces is 0" in text
     assert "sysctl -w user.max_user_namespaces=15000" in fix
+
+
+def test_a_process_with_threads_keeps_the_machines_network_and_is_told_so() -> None:
+    def act() -> tuple[str, str]:
+        ended = threading.Event()
+        thread = threading.Thread(target=ended.wait)
+        thread.start()
+        made = topology.create("private")
+        ended.set()
+        thread.join()
+        return made.network, made.notices[0][1]
+
+    if os.geteuid() == 0:
+        # A privileged process needs no user namespace, and the kernel minds threads only for those.
+        network, text = in_child(act, user=NOBODY)
+    else:
+        network, text = in_child(act)
+    assert network == "machine"
+    assert "threads" in text
 
 
 def test_names_become_addresses_in_words_when_the_hosts_file_cannot_be_covered() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from socklab import flows, packets
-from socklab.engine import netns, topology, wire_process
+from socklab.engine import netns, topology, wire_report
 from tests.support import wirelab
 from tests.support.children import in_child
 from tests.support.wirelab import PORT, Way, WireLab, run_on
@@ -210,12 +210,12 @@ def test_a_reader_that_never_reads_does_not_stop_the_wire(way: Way) -> None:
             lab.call(another)
         return False
 
-    before = wire_process.REPORT_LIMIT
-    wire_process.REPORT_LIMIT = limit
+    before = wire_report.REPORT_LIMIT
+    wire_report.REPORT_LIMIT = limit
     try:
         count, lost, unreported = run_on(way, transfer)
     finally:
-        wire_process.REPORT_LIMIT = before
+        wire_report.REPORT_LIMIT = before
     assert (count, lost) == (size, 0)
     assert unreported > 0
 
