@@ -41,19 +41,24 @@ _NOT_HELD = {
 }
 
 
+def _key(keys: str, action: str) -> Binding:
+    """Handled where keys arrive, before anything else: of `:connect 5` typed in one go no letter may be a key."""
+    return Binding(keys, action, show=False, priority=True)
+
+
 class LabScreen(Screen[None]):
     """Everything of one run."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(key.keys, key.action, key.label, show=False) for key in KEYS if key.action != "row"),
-        *(Binding(number, f"number('{number}')", show=False) for number in "0123456789"),
-        Binding("up", "row(-1)", show=False),
-        Binding("down", "row(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("enter", "enter", show=False),
-        Binding("escape", "escape", show=False),
+        *(_key(key.keys, key.action) for key in KEYS if key.action != "row"),
+        *(_key(number, f"number('{number}')") for number in "0123456789"),
+        _key("up", "row(-1)"),
+        _key("down", "row(1)"),
+        _key("pageup", "page(-1)"),
+        _key("pagedown", "page(1)"),
+        _key("enter", "enter"),
+        _key("escape", "escape"),
     ]
 
     def __init__(
@@ -151,6 +156,10 @@ class LabScreen(Screen[None]):
             len(self._question_lines(width)[0]) + 1 if self._question_shown() is not None else 0,
             len(self._notice_lines(width)),
         )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While the prompt is open its field gets the keys."""
+        return not self.typing.is_open
 
     # ---------------------------------------------------------------- what is shown
 

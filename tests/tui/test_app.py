@@ -323,3 +323,37 @@ def test_a_fake_link_gives_out_one_stop_at_a_time() -> None:
     assert [event for event in link.read_available() if isinstance(event, ev.Held)] != []
     assert link.stops_left == 6
     link.close()
+
+
+async def test_a_line_typed_in_one_go_never_becomes_keys() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        for key in ["colon", *"connectcec5"]:
+            pilot.app.simulate_key(key)
+        await until(pilot, lambda: lab(pilot).typing.field is not None)
+        await until(pilot, lambda: "connectcec5" in text_of(app))
+        await pilot.press("enter")
+        await shown(pilot, 'No verb "connectcec5". Did you mean "connect"?')
+        await pilot.press("escape")
+        await shown(pilot, "held before listen")
+        assert link.commands == []
+
+
+async def test_the_prompt_remembers_and_completes() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("colon", *"con", "tab", "3", "enter")
+        assert link.commands == [ev.Do("connect 3")]
+        await pilot.press("colon", "up", "enter")
+        assert link.commands == [ev.Do("connect 3")] * 2
+
+
+async def test_keys_work_again_after_the_prompt() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("exclamation_mark", "escape", "s")
+        await shown(pilot, "held after listen")
+        assert link.commands == [ev.Step()]
