@@ -325,6 +325,8 @@ class LabScreen(Screen[None]):
         situation = status.situation(self.bridge.now)
         if self._open_question() is not None:
             self._say("First the prediction: press its number and Enter, or Esc to see the answer.", wrong=False)
+        elif situation == "r" and self.bridge.now.blocked(self.bridge.now.focus):
+            self._send(command)  # the lesson may have offered to act; if not, the engine says who can wake it
         elif situation != "h":
             self._say(_NOT_HELD[situation], wrong=False)
         elif self._awaiting != self.bridge.now.stops:
