@@ -1,4 +1,4 @@
-"""What a lesson's author should mend beyond what `lesson.load` refuses.
+"""What a lesson's author should mend beyond what `load` refuses.
 
 In: a lesson's folder. Out: complaints, one line each, with the key they are about; none = ready to ship. Reads the
 folder; never runs the lesson (tests/lessons does).
@@ -11,10 +11,11 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from socklab import lesson as lessons
 from socklab import probes
 from socklab.errors import LessonError
-from socklab.lesson import At, Check, Lesson, Predict, Step, canonical
+from socklab.lesson.finding import names
+from socklab.lesson.model import At, Check, Lesson, Predict, Step, canonical
+from socklab.lesson.reading import load
 
 WIDTH, LINES = 76, 6
 """A narration must fit beside everything else on a screen of 80 columns and 24 lines."""
@@ -26,7 +27,7 @@ _PHASES = ("enter", "blocked", "return")
 def lint(folder: Path) -> list[str]:
     """Complaints about the lesson in `folder`: what `load` refuses, or else everything this module minds."""
     try:
-        lesson = lessons.load(folder)
+        lesson = load(folder)
     except LessonError as error:
         return [str(error)]
     found = [*_folder(folder, lesson), *_head(lesson)]
@@ -61,7 +62,7 @@ def _head(lesson: Lesson) -> Iterator[str]:
         if not re.fullmatch(r"[A-Z]\d{1,2}", claim):
             yield f'claims: "{claim}" is no row of docs/claims.md'
     for name in lesson.after:
-        if name not in lessons.names():
+        if name not in names():
             yield f'after: no lesson "{name}"'
     for key in ("intro", "outro"):
         yield from _fits(key, getattr(lesson, key))

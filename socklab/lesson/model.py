@@ -1,0 +1,223 @@
+"""A lesson's parts as values: steps, moments, predictions, checks; and the words a lesson may use.
+
+In: nothing. Out: frozen structs, tables of names. Never reads a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from socklab.errors import LessonError, UsageError
+from socklab.text import safe
+
+FORMAT = 1
+
+PANELS = (
+    "source",
+    "call",
+    "narration",
+    "queues",
+    "descriptors",
+    "sockets",
+    "clients",
+    "output",
+    "counters",
+    "wire",
+)
+"""What a prediction may hide."""
+
+SAME_CALL: dict[str, tuple[str, ...]] = {
+    "accept": ("accept", "accept4"),
+    "read": ("read", "recv", "recvfrom", "recvmsg", "readv"),
+    "write": ("write", "send", "sendto", "sendmsg", "writev"),
+    "open": ("open", "openat", "openat2"),
+    "select": ("select", "pselect6"),
+    "poll": ("poll", "ppoll"),
+    "epoll_create": ("epoll_create", "epoll_create1"),
+    "epoll_wait": ("epoll_wait", "epoll_pwait", "epoll_pwait2"),
+    "fork": ("fork", "vfork", "clone", "clone3"),
+    "dup": ("dup", "dup2", "dup3"),
+    "pipe": ("pipe", "pipe2"),
+    "exit": ("exit", "exit_group"),
+}
+"""One lesson serves two languages: Python makes accept4, recvfrom and sendto where C makes accept, read and write.
+
+The word a lesson uses, and every syscall that counts as it.
+"""
+
+_OTHER_CALLS = """
+socket socketpair bind listen connect getsockname getpeername setsockopt getsockopt shutdown close sendmmsg recvmmsg
+sendfile splice fcntl ioctl epoll_ctl execve wait4 waitid kill eventfd2 io_uring_setup io_uring_enter futex lseek fstat
+"""
+OTHER_CALLS = frozenset(_OTHER_CALLS.split())
+"""Syscalls a lesson may name that are a class of their own."""
+
+CALLS = frozenset(SAME_CALL) | OTHER_CALLS | frozenset(name for names in SAME_CALL.values() for name in names)
+"""Every syscall name a lesson may use."""
+
+_CANONICAL = {name: word for word, names in SAME_CALL.items() for name in names}
+
+DEFAULT_PAUSE = ("socket", "setsockopt", "bind", "listen", "accept", "connect", "read", "write", "shutdown", "close")
+
+Value: TypeAlias = int | str | bool
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of lesson.toml: a key it does not know is refused."""
+
+
+class At(Part, frozen=True):
+    """A moment of the program's run: the `nth` call of this name (equivalents counted together), 1-based."""
+
+    syscall: str
+    nth: int = 1
+    when: Literal["enter", "blocked", "return"] = "enter"
+    """enter: about to be made. blocked: the program sleeps inside it. return: the kernel has answered."""
+
+
+class Settle(Part, frozen=True, rename={"is_": "is"}):
+    """Wait, at most `within_ms`, until the probe says `is`."""
+
+    probe: str
+    is_: Value
+    within_ms: int = 2000
+
+
+class Predict(Part, frozen=True):
+    """A question whose answer the kernel gives."""
+
+    ask: str
+    choices: list[Value]
+    measure: str
+    explain: str
+    hides: list[str] = []
+    when: Literal["now", "return"] = "now"
+    """now: measured when the student has committed. return: measured when this step's call has returned."""
+
+
+class Step(Part, frozen=True):
+    """What the lesson says, does and asks at one moment."""
+
+    at: At
+    before: str = ""
+    after: str = ""
+    do: list[str] = []
+    settle: list[Settle] = []
+    predict: Predict | None = None
+
+
+class Check(Part, frozen=True, rename={"is_": "is"}):
+    """What must be true at a moment. Exactly one of is, at_least, at_most."""
+
+    at: At | Literal["end"]
+    probe: str
+    is_: Value | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+
+    @property
+    def expected(self) -> Value:
+        for bound in (self.is_, self.at_least, self.at_most):
+            if bound is not None:
+                return bound
+        raise LessonError("a check without is, at_least or at_most")  # load refuses such a lesson
+
+    def holds(self, value: Value) -> bool:
+        """Whether a measured value fulfils the check. 1 is not true and "1" is not 1."""
+        if self.is_ is not None:
+            return type(value) is type(self.is_) and value == self.is_
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+    @property
+    def claim(self) -> str:
+        """The check in words: `listener.accept_queue is 5`."""
+        relation = "is" if self.is_ is not None else "is at least" if self.at_least is not None else "is at most"
+        return f"{self.probe} {relation} {shown(self.expected)}"
+
+
+class Servers(Part, frozen=True):
+    c: str = ""
+    python: str = ""
+
+
+class File(Part, frozen=True):
+    """lesson.toml as it is written."""
+
+    format: int
+    title: str
+    summary: str
+    server: Servers
+    step: list[Step]
+    check: list[Check]
+    minutes: int = 5
+    teaches: list[str] = []
+    after: list[str] = []
+    claims: list[str] = []
+    reference: str = ""
+    port: int = 8080
+    pause: list[str] = msgspec.field(default_factory=lambda: list(DEFAULT_PAUSE))
+    intro: str = ""
+    outro: str = ""
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """A lesson that was found to be in order."""
+
+    name: str
+    """What the user types: the folder's name without its number."""
+    title: str
+    summary: str
+    server: Servers
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...]
+    minutes: int
+    teaches: tuple[str, ...]
+    after: tuple[str, ...]
+    claims: tuple[str, ...]
+    reference: str
+    port: int
+    pause: tuple[str, ...]
+    intro: str
+    outro: str
+    folder: Path | None
+    """None when the lesson came out of a recording."""
+    toml: str
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """c, python: those the lesson has a server for."""
+        return tuple(name for name in ("c", "python") if getattr(self.server, name))
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Programs of the machine that the lesson runs as clients: curl. Without them it can't be taken to its end."""
+        from socklab import actions
+
+        done = (actions.parse(line) for step in self.steps for line in step.do)
+        return tuple(dict.fromkeys(action.argv[0] for action in done if isinstance(action, actions.Run)))
+
+    def server_file(self, language: str) -> Path:
+        """Where the server's source is. Raises UsageError when the lesson has none in that language."""
+        name: str = getattr(self.server, language, "")
+        if not name or self.folder is None:
+            raise UsageError(
+                f"Lesson {self.name} has no server in {safe(language)}.", fix=f"It has: {', '.join(self.languages)}."
+            )
+        return self.folder / name
+
+
+def canonical(name: str) -> str:
+    """The word a lesson uses for a syscall: accept for accept4, read for recvfrom; others stand for themselves."""
+    return _CANONICAL.get(name, name)
+
+
+def shown(value: Value) -> str:
+    """A measured value or a choice as text: true and false are yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return safe(str(value))

@@ -1,0 +1,239 @@
+"""Probes of the network: the listener and its queues, clients, socket tables, counters.
+
+In: a LabState. Out: values that the kernel's tables gave. Registered in `registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from socklab import events as ev
+from socklab.probes.program import errno_name, text_of
+from socklab.probes.registry import Unmeasured, Value, probe
+from socklab.state import LISTEN, TCP_STATES, LabState, Table
+from socklab.text import safe
+
+# ---------------------------------------------------------------- the listener
+
+
+def _server_host(state: LabState) -> str:
+    return state.started.host if state.started else ""
+
+
+def own_listeners(state: LabState) -> list[ev.SocketRow]:
+    """LISTEN rows that a descriptor of the traced program names, oldest first; never another program's."""
+    rows = state.listeners
+    wanted = {row.inode for row in rows if row.inode}
+    owned = {d.inode for table in state.descriptors.values() for d in table.values() if d.inode in wanted}
+    return [row for row in rows if row.inode in owned]
+
+
+def _listener(state: LabState) -> ev.SocketRow:
+    found = own_listeners(state)
+    if not found:
+        raise Unmeasured("no socket of the program is in state LISTEN")
+    return found[0]
+
+
+def port_of(address: str) -> int:
+    """8080 of "10.0.0.1:8080" and of "[::1]:8080"."""
+    return int(address.rpartition(":")[2])
+
+
+@probe("listener.local", "address and port it listens on, 0.0.0.0:8080")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _listener(state).local
+
+
+@probe("listener.port", "its port")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return port_of(_listener(state).local)
+
+
+@probe("listener.state", "its TCP state, LISTEN")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return TCP_STATES[_listener(state).state]
+
+
+@probe("listener.backlog", "limit of its accept queue: what listen was given, after the cap of net.core.somaxconn")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _listener(state).tx_queue
+
+
+@probe("listener.accept_queue", "connections that wait for accept")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _listener(state).rx_queue
+
+
+@probe("listener.syn_queue", "connections whose handshake is not complete (SYN_RECV)")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return len(state.syn_queue(_listener(state)))
+
+
+@probe("listener.inode", "inode of the socket")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _listener(state).inode
+
+
+@probe("listener.fd", "the descriptor that names it")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    inode = _listener(state).inode
+    return min(d.fd for table in state.descriptors.values() for d in table.values() if d.inode == inode)
+
+
+# ---------------------------------------------------------------- clients
+
+
+def _client(state: LabState, parts: dict[str, str]) -> ev.Client:
+    found = state.clients.get(parts["CLIENT"])
+    if found is None:
+        raise Unmeasured(f"no client {parts['CLIENT']} yet")
+    return found
+
+
+def client_row(state: LabState, client: ev.Client) -> ev.SocketRow | None:
+    """The client's own end in its host's table, or None: none listed, or the client is a command."""
+    if not client.local:
+        return None
+    table = state.table_of(client.host)
+    found = table.by_ends.get((client.local, client.remote)) if client.remote else None
+    if found is None and client.inode:
+        found = table.by_inode.get(client.inode)
+    return None if found is None else table.rows.get(found)
+
+
+@probe("client.CLIENT.state", "TCP state of its socket, SYN_SENT")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    client = _client(state, parts)
+    row = client_row(state, client)
+    if row is None:
+        raise Unmeasured(f"no TCP table lists a socket of client {client.name}")
+    return TCP_STATES[row.state]
+
+
+@probe("client.CLIENT.retransmits", "times its last segment was sent again without an answer")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    client = _client(state, parts)
+    row = client_row(state, client)
+    if row is None:
+        raise Unmeasured(f"no TCP table lists a socket of client {client.name}")
+    return row.retransmits
+
+
+@probe("client.CLIENT.phase", "connecting, open, half-closed, closed, reset, failed; a command: running, done")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _client(state, parts).phase
+
+
+@probe("client.CLIENT.local", "its own address and port")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    client = _client(state, parts)
+    if not client.local:
+        raise Unmeasured(f"client {client.name} has no address yet")
+    return client.local
+
+
+@probe("client.CLIENT.port", "its own port, which its kernel picked")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    client = _client(state, parts)
+    if not client.local:
+        raise Unmeasured(f"client {client.name} has no address yet")
+    return port_of(client.local)
+
+
+@probe("client.CLIENT.received", "bytes it has received")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _client(state, parts).received
+
+
+@probe("client.CLIENT.sent", "bytes it has sent")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _client(state, parts).sent
+
+
+@probe("client.CLIENT.errno", "error its last call met, ECONNREFUSED; none")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return errno_name(_client(state, parts).errno)
+
+
+@probe("client.CLIENT.eof", "yes when it has read the end of the stream")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _client(state, parts).eof
+
+
+@probe("client.CLIENT.tail", "the last bytes it received, as text")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return safe(_client(state, parts).tail, lines=True)
+
+
+@probe("client.CLIENT.code", "exit status of its command")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    client = _client(state, parts)
+    if client.phase != "done":
+        raise Unmeasured(f"{client.name} has not ended yet" if client.argv else f"client {client.name} runs no command")
+    return client.code
+
+
+@probe("client.CLIENT.output", "what its command printed on standard output")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return text_of(state.output, _client(state, parts).name, ("out",))
+
+
+def _client_states(state: LabState) -> list[str]:
+    rows = (client_row(state, client) for client in state.clients.values())
+    return [TCP_STATES[row.state].lower() for row in rows if row is not None]
+
+
+@probe("clients.count", "clients made so far")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return len(state.clients)
+
+
+@probe("clients.open", "clients whose connection is open (half-closed ones too)")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return sum(client.phase in ("open", "half-closed") for client in state.clients.values())
+
+
+@probe("clients.STATE", "clients whose own end is in this TCP state")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _client_states(state).count(parts["STATE"])
+
+
+# ---------------------------------------------------------------- socket tables
+
+
+def server_ports(state: LabState) -> frozenset[int]:
+    """Ports of the server: what it listens on and what the clients were sent to."""
+    listening = {port_of(row.local) for row in own_listeners(state)}
+    return frozenset(listening | {port_of(client.remote) for client in state.clients.values() if client.remote})
+
+
+def _count(table: Table, wanted: str, ours: Callable[[ev.SocketRow], bool]) -> int:
+    return sum(TCP_STATES.get(row.state, "").lower() == wanted and ours(row) for row in table.rows.values())
+
+
+@probe("host.server.STATE", "the server's ends in this state: rows whose local port is the server's")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    ports = server_ports(state)
+    return _count(state.table_of(_server_host(state)), parts["STATE"], lambda row: port_of(row.local) in ports)
+
+
+@probe("host.client.STATE", "the clients' ends in this state: rows whose remote port is the server's")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    ports = server_ports(state)
+    hosts = state.header.hosts if state.header else ()
+    client = next((host.name for host in hosts if host.name == "client"), _server_host(state))
+    table = state.table_of(client)
+    return _count(table, parts["STATE"], lambda row: row.state != LISTEN and port_of(row.remote) in ports)
+
+
+@probe("counter.COUNTER", "how far the server host's counter has risen since the lab began")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    host = _server_host(state)
+    shared = state.header.hosts if state.header else ()
+    table = next((h.shares_table_with for h in shared if h.name == host and h.shares_table_with), host)
+    name = parts["COUNTER"]
+    for known in (host, table):
+        if name in state.counters.get(known, {}):
+            return state.counters[known][name] - state.counters_at_start[known][name]
+    raise Unmeasured(f"the counter {name} was not read")

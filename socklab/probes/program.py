@@ -1,0 +1,305 @@
+"""Probes of the traced program: its descriptors, its calls, the process, its output.
+
+In: a LabState. Out: values that the program or the kernel gave. Registered in `registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from socklab import events as ev
+from socklab.persistent import PMap
+from socklab.probes.registry import Unmeasured, Value, probe
+from socklab.state import CLOSE, TCP_STATES, Call, LabState, Task
+from socklab.text import safe
+
+# ---------------------------------------------------------------- descriptors of the program
+
+
+def _task(state: LabState) -> Task:
+    if state.task is None:
+        raise Unmeasured("no program runs yet")
+    return state.task
+
+
+def _signed(value: int) -> int:
+    """A descriptor argument is an int: the kernel looks at its low 32 bits."""
+    low = value & 0xFFFF_FFFF
+    return low - (1 << 32) if low & 0x8000_0000 else low
+
+
+def _fd_number(state: LabState, word: str) -> int:
+    if word == "call":
+        call = _task(state).call
+        if call is None:
+            raise Unmeasured("the program has made no call yet")
+        return _signed(call.entered.args[0])
+    return _last_fd(state) if word == "last" else int(word)
+
+
+def _open_descriptors(state: LabState) -> Mapping[int, ev.Descriptor]:
+    return state.descriptors.get(_task(state).pid) or PMap()
+
+
+def _descriptor(state: LabState, parts: dict[str, str]) -> ev.Descriptor:
+    fd = _fd_number(state, parts["FD"])
+    found = _open_descriptors(state).get(fd)
+    if found is None:
+        raise Unmeasured(f"descriptor {fd} is not open")
+    return found
+
+
+def _socket(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
+    descriptor = _descriptor(state, parts)
+    row = state.socket_of(_task(state).pid, descriptor.fd)
+    if row is None:
+        raise Unmeasured(f"no TCP table lists descriptor {descriptor.fd}")
+    return row
+
+
+_KINDS = (
+    ("socket:", "socket"),
+    ("pipe:", "pipe"),
+    ("anon_inode:[eventpoll]", "epoll"),
+    ("anon_inode:", "anonymous inode"),
+    ("/dev/pts/", "terminal"),
+    ("/dev/tty", "terminal"),
+    ("/dev/", "device"),
+    ("/", "file"),
+)
+
+
+@probe("fd.FD.open", "yes when the number is in use")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _fd_number(state, parts["FD"]) in _open_descriptors(state)
+
+
+@probe("fd.FD.number", "the number itself")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _descriptor(state, parts).fd
+
+
+@probe("fd.FD.kind", "socket, pipe, file, terminal, device, epoll")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    target = _descriptor(state, parts).target
+    return next((kind for prefix, kind in _KINDS if target.startswith(prefix)), "other")
+
+
+@probe("fd.FD.target", "what /proc/PID/fd/N points to, socket:[12345]")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return safe(_descriptor(state, parts).target)
+
+
+@probe("fd.FD.inode", "inode of a socket or a pipe")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    descriptor = _descriptor(state, parts)
+    if not descriptor.inode:
+        raise Unmeasured(f"descriptor {descriptor.fd} is neither socket nor pipe")
+    return descriptor.inode
+
+
+@probe("fd.FD.listed", "yes when the host's TCP table lists it (/proc/net/tcp, tcp6)")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    row = state.socket_of(_task(state).pid, _descriptor(state, parts).fd)
+    # sock_diag of newer kernels knows sockets that are only bound (CLOSE); /proc/net/tcp lists none of them.
+    return row is not None and row.state != CLOSE
+
+
+@probe("fd.FD.state", "TCP state of the socket")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return TCP_STATES[_socket(state, parts).state]
+
+
+@probe("fd.FD.local", "its own address and port")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _socket(state, parts).local
+
+
+@probe("fd.FD.remote", "address and port of the other end")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _socket(state, parts).remote
+
+
+@probe("fd.FD.client", "name of the lab's client at the other end")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    row = _socket(state, parts)
+    for client in state.clients.values():
+        if client.local and client.local == row.remote:
+            return client.name
+    raise Unmeasured(f"{row.remote} is no client of the lab")
+
+
+@probe("fd.FD.rx_queue", "bytes received and not read yet (a listener: see listener.accept_queue)")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _socket(state, parts).rx_queue
+
+
+@probe("fd.FD.tx_queue", "bytes written and not acknowledged yet")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _socket(state, parts).tx_queue
+
+
+@probe("fd.count", "descriptors the program has open")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return len(_open_descriptors(state))
+
+
+# ---------------------------------------------------------------- calls
+
+
+def errno_name(number: int) -> str:
+    """ECONNREFUSED of 111 (either sign); "none" of 0."""
+    import errno
+
+    return errno.errorcode.get(abs(number), f"errno {abs(number)}") if number else "none"
+
+
+def call_name(state: LabState, call: Call) -> str:
+    """The syscall's name by the number table of the machine the stream came from."""
+    from socklab.syscalls import tables
+
+    return tables.name(state.header.arch if state.header else "x86_64", call.entered.nr)
+
+
+def _current(state: LabState) -> Call:
+    call = _task(state).call
+    if call is None:
+        raise Unmeasured("the program has made no call yet")
+    return call
+
+
+def _last(state: LabState) -> Call:
+    """The call of the task in focus that returned last."""
+    task = _task(state)
+    if task.call is not None and task.call.returned is not None:
+        return task.call
+    for index in range(len(state.calls) - 1, -1, -1):
+        call = state.calls[index]
+        if call.entered.tid == task.tid and call.returned is not None:
+            return call
+    raise Unmeasured("no call has returned yet")
+
+
+_GIVE_FD = """
+socket accept accept4 open openat openat2 dup dup2 dup3 epoll_create epoll_create1 eventfd2
+"""
+_GIVES_FD = frozenset(_GIVE_FD.split())
+
+
+def _result(call: Call) -> int:
+    assert call.returned is not None
+    return call.returned.result
+
+
+def _last_fd(state: LabState) -> int:
+    call = _last(state)
+    if call_name(state, call) not in _GIVES_FD:
+        return _signed(call.entered.args[0])
+    if _result(call) < 0:
+        raise Unmeasured(f"{call_name(state, call)} failed and gave no descriptor")
+    return _result(call)
+
+
+@probe("call.name", "the call it is in or about to make; after the return the same call")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return call_name(state, _current(state))
+
+
+@probe("call.arg.I", "the register that holds the argument, as a signed number")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    value = _current(state).entered.args[int(parts["I"])]
+    return value - (1 << 64) if value >> 63 else value
+
+
+@probe("last.name", "the call that returned last")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return call_name(state, _last(state))
+
+
+@probe("last.result", "what it returned: negative = -errno")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _result(_last(state))
+
+
+@probe("last.errno", "the error it returned, by name; none")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    result = _result(_last(state))
+    return errno_name(result) if -4096 < result < 0 else "none"
+
+
+@probe("last.fd", "the descriptor it was about: what it returned (socket, accept, open), else its first argument")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _last_fd(state)
+
+
+# ---------------------------------------------------------------- the process and its output
+
+# proc_pid_stat(5)
+_PROCESS_STATES = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "disk sleep",
+    "T": "stopped",
+    "t": "tracing stop",
+    "Z": "zombie",
+    "X": "dead",
+    "I": "idle",
+}
+
+
+@probe("process.state", "running, sleeping, tracing stop, zombie ... as /proc/PID/stat has it")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    task = _task(state)
+    row = state.processes.get(task.pid)
+    if row is None:
+        raise Unmeasured("the process is gone" if task.status == "exited" else "the process was not looked at yet")
+    return _PROCESS_STATES.get(row.state, safe(row.state))
+
+
+@probe("process.blocked", "yes when it sleeps inside a call")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return state.blocked(_task(state).tid)
+
+
+@probe("process.alive", "no once the program has ended")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _task(state).status != "exited"
+
+
+def _exit(state: LabState) -> ev.Exited:
+    task = _task(state)
+    if task.exited is None:
+        raise Unmeasured("the program has not ended")
+    return task.exited
+
+
+@probe("process.exit_code", "exit status of the program")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    ended = _exit(state)
+    if ended.signo:
+        raise Unmeasured("a signal killed the program; it has no exit status")
+    return ended.code
+
+
+@probe("process.signal", "the signal that killed it, SIGPIPE; none")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    signo = _exit(state).signo
+    if not signo:
+        return "none"
+    import signal
+
+    try:
+        return signal.Signals(signo).name
+    except ValueError:
+        return f"signal {signo}"
+
+
+@probe("output.text", "what the program has printed so far (the last 4096 bytes)")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return text_of(state.output, "server", ("out", "err"))
+
+
+def text_of(output: Iterable[ev.Output], source: str, streams: tuple[str, ...]) -> str:
+    """The last 4096 bytes that `source` wrote to these streams, as visible text."""
+    data = b"".join(piece.data for piece in output if piece.source == source and piece.stream in streams)
+    return safe(data[-4096:], lines=True)

@@ -1,0 +1,109 @@
+"""The registry of probes: names, what they mean, how one is looked up, and how a text's {probes} are found.
+
+In: a probe's name. Out: the function that reads it, run on a state; Unmeasured where it has no value. The probes
+themselves are in `program` and `network`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from socklab.errors import UsageError
+from socklab.nearest import suggest
+from socklab.state import TCP_STATES, LabState
+from socklab.text import safe
+
+Value: TypeAlias = int | str | bool
+
+
+class Unmeasured(Exception):
+    """The probe has no value at this moment; `reason` says why, in the student's words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+Read: TypeAlias = Callable[[LabState, dict[str, str]], Value]
+
+NAMES: dict[str, str] = {}
+"""Every probe with its meaning. A part in capitals stands for what the author chooses: see PARTS."""
+
+PARTS: dict[str, tuple[str, str]] = {
+    "FD": (
+        r"\d{1,7}|call|last",
+        "a descriptor: its number, `call` (first argument of this call), `last` (see last.fd)",
+    ),
+    "CLIENT": (r"[A-Za-z][A-Za-z0-9_-]{0,15}", "a client's name: a, b, ... or the command's, such as curl"),
+    "STATE": ("|".join(sorted({s.lower() for s in TCP_STATES.values()})), "a TCP state in small letters"),
+    "COUNTER": (r"[A-Z][A-Za-z0-9]+", "a counter by the kernel's name"),
+    "I": (r"[0-5]", "an argument, counted from 0"),
+}
+
+_COUNTERS = """
+ListenOverflows ListenDrops TCPReqQFullDoCookies TCPReqQFullDrop SyncookiesSent SyncookiesRecv SyncookiesFailed
+TCPTimeouts TCPSynRetrans RetransSegs TCPRetransFail TCPAbortOnData TCPAbortOnClose TCPAbortOnTimeout TCPAbortOnLinger
+TCPAbortOnMemory TCPAbortFailed TCPBacklogDrop TCPZeroWindowDrop TCPToZeroWindowAdv TCPFromZeroWindowAdv
+TCPWantZeroWindowAdv TCPWinProbe TW ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs InErrs
+OutRsts InCsumErrors
+"""
+COUNTERS = frozenset(_COUNTERS.split())
+"""Counters of /proc/net/netstat (TcpExt) and /proc/net/snmp (Tcp) that a lesson may name."""
+
+_PATTERNS: list[tuple[re.Pattern[str], str, Read]] = []
+
+
+def probe(name: str, meaning: str) -> Callable[[Read], Read]:
+    """Register the function below as the probe `name`."""
+
+    def register(read: Read) -> Read:
+        NAMES[name] = meaning
+        parts = (f"(?P<{p}>{PARTS[p][0]})" if p in PARTS else re.escape(p) for p in name.split("."))
+        _PATTERNS.append((re.compile(r"\.".join(parts)), name, read))
+        return read
+
+    return register
+
+
+def _resolve(name: str) -> tuple[Read, dict[str, str]]:
+    for pattern, _, read in _PATTERNS:
+        if found := pattern.fullmatch(name):
+            return read, found.groupdict()
+    likely = sorted(NAMES)
+    head, _, tail = name.partition(".")
+    same_head = [known for known in likely if known.partition(".")[0] == head]
+    if tail and same_head:
+        last = [known for known in same_head if known.count(".") == name.count(".")] or same_head
+        raise UsageError(
+            f'no probe "{safe(name)}"', fix=f"{head} has: {', '.join(last)}. " + suggest(name, last, listed=0)
+        )
+    raise UsageError(f'no probe "{safe(name)}"', fix=suggest(name, likely))
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError naming the nearest probe when `name` is none."""
+    _, parts = _resolve(name)
+    counter = parts.get("COUNTER")
+    if counter is not None and counter not in COUNTERS:
+        raise UsageError(f'no counter "{safe(counter)}"', fix=suggest(counter, COUNTERS, listed=0))
+
+
+def measure(state: LabState, name: str) -> Value:
+    """What the probe reads in this state. Unmeasured: it has no value now. UsageError: there is no such probe."""
+    read, parts = _resolve(name)
+    return read(state, parts)
+
+
+_SUBSTITUTED = re.compile(r"\{([A-Za-z][\w-]*(?:\.[\w-]+)+)\}")
+
+
+def names_in(text: str) -> list[str]:
+    """Probe names that a narration text wants to have substituted, in order."""
+    return _SUBSTITUTED.findall(text)
+
+
+def substitute(text: str, value_of: Callable[[str], str]) -> str:
+    """`text` with each `{probe}` replaced."""
+    return _SUBSTITUTED.sub(lambda found: value_of(found[1]), text)
