@@ -421,3 +421,15 @@ def test_no_line_is_wider_than_its_panel_at_any_moment(cells: int) -> None:
 def test_a_descriptor_is_told_by_the_client_behind_it() -> None:
     assert "connection to a" in text(call.render(Scene().before_write().state, View(58, 12)))
     assert "connection to a" in text(call.render(Scene().after_close().state, View(58, 12)))
+
+
+def test_ten_clients_fit_four_low_lines_and_their_states_with_them() -> None:
+    drawn = clients.render(Scene().full().state, View(79, 4))
+    assert len(drawn) == 4
+    assert "a  ESTABLISHED" in text(drawn) and "j  SYN_SENT again 1×" in text(drawn)
+
+
+def test_drops_stay_in_sight_in_three_lines() -> None:
+    drawn = queues.render(Scene().full().resume().state, View(79, 3))
+    assert "5 of 4" in plain(drawn[1])
+    assert "ListenOverflows" in plain(drawn[2])

@@ -11,7 +11,7 @@ from itertools import islice
 from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
-from socklab.tui.lines import Line, Span, View, client_role, clip, column, width
+from socklab.tui.lines import Line, Span, View, client_role, clip, column, pad, width
 from socklab.tui.panels.common import address, count, error_words, fit, obvious, plural, words
 from socklab.tui.panels.index import CLIENTS
 
@@ -42,7 +42,10 @@ def render(state: st.LabState, view: View) -> list[Line]:
     if not clients:
         return fit(words("No client yet.", view), view)
     if len(clients) <= _MANY:
-        return fit((line for client in clients.values() for line in _client(state, client, view)), view)
+        told = [line for client in clients.values() for line in _client(state, client, view)]
+        if len(told) > view.height and view.selected not in clients:
+            told = _grid(state, view) or told
+        return fit(told, view)
     lines: list[Line] = [
         tuple(
             span
@@ -57,6 +60,34 @@ def render(state: st.LabState, view: View) -> list[Line]:
             lines.append(((f"… {count(len(clients) - room)} more", "dim"),))
         lines.append(_client(state, clients[name], view)[0])
     return fit(lines, view)
+
+
+_CELL = 24
+
+
+def _grid(state: st.LabState, view: View) -> list[Line]:
+    """Several clients a line, where one a line is too many: each with the one word that tells most of it."""
+    columns = view.width // _CELL
+    if columns < 2:
+        return []
+    cells: list[Line] = []
+    for client in state.clients.values():
+        row = row_of(state, client)
+        name: Span = (f"{safe(client.name):<2} ", f"strong {client_role(client.name) or 'name'}")
+        if client.errno:
+            said: Line = ((error_words(client.errno)[0], "bad"),)
+        elif client.phase == "done":
+            said = ((f"exit status {client.code}", "good" if client.code == 0 else "bad"),)
+        elif row is not None and client.phase in ("open", "connecting", "half-closed"):
+            again = f" again {row.retransmits}×" if row.retransmits else ""
+            role = "" if client.phase == "open" else _PHASE_ROLES.get(client.phase, "")
+            said = ((st.TCP_STATES.get(row.state, f"state {row.state}") + again, role),)
+        else:
+            said = ((_phase(client.phase), _PHASE_ROLES.get(client.phase, "")),)
+        cells.append(pad(clip((name, *said), _CELL - 1), _CELL))
+    rows = -(-len(cells) // columns)
+    # Down first, then to the right, as `ls` does: neighbours stay neighbours.
+    return [tuple(span for cell in cells[row::rows] for span in cell) for row in range(rows)]
 
 
 def _phase(phase: str) -> str:

@@ -49,8 +49,13 @@ def render(state: st.LabState, view: View) -> list[Line]:
         lines.extend(_listener(state, listener, view))
     if len(shown) < len(listeners):
         lines.append(((f"… {plural(len(listeners) - len(shown), 'more listener')}", "dim"),))
-    lines.extend(_dropped(state, view))
-    return fit(lines, view)
+    dropped = _dropped(state, view)
+    if view.height < 5 and len(dropped) == 1:
+        mark, (label, role), *rest = dropped[0]
+        both = (*lines[-1], ("  ", ""), mark, (f"{label.rstrip()} ", role), *rest)
+        if width(both) <= view.width:
+            lines[-1], dropped = both, []
+    return fit([*lines, *dropped], view)
 
 
 def _no_listener(state: st.LabState, view: View) -> list[Line]:
