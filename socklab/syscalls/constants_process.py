@@ -56,13 +56,8 @@ CLONE_THREAD = 0x10000
 
 WAIT = Flags(
     "W???",
-    bits("", "WNOHANG=1 WSTOPPED=2 WEXITED=4 WCONTINUED=8 WNOWAIT=0x1000000 __WNOTHREAD=0x20000000")
-    | bits("", "__WALL=0x40000000 __WCLONE=0x80000000"),
-    "WNOHANG do not wait: 0 if no child has ended\n",
-)
-WAIT4 = Flags(
-    "W???",
-    bits("", "WNOHANG=1 WSTOPPED=2 WCONTINUED=8 __WNOTHREAD=0x20000000 __WALL=0x40000000 __WCLONE=0x80000000"),
+    bits("", "WNOHANG=1 WEXITED=4 WSTOPPED=2 WCONTINUED=8 WNOWAIT=0x1000000")
+    | bits("", "__WCLONE=0x80000000 __WALL=0x40000000 __WNOTHREAD=0x20000000"),
     "WNOHANG do not wait: 0 if no child has ended\n",
 )
 WAIT_FOR = Names("P_???", sequence("P_", "0: ALL PID PGID PIDFD"))

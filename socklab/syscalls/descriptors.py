@@ -68,16 +68,22 @@ def open_mode_text(arch: str, value: int) -> str:
     return text
 
 
+def strace_spelling(text: str) -> str:
+    """strace calls O_ASYNC by its BSD name."""
+    return text.replace("O_ASYNC", "FASYNC")
+
+
 def _show_open(call: Call, index: int) -> Shown:
     value = call.u32(index)
     meaning = (ACCESS_MODES.meaning(value & 3), open_flags(call.arch).meaning(value & ~3))
-    return Shown(open_mode_text(call.arch, value), "; ".join(part for part in meaning if part))
+    text = open_mode_text(call.arch, value)
+    return Shown(text, "; ".join(part for part in meaning if part), strace=strace_spelling(text))
 
 
 def _show_pipe_flags(call: Call, index: int) -> Shown:
     value = call.u32(index)
     table = open_flags(call.arch)
-    return Shown(table.text(value), table.meaning(value), strace=table.strace(value))
+    return Shown(table.text(value), table.meaning(value), strace=strace_spelling(table.strace(value)))
 
 
 OPEN = Kind("flags", _show_open)

@@ -20,7 +20,6 @@ from socklab.syscalls.constants_process import (
     CLONE_VM,
     SIGNALS,
     WAIT,
-    WAIT4,
     WAIT_FOR,
 )
 from socklab.syscalls.kinds import (
@@ -217,7 +216,7 @@ CALLS = (
         "Wait for a child to end, and collect how it did.",
         arg("pid", INT, "which child; -1 = any"),
         _STATUS,
-        arg("options", flags(WAIT4)),
+        arg("options", flags(WAIT)),
         arg("rusage", POINTER),
         result="waited",
     ),

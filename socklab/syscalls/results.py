@@ -9,7 +9,7 @@ import msgspec
 
 from socklab.syscalls.call import Call
 from socklab.syscalls.constants_io import FD_FLAGS
-from socklab.syscalls.descriptors import open_mode_text
+from socklab.syscalls.descriptors import open_mode_text, strace_spelling
 from socklab.syscalls.errors import errno_meaning, errno_name, errno_words
 from socklab.syscalls.polling import poll_answer, select_answer
 
@@ -86,7 +86,8 @@ def _fcntl(call: Call, value: int) -> Result:
     command = call.u32(1)
     if command == 3:
         text = open_mode_text(call.arch, value)
-        return Result(text, f"{hex(value) if value else 0} (flags {text})", f"the open file's flags: {text}")
+        strace = f"{hex(value) if value else 0} (flags {strace_spelling(text)})"
+        return Result(text, strace, f"the open file's flags: {text}")
     if command == 1 and value:
         text = FD_FLAGS.text(value)
         return Result(text, f"{value:#x} (flags {text})", "it closes by itself at execve")

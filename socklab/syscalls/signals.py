@@ -56,19 +56,21 @@ def _action(addr: int, raw: bytes | None) -> Shown:
     return Shown(f"{{{name}}}", meaning, raw, fields, strace + "}")
 
 
-SIGNAL = named("signal", SIGNALS)
-
-
 def _show_signal(call: Call, index: int) -> Shown:
-    shown = SIGNAL.show(call, index)
-    return Shown("0", "no signal: only ask whether it could be sent") if call.u32(index) == 0 else shown
+    number = call.i32(index)
+    return Shown(
+        SIGNALS.text(number), SIGNALS.meaning(number) if number else "none: only ask whether one could be sent"
+    )
+
+
+SIGNAL = Kind("signal", _show_signal)
 
 
 _NEW_ACTION = Kind("sigaction", lambda call, index: _action(call.u64(index), call.before.at(call.u64(index), 32)))
 _OLD_ACTION = Kind(
     "sigaction", lambda call, index: _action(call.u64(index), call.after.at(call.u64(index), 32) if call.done else None)
 )
-_SIG = arg("sig", Kind("signal", _show_signal), "which signal")
+_SIG = arg("sig", SIGNAL, "which signal")
 _SIZE = arg("sigsetsize", SIZE)
 
 CALLS = (

@@ -19,6 +19,7 @@ from socklab.syscalls.constants_net import (
     TYPES,
     options,
 )
+from socklab.syscalls.errors import errno_name
 from socklab.syscalls.kinds import (
     FD,
     FD_PAIR,
@@ -93,9 +94,7 @@ def _show_option(call: Call, index: int) -> Shown:
 
 
 def _int_meaning(option: str, value: int) -> str:
-    if option in ("SO_ERROR",):
-        from socklab.syscalls.errors import errno_name
-
+    if option == "SO_ERROR":
         return "no error is waiting" if value == 0 else f"{errno_name(value)} is waiting"
     if option == "SO_TYPE":
         return TYPES.text(value)
@@ -141,7 +140,8 @@ def _option_value(call: Call, addr: int, length: int, found: bytes | None) -> Sh
         (value,) = unpack_from("<i", found)
         if name in ("TCP_CONGESTION", "TCP_ULP", "SO_BINDTODEVICE"):
             return Shown(readable(found[:4].rstrip(b"\0")), data=found[:4], strace=f"[{value}]")
-        return Shown(f"[{value}]", _int_meaning(name, value), found[:4])
+        error = f"[{errno_name(value)}]" if name == "SO_ERROR" and value > 0 else ""
+        return Shown(error or f"[{value}]", _int_meaning(name, value), found[:4])
     data = found[:length]
     prefix = data[: call.string_limit]
     return Shown(readable(data), data=data, strace=strace_string(prefix, length > len(prefix)))
