@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -61,13 +63,11 @@ def told(events: list[ev.Event]) -> list[st.LabState]:
 
 @given(some.lists(changes, max_size=8), some.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_keys_are_the_same_whichever_state_was_asked_about_before(
-    events: list[ev.Sockets], order: some.DataObject
-) -> None:
+def test_keys_are_the_same_whichever_state_was_asked_about_before(events: list[ev.Sockets], order: Random) -> None:
     states = told(list(events))
     kept = SocketIndex()
     for _ in range(2 * len(states)):
-        state = order.choice(states)  # type: ignore[attr-defined]
+        state = order.choice(states)
         assert list(kept.keys(state)) == list(SocketIndex().keys(state))
 
 
@@ -128,11 +128,11 @@ def test_keys_handed_out_earlier_stay_as_they_were() -> None:
 
 @given(some.lists(tables, max_size=8), some.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_holders_and_descriptors_are_those_of_the_tables(events: list[ev.Descriptors], order: some.DataObject) -> None:
+def test_holders_and_descriptors_are_those_of_the_tables(events: list[ev.Descriptors], order: Random) -> None:
     states = told(list(events))
     kept = HolderIndex()
     for _ in range(2 * len(states)):
-        state = order.choice(states)  # type: ignore[attr-defined]
+        state = order.choice(states)
         for pid, table in state.descriptors.items():
             assert list(kept.fds(state, pid)) == sorted(table)
         for inode in range(1, 5):
@@ -147,11 +147,11 @@ def test_holders_and_descriptors_are_those_of_the_tables(events: list[ev.Descrip
 
 @given(some.lists(clients, max_size=10), some.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_phases_count_every_client_once(events: list[ev.Client], order: some.DataObject) -> None:
+def test_phases_count_every_client_once(events: list[ev.Client], order: Random) -> None:
     states = told(list(events))
     kept = ClientIndex()
     for _ in range(2 * len(states)):
-        state = order.choice(states)  # type: ignore[attr-defined]
+        state = order.choice(states)
         phases = [client.phase for client in state.clients.values()]
         assert dict(kept.phases(state)) == {phase: phases.count(phase) for phase in set(phases)}
 
