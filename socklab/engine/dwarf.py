@@ -3,8 +3,8 @@
 In: an ELF file and link-time addresses. Out: the frames of an address, innermost first: the line itself, then, where
 functions were inlined, each call that was folded in. DWARF 2 to 5; separate files under /usr/lib/debug are found by
 build id. A line table is read when an address of its compile unit is first asked for. What would take too long is
-given up with a reason. Never reads a process. The sections and entries are pyelftools'; the row machine is ours,
-because thousands of rows must take milliseconds.
+given up with a reason. Never reads a process. The sections and entries are pyelftools'; line
+programs are run by `dwarf_lines.py`.
 
 Source: DWARF 5, 6.2 Line Number Information, 3.3 Subroutine Entries, 6.1.2 Lookup by Address.
 """
@@ -12,7 +12,6 @@ Source: DWARF 5, 6.2 Line Number Information, 3.3 Subroutine Entries, 6.1.2 Look
 from __future__ import annotations
 
 import os
-import re
 import struct
 import time
 from bisect import bisect_right
@@ -20,12 +19,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from socklab.engine.cfi import sleb, uleb
+from socklab.engine.dwarf_lines import line_sequences
 from socklab.engine.elf import Image
+from socklab.engine.ownership import is_library
 from socklab.events import Frame
 
 if TYPE_CHECKING:
-    from elftools.construct import Container
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.die import DIE
     from elftools.dwarf.dwarfinfo import DWARFInfo
@@ -40,18 +39,6 @@ STRIPPED = "no line information: stripped"
 NOT_COMPILED_IN = "no line information: compiled without -g"
 TOO_LARGE = "no line information: more debug information than can be read at a stop"
 UNREADABLE = "no line information: damaged or of an unknown form"
-
-_LIBRARY = re.compile(
-    r"/(usr/(local/)?)?(lib|lib32|lib64|libx32|libexec|include)/|/usr/share/|/usr/local/go/|/rustc/"
-    r"|.*/(\.cargo/registry|\.cargo/git|\.rustup|rustlib|go/pkg/mod|go/src|sdk/go1[^/]*/src|site-packages|dist-packages)/"
-)
-
-
-def is_library(path: str) -> bool:
-    """Whether a source or object file belongs to the system or a toolchain rather than to the user."""
-    if "/socklab/lessons/" in path:  # an installed lesson lies among libraries and is none
-        return False
-    return _LIBRARY.match(path) is not None or not path.startswith("/")
 
 
 @dataclass
@@ -210,7 +197,7 @@ class LineTable:
             files.append(os.path.normpath(os.path.join(where, item.name.decode("utf-8", "replace"))))
         program.stream.seek(program.program_start_offset)
         data = program.stream.read(program.program_end_offset - program.program_start_offset)
-        sequences = self._sequences(data, header)
+        sequences = line_sequences(data, header, self._text_low, self._check_time)
         addresses: list[int] = []
         rows: list[tuple[int, int]] = []
         for sequence in sorted(sequences):
@@ -219,53 +206,6 @@ class LineTable:
                 rows.append((file, line))
         own = not is_library(os.path.join(folder, _text(top, "DW_AT_name")))
         return _Unit(unit, addresses, rows, files, own)
-
-    def _sequences(self, data: bytes, header: Container) -> Iterator[list[tuple[int, int, int]]]:
-        """Rows (address, file, line) of a line program, one list for each contiguous stretch of text."""
-        opcode_base, line_base, line_range = header["opcode_base"], header["line_base"], header["line_range"]
-        unit, lengths = header["minimum_instruction_length"], header["standard_opcode_lengths"]
-        rows: list[tuple[int, int, int]] = []
-        address, file, line = 0, 1, 1
-        position = 0
-        while position < len(data):
-            opcode = data[position]
-            position += 1
-            if opcode >= opcode_base:
-                opcode -= opcode_base
-                address += opcode // line_range * unit
-                line += line_base + opcode % line_range
-                rows.append((address, file, line))
-            elif opcode == 0:
-                size, position = uleb(data, position)
-                extended = data[position]
-                if extended == 1:  # end_sequence
-                    rows.append((address, 0, 0))
-                    if rows[0][0] >= self._text_low:  # the linker leaves 0 where it threw a function away
-                        yield rows
-                    self._check_time()
-                    rows = []
-                    address, file, line = 0, 1, 1
-                elif extended == 2:  # set_address
-                    address = int.from_bytes(data[position + 1 : position + size], "little")
-                position += size
-            elif opcode == 1:  # copy
-                rows.append((address, file, line))
-            elif opcode == 2:  # advance_pc
-                value, position = uleb(data, position)
-                address += value * unit
-            elif opcode == 3:  # advance_line
-                value, position = sleb(data, position)
-                line += value
-            elif opcode == 4:  # set_file
-                file, position = uleb(data, position)
-            elif opcode == 8:  # const_add_pc
-                address += (255 - opcode_base) // line_range * unit
-            elif opcode == 9:  # fixed_advance_pc
-                address += struct.unpack_from("<H", data, position)[0]
-                position += 2
-            else:
-                for _ in range(lengths[opcode - 1]):
-                    _, position = uleb(data, position)
 
     def _function(self, unit: _Unit, vaddr: int) -> DIE | None:
         """The subprogram whose text holds `vaddr`."""

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from socklab.engine.elf import Image, exported
+from socklab.engine.ownership import is_python_library
 from socklab.events import Frame
 
 SYMBOLS = frozenset({"_PyRuntime", "Py_Version", "PyCode_Type"})
@@ -30,7 +31,6 @@ MAX_TABLE_BYTES = 1 << 20
 _ON_C_STACK = 3
 """owner of the frames that mark where C called the interpreter (3.12 on)."""
 
-_LIBRARY = re.compile(r"<|.*/lib(64)?/(python|pypy)3?[^/]*/|.*/(site|dist)-packages/|.*/python3\d+\.zip/")
 _RUNPY = re.compile(r"<frozen runpy>$|.*/runpy\.py$")
 
 
@@ -219,7 +219,7 @@ class PythonFrames:
             return True
         own = self._own.get(path)
         if own is None:
-            own = self._own[path] = _LIBRARY.match(path) is None
+            own = self._own[path] = not is_python_library(path)
         return own
 
     def _find_main(self, stack: list[Frame] | None, layout: Layout, memory: _Memory) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from socklab.engine import cfi, dwarf
-from socklab.engine.cfi import AT_OFFSET, Unwinder, evaluate
-from socklab.engine.dwarf import LineTable, is_library
+from socklab.engine import dwarf
+from socklab.engine.cfi import Unwinder
+from socklab.engine.cfi_program import AT_OFFSET, Rule, evaluate
+from socklab.engine.dwarf import LineTable
 from socklab.engine.elf import X86_64, Image
+from socklab.engine.ownership import is_library
 
 needs_gcc = pytest.mark.skipif(
     not all(map(shutil.which, ("gcc", "readelf", "addr2line", "nm"))), reason="no gcc or no binutils"
@@ -68,7 +70,7 @@ def rows_of_readelf(path: str) -> Iterator[tuple[int, str, str, str]]:
             yield int(fields[0], 16), row["CFA"], row.get("rbp", "u"), row["ra"]
 
 
-def spelt(rule: cfi.Rule) -> tuple[str, str, str]:
+def spelt(rule: Rule) -> tuple[str, str, str]:
     cfa = f"{({6: 'rbp', 7: 'rsp'}).get(rule.cfa_register, '?')}{rule.cfa_offset:+d}"
     fp, ra = (f"c{value[1]:+d}" if value[0] == AT_OFFSET else "u" for value in (rule.fp, rule.ra))
     return "exp" if rule.cfa_expression else cfa, fp, ra
