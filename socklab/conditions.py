@@ -24,6 +24,7 @@ from collections.abc import Iterable
 import msgspec
 
 from socklab.errors import UsageError
+from socklab.nearest import nearest
 from socklab.syscalls.errors import errno_numbers
 from socklab.syscalls.groups import fd_argument
 from socklab.syscalls.tables import ARCHITECTURES, numbers_by_name
@@ -200,7 +201,5 @@ def _number(key: str, value: str, text: str) -> int:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    return f"Did you mean `{near[0]}`?" if near else "Name a call, such as `accept`, `read fd=4` or `any error`."
+    near = nearest(word, known)
+    return f"Did you mean `{near}`?" if near else "Name a call, such as `accept`, `read fd=4` or `any error`."
