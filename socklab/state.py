@@ -129,6 +129,8 @@ class LabState(msgspec.Struct, frozen=True):
     signals: Log[ev.Signal] = msgspec.field(default_factory=Log)
     raw: ev.RawLine | None = None
     step: ev.StepReached | None = None
+    step_left: LabState | None = None
+    """The state when the program ran on from that step: what was said there keeps the values it was said with."""
     question: Question | None = None
     answers: dict[int, ev.Measured] = {}
     checks: dict[int, ev.Checked] = {}
@@ -274,6 +276,7 @@ def _return(state: LabState, event: ev.Return) -> LabState:
     task = _task(state, event.tid)
     if task.call is None:  # the stream begins inside a call
         return replace(state, t=event.t)
+    state = _step_left(state, event.tid)
     call = replace(task.call, returned=event)
     return replace(
         state,
@@ -296,6 +299,7 @@ def _held(state: LabState, event: ev.Held) -> LabState:
 
 @_on(ev.Resumed)
 def _resumed(state: LabState, event: ev.Resumed) -> LabState:
+    state = _step_left(state, event.tid)
     task = replace(_task(state, event.tid), status="running", at="", signal=None)
     return replace(state, t=event.t, tasks={**state.tasks, event.tid: task}, changed=Changed(), raw=None)
 
@@ -468,7 +472,14 @@ def _fate(state: LabState, event: ev.PacketFate) -> LabState:
 
 @_on(ev.StepReached)
 def _step(state: LabState, event: ev.StepReached) -> LabState:
-    return replace(state, t=event.t, step=event)
+    return replace(state, t=event.t, step=event, step_left=None)
+
+
+def _step_left(state: LabState, tid: int) -> LabState:
+    """The lesson's step is over for the task: a held one is resumed, a sleeping one's call returns."""
+    if state.step is None or state.step_left is not None or tid != state.focus:
+        return state
+    return replace(state, step_left=state)
 
 
 @_on(ev.Asked)

@@ -76,17 +76,19 @@ def narration(lesson: Lesson, state: LabState) -> str:
     """What the lesson says now, Markdown with measured values in it. Empty when it has nothing to say.
 
     Once a prediction is answered, the verdict takes the place of the text that led to it, or goes before the text
-    about the call that has just returned.
+    about the call that has just returned. Values are those of the step's own moment: once the program has run on they
+    stay as they were told.
     """
     asking = _asking(lesson, state) or question(lesson, state)
-    told = fill(_step_text(lesson, state), state, asking=asking).strip()
+    then = state.step_left or state
+    told = fill(_step_text(lesson, state), then, asking=asking).strip()
     parts = [told]
     if _just_measured(state):
         at = state.step
         deferred = at is not None and at.phase == "after" and lesson.steps[at.index].at.when != "return"
         parts = [verdict(lesson, state), told] if deferred else [verdict(lesson, state)]
     if state.lesson_done:
-        parts.append(fill(lesson.outro, state).strip())
+        parts.append(fill(lesson.outro, then).strip())
     return "\n\n".join(part for part in parts if part)
 
 
@@ -118,7 +120,7 @@ def verdict(lesson: Lesson, state: LabState) -> str:
     if predict is None:
         return ""
     measured = asked.measured
-    explained = fill(predict.explain, state).strip()
+    explained = fill(predict.explain, state.step_left or state).strip()
     if measured.value is None:
         return f"The kernel's answer could not be read. {explained}"
     answer = f"**{shown(measured.value)}**"

@@ -84,7 +84,12 @@ def sockets(*rows: ev.SocketRow, gone: tuple[int, ...] = (), host: str = "server
 
 def state_of(*parts: ev.AnyEvent | list[ev.AnyEvent]) -> LabState:
     """The fold of events and lists of events, in order."""
+    return state_of_from(LabState(), *parts)
+
+
+def state_of_from(state: LabState, *parts: ev.AnyEvent | list[ev.AnyEvent]) -> LabState:
+    """The fold that goes on from `state`."""
     flat: list[ev.AnyEvent] = []
     for part in parts:
         flat.extend(part if isinstance(part, list) else [part])
-    return apply_all(LabState(), flat)
+    return apply_all(state, flat)

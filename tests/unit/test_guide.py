@@ -338,3 +338,28 @@ def test_a_step_whose_moment_came_too_early_does_not_hold_up_the_lesson() -> Non
     )
     assert [each.index for each in out if isinstance(each, Reach)] == [0, 0, 1, 1, 3]
     assert cursor.done
+
+
+def test_what_was_told_at_a_step_keeps_its_values_when_the_program_runs_on() -> None:
+    told = [
+        *ASKED,
+        ev.Measured(lab.t(), 1, 3, None),
+        *lab.returned("accept", 4),
+        ev.StepReached(lab.t(), 1, "after"),
+        lab.sockets(lab.listener(depth=2)),
+    ]
+    assert guide.narration(LESSON, lab.state_of(told)) == "Took one; 2 left."
+    gone_on = [*told, ev.Resumed(lab.t(), lab.PID), lab.sockets(lab.listener(depth=0)), *lab.enter("read", 4)]
+    assert guide.narration(LESSON, lab.state_of(gone_on)) == "Took one; 2 left."
+    asleep = [*RUNNING, *lab.enter("read", 4), ev.Resumed(lab.t(), lab.PID), ev.StepReached(lab.t(), 1, "after")]
+    live = lab.state_of(asleep, lab.sockets(lab.listener(depth=1)))
+    assert guide.narration(LESSON, live) == "Took one; 1 left."
+    woken = lab.state_of(asleep, ev.Return(lab.t(), lab.PID, 0, 1), lab.sockets(lab.listener(depth=1)))
+    assert guide.narration(LESSON, woken) == "Took one; 0 left."
+
+
+def test_a_long_run_keeps_one_left_step_not_a_chain_of_them() -> None:
+    state = lab.state_of(lab.start(), *([*lab.call("bind", 3), ev.StepReached(lab.t(), 0, "after")] for _ in range(9)))
+    state = lab.state_of_from(state, lab.call("bind", 3))
+    assert state.step_left is not None
+    assert state.step_left.step_left is None
