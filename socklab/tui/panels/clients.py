@@ -63,31 +63,46 @@ def render(state: st.LabState, view: View) -> list[Line]:
 
 
 _CELL = 24
+"""Cells one client needs in the grid; from _ROOMY on its port is there too."""
+_ROOMY = 32
 
 
 def _grid(state: st.LabState, view: View) -> list[Line]:
     """Several clients a line, where one a line is too many: each with the one word that tells most of it."""
-    columns = view.width // _CELL
-    if columns < 2:
+    clients = list(state.clients.values())
+    fitting = range(2, view.width // _CELL + 1)
+    if not fitting:
         return []
-    cells: list[Line] = []
-    for client in state.clients.values():
-        row = row_of(state, client)
-        name: Span = (f"{safe(client.name):<2} ", f"strong {client_role(client.name) or 'name'}")
-        if client.errno:
-            said: Line = ((error_words(client.errno)[0], "bad"),)
-        elif client.phase == "done":
-            said = ((f"exit status {client.code}", "good" if client.code == 0 else "bad"),)
-        elif row is not None and client.phase in ("open", "connecting", "half-closed"):
-            again = f" again {row.retransmits}×" if row.retransmits else ""
-            role = "" if client.phase == "open" else _PHASE_ROLES.get(client.phase, "")
-            said = ((st.TCP_STATES.get(row.state, f"state {row.state}") + again, role),)
-        else:
-            said = ((_phase(client.phase), _PHASE_ROLES.get(client.phase, "")),)
-        cells.append(pad(clip((name, *said), _CELL - 1), _CELL))
+    columns = next((each for each in fitting if -(-len(clients) // each) <= view.height), fitting[-1])
+    room = min(view.width // columns, 40)
+    cells = [pad(clip(_cell(state, client, room >= _ROOMY), room - 1), room) for client in clients]
     rows = -(-len(cells) // columns)
     # Down first, then to the right, as `ls` does: neighbours stay neighbours.
     return [tuple(span for cell in cells[row::rows] for span in cell) for row in range(rows)]
+
+
+def _cell(state: st.LabState, client: ev.Client, roomy: bool) -> Line:
+    row = row_of(state, client)
+    colour = client_role(client.name) or "name"
+    role = _PHASE_ROLES.get(client.phase, "")
+    said: Line
+    if client.errno:
+        said = ((error_words(client.errno)[0], "bad"),)
+    elif client.phase == "done":
+        said = ((f"exit status {client.code}", "good" if client.code == 0 else "bad"),)
+    elif row is not None and client.phase in ("open", "connecting", "half-closed"):
+        name = st.TCP_STATES.get(row.state, f"state {row.state}")
+        said = (column(name, 12, "" if client.phase == "open" else role),)
+        if row.retransmits:
+            said = ((name, role), (f" again {row.retransmits}×", role))
+        if roomy:
+            said = (
+                column("".join(text for text, _ in said), 21, said[0][1]),
+                (address(row.local, 7, ports=True), colour),
+            )
+    else:
+        said = ((_phase(client.phase), role),)
+    return ((f"{safe(client.name):<2} ", f"strong {colour}"), *said)
 
 
 def _phase(phase: str) -> str:
