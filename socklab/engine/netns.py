@@ -15,6 +15,7 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -155,10 +156,20 @@ def prefer_source(name: str, address: str, source: str) -> None:
     destination = _attribute(_RTA_DST, packed)
     body = _ROUTE.pack(*route) + destination + _attribute(_RTA_PREFSRC, preferred)
     body += _attribute(_RTA_OIF, struct.pack("=I", socket.if_nametoindex(name)))
-    _ask(_RTM_NEWROUTE, _NLM_CREATE | _NLM_REPLACE, body, f"route to {address}")
+    what = f"route to {address}"
     if family == socket.AF_INET6:
-        # IPv4 replaces the kernel's own route. IPv6 puts ours behind it, so the first that matches must go.
-        _ask(_RTM_DELROUTE, 0, _ROUTE.pack(*route) + destination, f"route to {address}")
+        # IPv4 replaces the kernel's own route. IPv6 would put ours behind it, so it has to go first; and it comes
+        # only when a kernel worker has finished with the new address.
+        deadline = time.monotonic() + 0.5
+        while True:
+            try:
+                _ask(_RTM_DELROUTE, 0, _ROUTE.pack(*route) + destination, what)
+                break
+            except OSError as error:
+                if error.errno != errno.ESRCH or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.001)
+    _ask(_RTM_NEWROUTE, _NLM_CREATE | _NLM_REPLACE, body, what)
 
 
 def add_veth(name: str, peer: str) -> None:
@@ -202,8 +213,9 @@ def open_tun(name: str) -> int:
     return fd
 
 
-_ETH_P_ALL, _SOL_PACKET = 0x0003, 263
-_PACKET_RX_RING, _PACKET_VERSION, _PACKET_IGNORE_OUTGOING = 5, 10, 23
+_ETH_P_ALL, SOL_PACKET = 0x0003, 263
+_PACKET_RX_RING, PACKET_STATISTICS, _PACKET_VERSION, _PACKET_IGNORE_OUTGOING = 5, 6, 10, 23
+SO_TIMESTAMPNS = 35
 _TPACKET_V2 = 1
 
 RING_FRAME = 2048
@@ -218,12 +230,27 @@ def open_packet_ring(name: str, frames: int) -> int:
     Source: Documentation/networking/packet_mmap.rst, TPACKET_V2.
     """
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0) as raw:
-        raw.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-        raw.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
+        raw.setsockopt(SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        raw.setsockopt(SOL_PACKET, _PACKET_VERSION, _TPACKET_V2)
         ring = struct.pack("=IIII", _RING_BLOCK, frames * RING_FRAME // _RING_BLOCK, RING_FRAME, frames)
-        raw.setsockopt(_SOL_PACKET, _PACKET_RX_RING, ring)
+        raw.setsockopt(SOL_PACKET, _PACKET_RX_RING, ring)
         raw.bind((name, _ETH_P_ALL))
         return raw.detach()
+
+
+def open_packet_view(name: str) -> socket.socket:
+    """A socket that sees every IP packet arrive on `name`, each once, stamped by the kernel; it sends nothing."""
+    view = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+    try:
+        # On loopback every packet goes out and comes in: one of the two is enough.
+        view.setsockopt(SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+        view.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        view.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        view.bind((name, _ETH_P_ALL))
+    except OSError:
+        view.close()
+        raise
+    return view
 
 
 def switch_offloads_off(name: str) -> None:

@@ -20,6 +20,7 @@ from socklab.errors import MachineError, SocklabError, UsageError
 from socklab.events import Host
 
 if TYPE_CHECKING:
+    from socklab.engine.sniffer import Sniffer
     from socklab.engine.wire import Wire
 
 T = TypeVar("T")
@@ -169,6 +170,22 @@ class Topology:
                 words.append(_NAME.sub(resolved, word))
             after_host = word in ("server", "client", "server6", "client6")
         return tuple(words)
+
+    # ------------------------------------------------------------ packets without a wire
+
+    def sniff(self) -> Sniffer:
+        """The packets of one private host, seen but not held; with two hosts they come from `wire`.
+
+        Raises MachineError on the machine's own network, whose packets are not the lab's to read.
+        """
+        if self.network != "private":
+            raise MachineError(
+                f"The lab sees no packets on this network ({self.network}).",
+                fix="Packets are seen on a network of the lab's own: run `socklab doctor`.",
+            )
+        from socklab.engine.sniffer import Sniffer
+
+        return Sniffer(self.hosts)
 
     # ------------------------------------------------------------ the end
 

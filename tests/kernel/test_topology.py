@@ -7,16 +7,22 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from socklab.engine import furnish, netns, ports, refusals, sysctl, topology
+from socklab import packets
+from socklab.engine import furnish, netns, ports, refusals, sniffer, sysctl, topology
 from socklab.errors import MachineError, UsageError
+from socklab.events import Packet
 from tests.support.children import NOBODY, in_child
 
 pytestmark = pytest.mark.kernel
+
+LOADED = (sniffer,)
+"""Imported while this process may still read it: a child that is another user may not."""
 
 USERS = [pytest.param(None, id="as-this-user")]
 if os.geteuid() == 0:
@@ -152,6 +158,33 @@ def test_the_machines_interfaces_mounts_and_hosts_file_are_untouched() -> None:
 def test_a_private_network_leaves_no_file_behind(tmp_path: Path) -> None:
     in_child(lambda: topology.create("private", run_dir=str(tmp_path)).network)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_the_packets_of_a_private_host_are_seen_each_once_and_by_name(user: int | None) -> None:
+    def act() -> list[tuple[str, str, str]]:
+        made = _private()
+        sniffer = made.sniff()
+        sniffer.start_ns = time.monotonic_ns()
+        with socket.socket() as listener, socket.socket() as client:
+            listener.bind((made.address("server"), 8080))
+            listener.listen()
+            client.connect(listener.getsockname())
+            client.sendall(bytes(30_000))
+        seen = [event for event in sniffer.read() if isinstance(event, Packet)]
+        assert all(0 < event.t < 30_000_000_000 for event in seen)
+        assert seen == sorted(seen, key=lambda event: event.t)
+        sniffer.close()
+        return [(p.source, p.destination, packets.decode(p.data, p.length).summary) for p in seen]
+
+    seen = in_child(act, user=user)
+    assert seen[:3] == [("client", "server", "SYN"), ("server", "client", "SYN-ACK"), ("client", "server", "ACK")]
+    assert sum(summary == "SYN" for _, _, summary in seen) == 1
+
+
+def test_the_machines_own_packets_are_not_looked_at() -> None:
+    with pytest.raises(MachineError):
+        topology.create("machine").sniff()
 
 
 # ---------------------------------------------------------------- refused
