@@ -15,9 +15,10 @@ import os
 import struct
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from socklab.engine.dwarf_lines import line_sequences
 from socklab.engine.elf import Image
@@ -41,8 +42,7 @@ TOO_LARGE = "no line information: more debug information than can be read at a s
 UNREADABLE = "no line information: damaged or of an unknown form"
 
 
-@dataclass
-class _Unit:
+class _Unit(msgspec.Struct):
     """A compile unit's line table, sorted by address, with file and line 0 at the end of each stretch of text."""
 
     unit: CompileUnit
@@ -52,7 +52,7 @@ class _Unit:
     files: list[str]
     own: bool
     """Not a library's: its functions are worth reading."""
-    functions: list[tuple[int, int, DIE]] = field(default_factory=list)
+    functions: list[tuple[int, int, DIE]] = msgspec.field(default_factory=list)
     """(low, high, entry) of each subprogram, sorted."""
     read: int = 0
     """How much of `functions` is there: 0 none, 1 those at the outer level, 2 those inside others, too (lambdas)."""
@@ -70,7 +70,9 @@ class LineTable:
         self._info: DWARFInfo | None = None
         self._units: dict[int, _Unit | None] = {}
         self._spans: list[tuple[int, int, int]] = []
-        self._lows: list[int] = []
+        self._listed: set[int] = set()
+        self._complete = False
+        """Whether `_spans` holds the units that no index lists, too."""
         self._symbols: list[tuple[int, int, str]] | None = None
         self._elf: ELFFile | None = None
         self._text_low = min((one.vaddr for one in image.segments if one.executable), default=0)
@@ -88,10 +90,8 @@ class LineTable:
             return ()
         self._deadline = time.monotonic() + BUDGET_S
         try:
-            index = bisect_right(self._lows, vaddr) - 1
-            if index < 0 or vaddr >= self._spans[index][1]:
-                return ()
-            unit = self._unit(self._spans[index][2])
+            offset = self._unit_at(vaddr)
+            unit = self._unit(offset) if offset >= 0 else None
             return () if unit is None else self._frames(unit, vaddr)
         except _TooLong:
             self.reason = TOO_LARGE
@@ -120,30 +120,48 @@ class LineTable:
             return
         self._elf = holder
         self._info = holder.get_dwarf_info(relocate_dwarf_sections=False, follow_links=False)
-        self._spans = sorted(span for span in self._find_spans() if span[0] >= self._text_low)
-        self._lows = [low for low, _, _ in self._spans]
+        self._add_spans(self._listed_spans())
 
-    def _find_spans(self) -> Iterator[tuple[int, int, int]]:
-        """(low, high, offset of the compile unit) of all text, from .debug_aranges and from units it leaves out."""
+    def _add_spans(self, spans: Iterable[tuple[int, int, int]]) -> None:
+        self._spans = sorted([*self._spans, *(span for span in spans if span[0] >= self._text_low)])
+
+    def _unit_at(self, vaddr: int) -> int:
+        """Offset of the compile unit whose text holds `vaddr`, -1 = none."""
+        while True:
+            index = bisect_right(self._spans, vaddr, key=lambda span: span[0]) - 1
+            if index >= 0 and vaddr < self._spans[index][1]:
+                return self._spans[index][2]
+            if self._complete:
+                return -1
+            self._complete = True
+            self._add_spans(self._unlisted_spans())
+
+    def _listed_spans(self) -> Iterator[tuple[int, int, int]]:
+        """(low, high, offset of the compile unit) of text that .debug_aranges lists."""
         assert self._info is not None
-        listed: set[int] = set()
         section = self._info.debug_aranges_sec
-        if section is not None:
-            section.stream.seek(0)
-            data = section.stream.read()
-            position = 0
-            while position + 16 <= len(data):
-                length, _, unit = struct.unpack_from("<IHI", data, position)
-                end = position + 4 + length
-                listed.add(unit)
-                # Pairs begin at a multiple of their own size, counted from the start of the set.
-                for low, size in struct.iter_unpack("<QQ", data[position + 16 : end]):
-                    if size:
-                        yield low, low + size, unit
-                position = end
+        if section is None:
+            return
+        section.stream.seek(0)
+        data = section.stream.read()
+        position = 0
+        while position + 16 <= len(data):
+            length, _, unit = struct.unpack_from("<IHI", data, position)
+            end = position + 4 + length
+            self._listed.add(unit)
+            # Pairs begin at a multiple of their own size, counted from the start of the set.
+            raw = data[position + 16 : end]
+            for low, size in struct.iter_unpack("<QQ", raw[: len(raw) // 16 * 16]):
+                if size:
+                    yield low, low + size, unit
+            position = end
+
+    def _unlisted_spans(self) -> Iterator[tuple[int, int, int]]:
+        """The same for the units that .debug_aranges leaves out, as their own entries say. Takes longer."""
+        assert self._info is not None
         for unit in self._info.iter_CUs():
             self._check_time()
-            if unit.cu_offset not in listed:
+            if unit.cu_offset not in self._listed:
                 for low, high in self._ranges(unit.get_top_DIE()):
                     yield low, high, unit.cu_offset
 

@@ -8,6 +8,7 @@ Never touches ptrace, never stops anything.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import stat
@@ -56,10 +57,13 @@ def source(path: str) -> events.Source | None:
     return events.Source(0, path, language, raw.decode("utf-8", "replace"))
 
 
+_HEAVY = ("elftools.elf.elffile", "elftools.dwarf.dwarfinfo", "elftools.dwarf.ranges", "socklab.engine.dwarf")
+
+
 def preload() -> None:
     """Imports what reading debug information needs, ahead of the first stop. Takes tens of milliseconds once."""
-    import elftools.dwarf.dwarfinfo
-    import elftools.elf.elffile  # noqa: F401
+    for name in _HEAVY:
+        importlib.import_module(name)
 
 
 class Where:
