@@ -114,6 +114,12 @@ def _lab_thread(lab: Lab) -> None:
         lab.run()
     except BaseException:
         traceback.print_exc()
+        what = traceback.format_exc().strip().splitlines()[-1]
+        lab.stream.put(
+            ev.Notice(
+                lab.stream.now(), "error", f"The engine failed: {what}", "This is a bug in socklab: please report it."
+            )
+        )
         lab.reason = "failed"
         lab.tracer.ask_end()
 
