@@ -24,6 +24,8 @@ from socklab.text import safe
 
 _QUIET_MS = 60
 """A stop is told and the prompt shown once no event came for this long."""
+_RUNNING_MS = 700
+"""The same while the program runs on its own business: the prompt is there to pause it."""
 _SETTLES_AT_MOST = 10.0
 """Seconds after which the prompt comes even if the lesson still waits for something."""
 
@@ -125,7 +127,12 @@ class _Session:
 
     def _patience(self) -> int | None:
         """Milliseconds to wait for anything: without end once the prompt is shown."""
-        return None if self._prompting or self._quitting else _QUIET_MS
+        if self._prompting or self._quitting:
+            return None
+        state = self._state
+        waits = any(task.status == "held" or state.blocked(tid) for tid, task in state.tasks.items())
+        over = bool(state.tasks) and all(task.status == "exited" for task in state.tasks.values())
+        return _QUIET_MS if waits or over else _RUNNING_MS
 
     def _write(self, text: str) -> None:
         if not text:
