@@ -1,0 +1,117 @@
+"""At a stop, what the lab tells is what independent readers find there: `ss` and /proc in the program's own network."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from socklab import events as ev
+from socklab import lesson as lessons
+from socklab.link import Link
+from socklab.spec import RunSpec
+from socklab.state import ESTABLISHED, SYN_SENT, LabState, apply
+
+pytestmark = pytest.mark.kernel
+
+DEADLINE_S = 20.0
+
+
+class Session:
+    """A lab driven by hand: steps through lesson moments until a condition on the state holds."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.state = LabState()
+        self.unread: deque[ev.AnyEvent] = deque()
+
+    def run_until(self, reached: Callable[[LabState], bool]) -> LabState:
+        """Fold events, and go on at each stop, until `reached`; what came behind it waits for the next call."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not reached(self.state):
+            assert time.monotonic() < deadline, "the moment never came"
+            if not self.unread:
+                assert not self.link.ended, self.link.diagnostics()
+                select.select([self.link], [], [], 0.2)
+                self.unread.extend(self.link.read_available())
+                continue
+            event = self.unread.popleft()
+            self.state = apply(self.state, event)
+            if reached(self.state):
+                break
+            if isinstance(event, ev.Asked):
+                self.link.send(ev.Answer())
+            elif isinstance(event, ev.Held | ev.Answered | ev.Measured):
+                self.link.send(ev.Continue("step"))
+        return self.state
+
+
+def _in_network_of(pid: int, *words: str) -> str:
+    """Run a command in the network namespace of `pid`, entering the user namespace too where it has its own."""
+    own_users = os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
+    enter = ["nsenter", f"--net=/proc/{pid}/ns/net", *([f"--user=/proc/{pid}/ns/user"] if own_users else [])]
+    done = subprocess.run([*enter, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{' '.join(enter)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+@pytest.mark.parametrize("language", ["c", "python"])
+def test_the_full_queue_agrees_with_ss_and_proc_at_the_same_stop(language: str) -> None:
+    spec = RunSpec(lesson=str(lessons.find("backlog")), language=language, network="private")
+    with Link.start(spec) as link:
+        session = Session(link)
+        state = session.run_until(lambda now: sum(c.phase == "connecting" for c in now.clients.values()) >= 5)
+        state = session.run_until(lambda now: now.hidden())
+        pid = state.started.pid if state.started else 0
+        assert state.header is not None
+        if state.header.network != "private":
+            pytest.skip(f"no private network here: {state.notices[0].text if state.notices else ''}")
+        (listener,) = state.listeners
+        assert (listener.rx_queue, listener.tx_queue) == (5, 4)
+
+        queues = _in_network_of(pid, "ss", "-Htln", "sport", "=", ":8080").split()
+        assert [int(queues[1]), int(queues[2])] == [listener.rx_queue, listener.tx_queue]
+
+        table = state.table_of("server")
+        rows = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        told = [int(row.split()[3], 16) for row in rows]
+        server_side = [row for row in table.rows.values() if row.local.endswith(":8080") and row.state == ESTABLISHED]
+        assert len(server_side) == 5
+        assert told.count(ESTABLISHED) == table.states[ESTABLISHED] == 10, "five connections, both ends on one host"
+        assert told.count(SYN_SENT) == table.states[SYN_SENT] == 5
+        assert len(rows) == len(table.rows)
+
+        counters = Path(f"/proc/{pid}/net/netstat").read_text().splitlines()
+        names, values = next((a.split(), b.split()) for a, b in pairwise(counters) if a[:6] == "TcpExt")
+        for name in ("ListenOverflows", "ListenDrops"):
+            # SYNs are sent again all the time: the file, read a moment later, can only be ahead.
+            assert 5 <= state.counters["server"][name] <= int(values[names.index(name)])
+
+
+def test_descriptors_agree_with_lsof_like_reading_of_proc() -> None:
+    with Link.start(RunSpec(lesson=str(lessons.find("lifecycle")), language="c")) as link:
+        session = Session(link)
+        state = session.run_until(lambda now: 4 in now.descriptors.get(now.focus, {}) and now.task.status == "held")
+        pid = state.started.pid if state.started else 0
+        found = {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        assert {fd: row.target for fd, row in state.descriptors[pid].items()} == found
+
+
+@pytest.mark.parametrize("word", ["Private", "Machine"])
+def test_the_network_asked_for_is_the_network_given(word: str) -> None:
+    spec = RunSpec(lesson=str(lessons.find("lifecycle")), language="python", network=word.lower())
+    with Link.start(spec) as link:
+        state = Session(link).run_until(lambda now: bool(now.stops))
+        assert state.header is not None and state.started is not None
+        same = os.readlink(f"/proc/{state.started.pid}/ns/net") == os.readlink("/proc/self/ns/net")
+        assert same == (state.header.network == "machine")
+        if word == "Machine":
+            assert same
