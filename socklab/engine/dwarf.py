@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from socklab.engine.dwarf_lines import line_sequences
+from socklab.engine.dwarf_split import open_split
 from socklab.engine.elf import Image
 from socklab.engine.ownership import is_library
 from socklab.events import Frame
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit
     from elftools.dwarf.die import DIE
     from elftools.dwarf.dwarfinfo import DWARFInfo
+    from elftools.dwarf.lineprogram import LineProgram
     from elftools.elf.elffile import ELFFile
 
 BUDGET_S = 1.0
@@ -50,6 +52,8 @@ class _Unit(msgspec.Struct):
     rows: list[tuple[int, int]]
     """(file index, line)"""
     files: list[str]
+    files_of_calls: list[str]
+    """The same as `files`, but where the unit is split: it then counts files in its own way."""
     own: bool
     """Not a library's: its functions are worth reading."""
     functions: list[tuple[int, int, DIE]] = msgspec.field(default_factory=list)
@@ -171,8 +175,7 @@ class LineTable:
         if "DW_AT_ranges" in attributes:
             from elftools.dwarf.ranges import BaseAddressEntry
 
-            assert self._info is not None
-            lists = self._info.range_lists()
+            lists = entry.dwarfinfo.range_lists()
             if lists is None:
                 return
             top = entry.cu.get_top_DIE().attributes
@@ -203,16 +206,13 @@ class LineTable:
         if program is None:
             return None
         header = program.header
-        top = unit.get_top_DIE()
-        folder = _text(top, "DW_AT_comp_dir")
-        folders = [os.path.join(folder, one.decode("utf-8", "replace")) for one in header["include_directory"]]
-        files = []
-        if header["version"] < 5:
-            folders.insert(0, folder)
-            files.append("")  # file numbers begin at 1 before DWARF 5
-        for item in header["file_entry"]:
-            where = folders[item.dir_index] if item.dir_index < len(folders) else folder
-            files.append(os.path.normpath(os.path.join(where, item.name.decode("utf-8", "replace"))))
+        files = calls = _files(program, _text(unit.get_top_DIE(), "DW_AT_comp_dir"))
+        split = open_split(unit)
+        if split is not None:
+            unit = split
+            names = split.dwarfinfo.line_program_for_CU(split)
+            if names is not None:
+                calls = _files(names, _text(unit.get_top_DIE(), "DW_AT_comp_dir"))
         program.stream.seek(program.program_start_offset)
         data = program.stream.read(program.program_end_offset - program.program_start_offset)
         sequences = line_sequences(data, header, self._text_low, self._check_time)
@@ -222,8 +222,9 @@ class LineTable:
             for address, file, line in sequence:
                 addresses.append(address)
                 rows.append((file, line))
-        own = not is_library(os.path.join(folder, _text(top, "DW_AT_name")))
-        return _Unit(unit, addresses, rows, files, own)
+        top = unit.get_top_DIE()
+        own = not is_library(os.path.join(_text(top, "DW_AT_comp_dir"), _text(top, "DW_AT_name")))
+        return _Unit(unit, addresses, rows, files, calls, own)
 
     def _function(self, unit: _Unit, vaddr: int) -> DIE | None:
         """The subprogram whose text holds `vaddr`."""
@@ -266,8 +267,10 @@ class LineTable:
         file, line = unit.rows[index]
         chain = list(self._chain(unit, vaddr))
         places: list[Frame] = []
+        files = unit.files
         for entry in reversed(chain):
-            places.append(Frame(unit.files[file], line, self._name(entry)))
+            places.append(Frame(files[file], line, self._name(entry)))
+            files = unit.files_of_calls
             if entry.tag == "DW_TAG_inlined_subroutine":
                 file = entry.attributes["DW_AT_call_file"].value if "DW_AT_call_file" in entry.attributes else 0
                 line = entry.attributes["DW_AT_call_line"].value if "DW_AT_call_line" in entry.attributes else 0
@@ -331,6 +334,20 @@ class LineTable:
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline:
             raise _TooLong
+
+
+def _files(program: LineProgram, folder: str) -> list[str]:
+    """Paths by file number, as the program's header lists them; `folder` is where the compiler ran."""
+    header = program.header
+    folders = [os.path.join(folder, one.decode("utf-8", "replace")) for one in header["include_directory"]]
+    files = []
+    if header["version"] < 5:
+        folders.insert(0, folder)
+        files.append("")  # file numbers begin at 1 before DWARF 5
+    for item in header["file_entry"]:
+        where = folders[item.dir_index] if item.dir_index < len(folders) else folder
+        files.append(os.path.normpath(os.path.join(where, item.name.decode("utf-8", "replace"))))
+    return files
 
 
 def _text(entry: DIE, attribute: str) -> str:
