@@ -69,7 +69,7 @@ class Set(msgspec.Struct, frozen=True, tag="set"):
 
 
 class Wire(msgspec.Struct, frozen=True, tag="wire"):
-    """A wire verb: hold, deliver, drop, delay, loss, reorder, with its words."""
+    """A wire verb: hold, deliver, drop, delay, loss, reorder, release, with its words."""
 
     verb: str
     words: tuple[str, ...] = ()
@@ -89,9 +89,10 @@ VERBS: dict[str, str] = {
     "hold": "hold [WHICH PACKETS]",
     "deliver": "deliver [HOW MANY | WHICH PACKETS]",
     "drop": "drop [HOW MANY | WHICH PACKETS]",
-    "delay": "delay MILLISECONDS [JITTER]",
-    "loss": "loss PERCENT [SEED]",
+    "delay": "delay MILLISECONDS [JITTER] [WHICH PACKETS]",
+    "loss": "loss PERCENT [SEED] [WHICH PACKETS]",
     "reorder": "reorder [WHICH PACKETS]",
+    "release": "release [WHICH RULES]",
 }
 """Every verb with the line it expects, as help and errors show it."""
 
@@ -225,5 +226,5 @@ _PARSERS: dict[str, Callable[[str, str], Action]] = {
     "close": _one_name(Close),
     "reset": _one_name(Reset),
     "set": _set,
-    **dict.fromkeys(("hold", "deliver", "drop", "delay", "loss", "reorder"), _wire),
+    **dict.fromkeys(("hold", "deliver", "drop", "delay", "loss", "reorder", "release"), _wire),
 }

@@ -7,6 +7,7 @@ the dice of `loss` and `jitter`, which are seeded. Moves no packet: wire_process
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
@@ -18,6 +19,7 @@ VERBS = ("hold", "deliver", "drop", "reorder", "delay", "loss", "release")
 HOSTS = ("server", "client")
 SCOPES = ("all", "hold", "drop", "reorder", "delay", "loss")
 
+_CLIENT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}")
 _CONTROL = SYN | FIN | RST
 
 KINDS: Mapping[str, Callable[[Segment], bool]] = {
@@ -94,10 +96,10 @@ _EXAMPLES = {
 }
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def _nearest(word: str, known: Sequence[str], at_least: float = 0.5) -> str:
     import difflib
 
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=at_least)
     return near[0] if near else ""
 
 
@@ -166,6 +168,8 @@ def _measured(verb: str, words: list[str], names: Collection[str]) -> Order:
         if len(rest) < 2:
             raise UsageError(f"{verb} {second} needs a number.", fix=f"For example: {_EXAMPLES[verb]}")
         extra, rest = _number(verb, rest[1], unit), rest[2:]
+    elif rest and rest[0][0].isdigit():  # the word may be left out
+        extra, rest = _number(verb, rest[0], unit), rest[1:]
     select = _select(verb, rest, names)
     if verb == "delay":
         if value > 60_000 or extra > 60_000:
@@ -207,8 +211,8 @@ def _end(verb: str, word: str, names: Collection[str]) -> str:
     """A host, a client's name (also of one that is yet to connect), or an address with its port."""
     if word in HOSTS or word in names or ":" in word:
         return word
-    near = _nearest(word, HOSTS)
-    if near or not word.isidentifier():
+    near = _nearest(word, HOSTS, 0.82)  # "sever" is a slip of the finger, "my-client" is a name
+    if near or not _CLIENT.fullmatch(word):
         hint = f"Did you mean {near}? " if near else ""
         raise UsageError(f"{verb}: there is no host {word!r}.", fix=f"{hint}For example: {_EXAMPLES[verb]}")
     return word

@@ -147,6 +147,20 @@ def test_udp_and_an_icmp_error_are_shown_as_what_they_are(way: Way) -> None:
     assert run_on(way, act) == [("client", "UDP"), ("server", "port unreachable")]
 
 
+def test_a_ping_without_privileges_crosses_as_echo_request_and_reply(way: Way) -> None:
+    def act(lab: WireLab) -> list[str]:
+        lab.topology.enter("client")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as ping:
+            ping.settimeout(10)
+            ping.connect((lab.topology.address("server"), 0))
+            ping.send(b"\x08\0\0\0\0\0\0\1hello")
+            ping.recv(100)
+        lab.until(lambda: len(lab.seen) == 2, "a ping and its answer")
+        return lab.summaries()
+
+    assert run_on(way, act) == ["echo request", "echo reply"]
+
+
 def test_ten_thousand_connections_cross_and_the_wire_loses_nothing(way: Way) -> None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     wave = min(500, (limit[1] - 100) // 2)

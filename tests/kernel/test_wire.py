@@ -120,7 +120,7 @@ def test_reordered_data_arrives_as_it_was_sent(way: Way) -> None:
         data = b""
         while len(data) < 12:
             data += connection.recv(100)
-        lab.take()
+        lab.settle()
         sent = [p.id for p in lab.seen if packets.decode(p.data).payload_bytes][:2]
         return data, sent, [number for number, fate in lab.fates if fate == "delivered" and number in sent]
 
@@ -161,7 +161,7 @@ def test_a_delay_keeps_every_packet_on_the_way_and_in_order(way: Way) -> None:
         count = 0
         while count < 20:
             count += len(connection.recv(100))
-        lab.take()
+        lab.settle()
         started = {p.id: p.t for p in lab.seen}
         times = [(t - started[n]) // 1_000_000 for (n, fate), t in lab.fate_t.items() if fate == "delivered"]
         data = [p.id for p in lab.seen if packets.decode(p.data).payload_bytes]

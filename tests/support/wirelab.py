@@ -85,6 +85,11 @@ class WireLab:
             else:
                 self.seen.append(event)
 
+    def settle(self) -> None:
+        """Read all that is reported of packets that have crossed so far: an answer comes after those reports."""
+        self.wire.status()
+        self.take()
+
     def until(self, holds: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
         """Read reports until a condition holds; AssertionError with `what` at the deadline."""
         deadline = time.monotonic() + seconds
