@@ -472,7 +472,10 @@ def _fate(state: LabState, event: ev.PacketFate) -> LabState:
 
 @_on(ev.StepReached)
 def _step(state: LabState, event: ev.StepReached) -> LabState:
-    return replace(state, t=event.t, step=event, step_left=None)
+    asked = state.question
+    # An answer belongs to the moment it was given at; `answers` keeps it.
+    question = None if asked is not None and asked.measured is not None else asked
+    return replace(state, t=event.t, step=event, step_left=None, question=question)
 
 
 def _step_left(state: LabState, tid: int) -> LabState:

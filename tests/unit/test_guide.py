@@ -250,6 +250,8 @@ def test_an_answer_that_could_not_be_read_is_said_to_be_so() -> None:
 def test_after_the_next_step_the_old_verdict_is_gone() -> None:
     state = lab.state_of(ASKED, ev.Measured(lab.t(), 1, 3, 3, True), ev.StepReached(lab.t(), 1, "after"))
     assert guide.narration(LESSON, state) == "Took one; 3 left."
+    assert state.question is None
+    assert state.answers[1].right
 
 
 def test_a_committed_prediction_waits_for_the_return_with_nothing_masked() -> None:
