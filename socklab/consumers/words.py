@@ -110,4 +110,5 @@ def check_table(lesson: Lesson, state: st.LabState) -> list[str]:
     width = max((len(claim) for _, claim, _ in rows), default=0)
     lines = [f"{verdict:<6}  {claim:<{width}}  measured: {found}" for verdict, claim, found in rows]
     held = sum(check.held for check in state.checks.values())
-    return [*lines, f"{held} held, {len(rows) - held} failed."]
+    left = len(lesson.checks) - len(rows)
+    return [*lines, f"{held} held, {len(rows) - held} failed" + (f", {left} not reached." if left > 0 else ".")]
