@@ -291,3 +291,19 @@ def test_registers_of_a_sleeper_are_those_gdb_reads(tmp_path: Path) -> None:
         *_, sp, ip = task.syscall()
         assert f"$1 = {sp:#x}" in answer
         assert f"$2 = {ip:#x}" in answer
+
+
+def test_a_rust_server_is_at_the_users_line_behind_the_standard_library(tmp_path: Path) -> None:
+    compiler = shutil.which("rustc")
+    if compiler is None:
+        pytest.skip("no rustc")
+    text = (
+        "use std::net::TcpListener;\nfn serve(listener: TcpListener) {\n    for stream in listener.incoming() {\n"
+        "        drop(stream);\n    }\n}\n"
+        'fn main() {\n    let listener = TcpListener::bind("127.0.0.1:0").unwrap();\n    serve(listener);\n}\n'
+    )
+    (tmp_path / "server.rs").write_text(text)
+    subprocess.run([compiler, "-g", "-o", "server", "server.rs"], check=True, cwd=tmp_path, capture_output=True)
+    with running([str(tmp_path / "server")]) as program, sleeper(program.pid, ACCEPT, 288) as task:
+        _, fp = ask_gdb(program.pid, tmp_path)
+        assert short(task.stack(fp=fp)) == [("server.rs", 3, "serve"), ("server.rs", 9, "main")]

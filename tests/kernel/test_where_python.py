@@ -477,3 +477,21 @@ def test_a_python_asleep_before_any_line_of_the_user_says_so(tmp_path: Path) -> 
         where = Where(program.pid)
         assert task.stack(where) == ()
         assert where.reason == NO_PYTHON_FRAME
+
+
+@pytest.mark.parametrize("name", ["python3.8", "python3.9", "python3.10", "python3.14", "pypy3"])
+def test_versions_that_are_not_known_are_tracked_from_inside(name: str, tmp_path: Path) -> None:
+    with (
+        running([interpreter(name), write(tmp_path, SERVER)], environment("outside")) as program,
+        sleeper(program.pid, ACCEPT4) as task,
+    ):
+        frames = look(task, "outside")
+        assert [line for _, line, _ in frames] == [13, 18, 21]
+        assert frames[1:] == [("server.py", 18, "main"), ("server.py", 21, "<module>")]
+
+
+@pytest.mark.parametrize("name", ["python2.7", "python3.6", "python3.7"])
+def test_versions_too_old_to_track_run_as_ever(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "import sys\nprint('sitecustomize' in sys.modules)\n")
+    answer = subprocess.run([interpreter(name), path], env=environment("outside"), capture_output=True, text=True)
+    assert (answer.stdout, answer.stderr) == ("False\n", "")

@@ -8,10 +8,15 @@ the sitecustomize that would have been there without it. Kept short: it is every
 import os
 import sys
 
+# Any Python that the program runs reads this file, Python 2 among them: hence the comments where annotations would be.
 
-def is_read_from_outside() -> bool:
-    """Whether `socklab.engine.pyframes` reads this interpreter's own frames: then nothing needs to run in here."""
-    return (
+
+def is_tracker_needed():
+    # type: () -> bool
+    """Whether this interpreter's frames cannot be read from outside, and it has what the tracker needs."""
+    if sys.version_info < (3, 8):  # noqa: UP036
+        return False
+    return not (
         sys.implementation.name == "cpython"
         and (3, 11) <= sys.version_info < (3, 14)
         and sys.maxsize > 2**32
@@ -20,10 +25,11 @@ def is_read_from_outside() -> bool:
     )
 
 
-def give_way() -> None:
+def give_way():
+    # type: () -> None
     """Leaves no trace in sys.path and sys.modules, then imports the sitecustomize of the machine, if it has one."""
-    folder = __file__.rpartition("/")[0]
-    if not is_read_from_outside() or os.environ.get("SOCKLAB_LINE_TRACKER") == "always":
+    folder = os.path.dirname(os.path.abspath(__file__))
+    if is_tracker_needed() or os.environ.get("SOCKLAB_LINE_TRACKER") == "always":
         try:
             # Found through PYTHONPATH, as this file was; a name that no checker outside can look up.
             __import__("_socklab_tracker").start(folder)
