@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -177,3 +180,20 @@ def test_a_lesson_parsed_from_a_recording_has_no_server_file() -> None:
 def test_a_lesson_knows_the_programs_it_runs() -> None:
     assert lesson.load(lesson.find("lifecycle")).programs == ("curl",)
     assert lesson.load(lesson.find("backlog")).programs == ()
+
+
+def test_an_installed_package_finds_the_lessons_it_was_shipped_with(tmp_path: Path) -> None:
+    root = Path(lesson.__file__).resolve().parents[2]
+    shutil.copytree(root / "socklab", tmp_path / "site" / "socklab", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "lessons", tmp_path / "site" / "socklab" / "lessons")
+    (tmp_path / "empty").mkdir()
+    code = "from socklab import lesson; print(lesson.folder(), *lesson.names())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "empty",
+        env={"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(tmp_path / "site" / "socklab" / "lessons"), *lesson.names()]
