@@ -12,7 +12,7 @@ _LIBRARY = re.compile(
     r"/(usr/(local/)?)?(lib|lib32|lib64|libx32|libexec|include)/|/usr/share/|/usr/local/go/|/rustc/"
     r"|.*/(\.cargo/registry|\.cargo/git|\.rustup|rustlib|go/pkg/mod|go/src|sdk/go1[^/]*/src|site-packages|dist-packages)/"
 )
-_PYTHON_LIBRARY = re.compile(r"<|.*/lib(64)?/(python|pypy)3?[^/]*/|.*/(site|dist)-packages/|.*/python3\d+\.zip/")
+_PYTHON_LIBRARY = re.compile(r"<|.*/lib(64)?/(python|pypy)[23]\.\d+t?/|.*/(site|dist)-packages/|.*/python3\d+\.zip/")
 
 
 def is_library(path: str) -> bool:

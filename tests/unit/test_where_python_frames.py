@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from socklab.engine import pyline
+from socklab.engine.ownership import is_python_library
 from socklab.engine.pyframes import decode_lines
 from socklab.engine.where import MAX_SOURCE_BYTES, Where, python_env, source
 from socklab.events import Frame
@@ -181,6 +182,24 @@ def test_options_that_keep_the_tracker_out_are_named(argv: list[str], reason: st
     said = pyline.why_untracked(argv)
     assert reason in said
     assert bool(said) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("path", "library"),
+    [
+        ("/home/ana/server.py", False),
+        ("/home/ana/lib/python-course/server.py", False),
+        ("/usr/local/lib/server.py", False),
+        ("/usr/lib/python3.11/socket.py", True),
+        ("/opt/py/lib64/python3.13t/socket.py", True),
+        ("/usr/lib/python3/dist-packages/flask/app.py", True),
+        ("/home/ana/.venv/lib/python3.12/site-packages/flask/app.py", True),
+        ("<frozen importlib._bootstrap>", True),
+        ("<string>", True),
+    ],
+)
+def test_whose_python_file_it_is(path: str, library: bool) -> None:
+    assert is_python_library(path) is library
 
 
 def test_a_missing_source_is_none(tmp_path: Path) -> None:
