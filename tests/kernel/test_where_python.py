@@ -42,7 +42,7 @@ def python(request: pytest.FixtureRequest) -> str:
 
 def environment(mode: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
-    env.update(python_env(env))
+    env.update(python_env(env), PYTHONDONTWRITEBYTECODE="1")
     if mode == "tracker":
         env["SOCKLAB_LINE_TRACKER"] = "always"
     return env
