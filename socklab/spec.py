@@ -20,6 +20,8 @@ class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Run from the start without holding at any stop; no table is read at stops."""
     unattended: bool = False
     """Nobody is there to act or to answer: the lesson's own actions are done as soon as their moment comes."""
+    capture: str = ""
+    """Path of a pcap file to write what crosses the wire to."""
     run_dir: str = ""
     """A directory of this run alone; whoever outlives the other removes it."""
 

@@ -12,6 +12,7 @@ import os
 import selectors
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -24,8 +25,8 @@ Address: TypeAlias = tuple[int, str, int]
 """(family, address, port)"""
 
 TAIL_BYTES = 256
-# linux/in.h: the port is chosen at connect, where the kernel knows the other end too.
-_IP_BIND_ADDRESS_NO_PORT = 24
+_HANDSHAKE_S = 0.03
+_PATIENCE = 3
 
 
 class Client:
@@ -56,11 +57,13 @@ class Clients:
         selector: selectors.BaseSelector,
         target: Callable[[], Address],
         local: Callable[[int], str],
+        named: Callable[[str, str], None],
     ) -> None:
         self._stream = stream
         self._selector = selector
         self._target = target
         self._local = local
+        self._named_end = named
         self._clients: dict[str, Client] = {}
 
     # ---------------------------------------------------------------- actions
@@ -71,11 +74,7 @@ class Clients:
         Raises SocklabError when the action names a client that is not there or cannot do it.
         """
         if isinstance(action, actions.Connect):
-            names = action.names or tuple(self._free_names(action.count))
-            for number, name in enumerate(names):
-                self._connect(name)
-                if number % 64 == 63:
-                    yield
+            yield from self._connect_in_turn(action.names or tuple(self._free_names(action.count)))
         elif isinstance(action, actions.Send):
             self._send(self._named(action.name), action.data)
         elif isinstance(action, actions.HalfClose):
@@ -84,6 +83,23 @@ class Clients:
             self._close(self._named(action.name), "closed")
         elif isinstance(action, actions.Reset):
             self._reset(self._named(action.name))
+
+    def _connect_in_turn(self, names: tuple[str, ...]) -> Iterator[None]:
+        """One after the other: a SYN that overtakes the last client's ACK finds a queue that is not yet full.
+
+        A client that gets no answer is waited for a moment only, and after a few of them nobody is waited for.
+        """
+        silent = 0
+        for number, name in enumerate(names):
+            self._connect(name)
+            deadline = time.monotonic() + _HANDSHAKE_S
+            while silent < _PATIENCE and self._clients[name].phase == "connecting":
+                if time.monotonic() > deadline:
+                    silent += 1
+                    break
+                yield
+            if number % 64 == 63:
+                yield
 
     def _free_names(self, count: int) -> Iterator[str]:
         number = 0
@@ -124,8 +140,9 @@ class Clients:
         source = self._local(family)
         try:
             if source and not address.startswith("127.") and address != "::1":
-                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+                # The port is chosen here, before the first packet: the wire is told whose packets these are.
                 sock.bind((source, 0))
+                self._named_end(name, _ends(sock.getsockname()))
             sock.connect((address, port))
         except BlockingIOError:
             pass  # EINPROGRESS: the SYN is out

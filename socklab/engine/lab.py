@@ -32,7 +32,8 @@ from socklab.engine.terminal import Terminal
 from socklab.engine.topology import Topology
 from socklab.engine.tracer import Tracer
 from socklab.engine.watch import BLOCKED_AFTER_S, Watch
-from socklab.errors import SocklabError, UsageError
+from socklab.engine.wiretap import Wiretap
+from socklab.errors import MachineError, SocklabError, UsageError
 from socklab.lesson import Lesson, canonical
 from socklab.spec import RunSpec
 from socklab.state import LabState, apply
@@ -73,7 +74,7 @@ class Lab:
         self._posts: deque[Stop | tuple[int, int]] = deque()
         self._bell_read, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._state = LabState()
-        self._clients = Clients(stream, self._selector, self._target, self._client_address)
+        self._clients = Clients(stream, self._selector, self._target, self._client_address, self._name_client)
         self._commands = Commands(stream, self._selector, topology.enter, limit)
         self._acting: deque[Iterator[None]] = deque()
         paused = guide.pause_names(lesson) if lesson is not None else syscalls.LESSON_CALLS
@@ -86,6 +87,7 @@ class Lab:
         self._nth: dict[int, tuple[str, int]] = {}
         self._places = Places(stream)
         self._watch: Watch | None = None
+        self._wiretap: Wiretap | None = None
         self._terminal: Terminal | None = None
         self._over = False
         self._drain_until = 0.0
@@ -126,6 +128,10 @@ class Lab:
         self._consumer.setblocking(False)
         self._selector.register(self._consumer, selectors.EVENT_READ, self._read_commands)
         self._selector.register(self._bell_read, selectors.EVENT_READ, lambda _mask: os.read(self._bell_read, 4096))
+        if not self._spec.free or self._topology.wire is not None or self._spec.capture:
+            self._wiretap = Wiretap(self.stream, self._selector, self._topology)
+        if self._spec.capture:
+            self._try_capture(self._spec.capture)
         if self._spec.free:
             self._topology.enter("client")
         else:
@@ -142,7 +148,16 @@ class Lab:
         finally:
             self._clients.end()
             self._commands.end()
+            if self._wiretap is not None:
+                self._wiretap.close()
             self.tracer.ask_end()
+
+    def _try_capture(self, path: str) -> None:
+        assert self._wiretap is not None
+        try:
+            self._wiretap.capture(path)
+        except SocklabError as error:
+            self._tell("error", error.what, error.fix)
 
     def _timeout(self) -> float:
         """How long nothing needs to be done unless something becomes ready."""
@@ -287,8 +302,8 @@ class Lab:
             self.stream.put(ev.Acted(self.stream.now(), line, origin))
             if isinstance(action, actions.Set):
                 self._set(action)
-            elif isinstance(action, actions.Wire):
-                self._wire(action)
+            elif isinstance(action, actions.Wire) and self._wiretap is not None:
+                self._wiretap.act(action)
             elif isinstance(action, actions.Run):
                 self._commands.start(self._topology.resolve_words(action.argv), action.host)
             else:
@@ -304,14 +319,14 @@ class Lab:
             name, value = self._topology.read_setting(action.host, action.name)
         self.stream.put(ev.Setting(self.stream.now(), action.host, name, value))
 
-    def _wire(self, action: actions.Wire) -> None:
-        raise UsageError(
-            f"{action.verb} needs a wire between two hosts; this lab has {self._topology.network}.",
-            fix="The verbs without a wire: connect, send, half-close, close, reset, ! COMMAND, set.",
-        )
+    def _name_client(self, name: str, local: str) -> None:
+        if self._wiretap is not None:
+            self._wiretap.name(name, local)
 
     def fresh_state(self) -> LabState:
         """Look at everything now and fold it."""
+        if self._wiretap is not None:
+            self._wiretap.pump()
         if self._watch is not None:
             self._watch.everywhere()
         return self._fold()
@@ -333,10 +348,13 @@ class Lab:
         return socket.AF_INET, self._topology.address("server"), self._port
 
     def _client_address(self, family: int) -> str:
-        """With one private host, clients come from an address of their own, so that the table tells the ends apart."""
-        if self._topology.network != "private" or family != socket.AF_INET:
+        """Clients come from the client's address: even on one private host the table then tells the ends apart."""
+        if self._topology.network == "machine":
             return ""
-        return self._topology.address("client")
+        try:
+            return self._topology.address("client", 6 if family == socket.AF_INET6 else 4)
+        except MachineError:
+            return ""  # no IPv6 here: connect will say so
 
     # ---------------------------------------------------------------- stops
 
@@ -352,6 +370,8 @@ class Lab:
 
     def _stopped(self, stop: Stop) -> None:
         watch = self._watch
+        if self._wiretap is not None:
+            self._wiretap.pump()
         if watch is not None:
             watch.follow(stop.pid)
             watch.woke(stop.tid)

@@ -23,7 +23,10 @@ class Stream:
         self._out = out
         self._waiting: list[ev.Event] = []
         self._order = threading.Lock()
-        self._start_ns = time.monotonic_ns()
+        self.start_ns = time.monotonic_ns()
+        """CLOCK_MONOTONIC at t = 0."""
+        self.started_ns = time.time_ns()
+        """Wall clock at t = 0, nanoseconds since the epoch."""
         self.broken = False
         """The consumer is gone; what is put from now on goes nowhere."""
         self.kept: deque[ev.Event] = deque()
@@ -32,7 +35,7 @@ class Stream:
 
     def now(self) -> int:
         """Nanoseconds since the header."""
-        return time.monotonic_ns() - self._start_ns
+        return time.monotonic_ns() - self.start_ns
 
     def put(self, event: ev.Event) -> None:
         self._waiting.append(event)
