@@ -144,7 +144,8 @@ class Held(Event, frozen=True, tag="held"):
     tid: int
     at: str
     stack: tuple[Frame, ...] = ()
-    """Innermost first; only the user's own files. Empty = no line information."""
+    """Innermost first; only the user's own files. Empty = no line information, and `unlined` says why."""
+    unlined: str = ""
 
 
 class Resumed(Event, frozen=True, tag="resumed"):

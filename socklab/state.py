@@ -56,6 +56,8 @@ class Task(msgspec.Struct, frozen=True):
     call: Call | None = None
     """The call it is in or about to make; after the return the same call with its result, until the next one."""
     stack: tuple[ev.Frame, ...] = ()
+    unlined: str = ""
+    """Why `stack` is empty at a stop: no debug information, an interpreter that is not known, ..."""
     signal: ev.Signal | None = None
     exited: ev.Exited | None = None
 
@@ -293,7 +295,7 @@ def _held(state: LabState, event: ev.Held) -> LabState:
     call = task.call
     if call is not None and event.at == "enter":
         call = replace(call, stack=event.stack)
-    task = replace(task, status="held", at=event.at, stack=event.stack, call=call)
+    task = replace(task, status="held", at=event.at, stack=event.stack, unlined=event.unlined, call=call)
     return replace(state, t=event.t, tasks={**state.tasks, event.tid: task}, focus=event.tid, stops=state.stops + 1)
 
 

@@ -92,7 +92,8 @@ def source_around(state: st.LabState) -> list[str]:
     frame = task.stack[0] if task is not None and task.stack else None
     source = state.sources.get(frame.path) if frame is not None else None
     if frame is None or source is None:
-        return ["  no line information here"]
+        why = f": {safe(task.unlined)}" if task is not None and task.unlined else ""
+        return [f"  no line information here{why}"]
     return [
         f"{'>' if number == frame.line else ' '} {number:4}  {safe(line, lines=True)}"
         for number, line in enumerate(source.text.splitlines(), 1)

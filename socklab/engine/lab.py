@@ -309,7 +309,8 @@ class Lab:
             else:
                 yield from self._clients.perform(action)
         except SocklabError as error:
-            self._tell("warning", error.what, error.fix)
+            # What a lesson can't do on this machine it teaches without; what the student typed deserves an answer.
+            self._tell("warning" if origin == "student" else "info", error.what, error.fix)
         self.fresh_state()
 
     def _set(self, action: actions.Set) -> None:
@@ -396,8 +397,8 @@ class Lab:
     def _hold(self, stop: Stop) -> None:
         self._steering.hold(stop)
         task = self.tracer.tasks.get(stop.tid)
-        stack = self._places.stack(stop, task) if task is not None else ()
-        self.stream.put(ev.Held(self.stream.now(), stop.tid, stop.at, stack))
+        stack, unlined = self._places.stack(stop, task) if task is not None else ((), "")
+        self.stream.put(ev.Held(self.stream.now(), stop.tid, stop.at, stack, unlined))
 
     def _exited(self, stop: Stop) -> None:
         self._steering.held.pop(stop.tid, None)

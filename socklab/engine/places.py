@@ -22,8 +22,8 @@ class Places:
         self._of_process: dict[int, tuple[Memory, Where]] = {}
         self._sent: set[str] = set()
 
-    def stack(self, stop: Stop, task: Task) -> tuple[Frame, ...]:
-        """The user's own frames, innermost first; () = no line information."""
+    def stack(self, stop: Stop, task: Task) -> tuple[tuple[Frame, ...], str]:
+        """The user's own frames, innermost first; where there are none, the reason."""
         memory, where = self._of_process.get(stop.pid, (None, None))
         if where is None or memory is not task.memory:
             where = Where(stop.pid)
@@ -35,7 +35,7 @@ class Places:
                 text = source(frame.path)
                 if text is not None:
                     self._stream.put(msgspec.structs.replace(text, t=self._stream.now()))
-        return frames
+        return frames, where.reason
 
     def forget(self, pid: int) -> None:
         self._of_process.pop(pid, None)

@@ -75,7 +75,7 @@ def _without_frame(state: st.LabState, view: View) -> list[Line]:
     elif task.status == "exited":
         said = "The program has ended."
     elif task.status == "held":
-        said = "No line information for this stop: the program has no debug information here, or runs library code."
+        said = f"No line information for this stop: {safe(task.unlined) or 'no line of the program is known here'}."
     else:
         said = "Running."
     lines = words(said, view)
