@@ -26,6 +26,7 @@ Address: TypeAlias = tuple[int, str, int]
 
 TAIL_BYTES = 256
 _HANDSHAKE_S = 0.03
+_FIRST_PORT, _LAST_PORT = 40_001, 65_000
 _PATIENCE = 3
 
 
@@ -64,6 +65,7 @@ class Clients:
         self._target = target
         self._local = local
         self._named_end = named
+        self._next_port = _FIRST_PORT
         self._clients: dict[str, Client] = {}
 
     # ---------------------------------------------------------------- actions
@@ -140,8 +142,9 @@ class Clients:
         source = self._local(family)
         try:
             if source and not address.startswith("127.") and address != "::1":
-                # The port is chosen here, before the first packet: the wire is told whose packets these are.
-                sock.bind((source, 0))
+                # The port is chosen here, before the first packet: the wire is told whose packets these are, and
+                # a, b, c have ports that rise with them.
+                self._bind(sock, source)
                 self._named_end(name, _ends(sock.getsockname()))
             sock.connect((address, port))
         except BlockingIOError:
@@ -154,6 +157,19 @@ class Clients:
         self._selector.register(sock, selectors.EVENT_WRITE, lambda mask: self._ready(client, mask))
         if not self._settle_connect(client):
             self._tell(client)
+
+    def _bind(self, sock: socket.socket, source: str) -> None:
+        """To the next free port from 40001 on. Raises OSError when the host has none of the next thousands left."""
+        for _ in range(_LAST_PORT - _FIRST_PORT):
+            port = self._next_port
+            self._next_port = port + 1 if port < _LAST_PORT else _FIRST_PORT
+            try:
+                sock.bind((source, port))
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
 
     def _settle_connect(self, client: Client) -> bool:
         """Read how the handshake went, if it is over. On one machine it often is before connect returns."""
