@@ -45,6 +45,15 @@ def _bytecode() -> dict[str, str]:
     return {"PYTHONPYCACHEPREFIX": _BYTECODE[0].name}
 
 
+def _feed(stream: Any, data: bytes) -> bytes:
+    """Replay what is whole; returns a sequence that has only begun."""
+    cut = data.rfind(b"\x1b")
+    if cut < 0 or cut < len(data) - 64 or re.match(rb"\x1b\[[0-9;?]*[A-Za-z]", data[cut:]):
+        cut = len(data)
+    stream.feed(_UNKNOWN.sub(b"", data[:cut]))
+    return data[cut:]
+
+
 @dataclass
 class Terminal:
     """One program in one pseudo-terminal. `chunks` holds (seconds since start, bytes) of everything it wrote."""
@@ -62,7 +71,9 @@ class Terminal:
         environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "TMUX", "NO_COLOR")}
         environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | _bytecode() | self.env
         self._fd = master
-        self._tail = b""
+        self._tail = self._rest = b""
+        self._emulated: Any = None
+        self._fed = 0
         self._last_modes: list[Any] | None = None
         # setsid, then opening the slave, makes it the controlling terminal.
         actions = [
@@ -151,32 +162,29 @@ class Terminal:
     # ---------------------------------------------------------------- the screen
 
     def screen(self) -> str:
-        """What is on the screen now."""
-        return self._replayed(None)[1]
+        """What is on the screen now. Each byte is replayed once, however often this is asked."""
+        import pyte
+
+        if self._emulated is None:
+            self._emulated = pyte.ByteStream(pyte.Screen(self.columns, self.rows))
+        for _, data in self.chunks[self._fed :]:
+            self._rest = _feed(self._emulated, self._rest + data)
+        self._fed = len(self.chunks)
+        return "\n".join(line.rstrip() for line in self._emulated.listener.display)
 
     def painted_at(self, text: str | None = None) -> float | None:
         """Milliseconds from the start to the first chunk after which something, or `text`, was on the screen."""
-        return self._replayed(text)[0]
-
-    def _replayed(self, text: str | None) -> tuple[float | None, str]:
         import pyte
 
         screen = pyte.Screen(self.columns, self.rows)
         stream = pyte.ByteStream(screen)
-        when: float | None = None
-        pending = b""
+        rest = b""
         for at, data in self.chunks:
-            pending += data
-            cut = pending.rfind(b"\x1b")  # never half a sequence
-            if cut < len(pending) - 64 or re.match(rb"\x1b\[[0-9;?]*[A-Za-z]", pending[cut:]):
-                cut = len(pending)
-            stream.feed(_UNKNOWN.sub(b"", pending[:cut]))
-            pending = pending[cut:]
-            if when is None:
-                shown = "\n".join(screen.display)
-                if (text in shown) if text is not None else shown.strip():
-                    when = at * 1e3
-        return when, "\n".join(line.rstrip() for line in screen.display)
+            rest = _feed(stream, rest + data)
+            shown = "\n".join(screen.display)
+            if (text in shown) if text is not None else shown.strip():
+                return at * 1e3
+        return None
 
     # ---------------------------------------------------------------- the end
 

@@ -4,8 +4,8 @@
     python benchmarks/screen.py --keys-only --rounds 20
 
 Keys: the step key in a real pseudo-terminal at 120x36, in a lab of 10, 1,000 and 10,000 sockets, the sizes taken in
-turn so that the machine's moods hit all alike. `drawing` has no engine behind it; `whole` is `socklab lesson` with
-real clients connected from the prompt. Launch: beside a bare Textual application of eight panels, in turn.
+turn so that the machine's moods hit all alike. `drawing` has no engine behind it; `whole` is `socklab run` of a
+server that has accepted that many connections. Launch: beside a bare Textual application of eight panels, in turn.
 Prints a table; `--json FILE` writes the figures too. A benchmark, never a test.
 """
 
@@ -72,10 +72,11 @@ def _key_rows(what: str, found: dict[int, tuple[list[float], list[float]]]) -> l
 
 
 def whole(keys: int) -> list[Figures]:
-    """The lesson `backlog` with real connections: engine, kernel, stream and screen."""
+    """A real server with real connections: engine, kernel, stream and screen."""
     terminals = {}
     for size in SIZES:
-        argv = [sys.executable, "-m", "socklab", "run", "--", sys.executable, str(HERE / "programs" / "acceptor.py")]
+        program = [sys.executable, str(HERE / "programs" / "acceptor.py"), str(size // 2)]
+        argv = [sys.executable, "-m", "socklab", "run", "--net", "private", "--", *program]
         terminals[size] = Terminal(argv, env={"PYTHONPATH": str(HERE.parent)})
     try:
         for size, terminal in terminals.items():
@@ -88,16 +89,21 @@ def whole(keys: int) -> list[Figures]:
 
 
 def _fill(terminal: Terminal, sockets: int) -> None:
-    """Let the server listen, then connect half as many clients as there shall be sockets."""
+    """Let the server accept as many connections as it wants: each is two sockets of the one private host."""
     if not terminal.wait_for("held before", 20):
         raise SystemExit(f"nothing was held:\n{terminal.screen()}")
+    terminal.type(b":set net.core.somaxconn 20000\r")  # of the lab's own host
+    terminal.settle(0.2, 3)
     terminal.type(b":until accept\r")
     if not terminal.wait_for("held before accept", 20):
         raise SystemExit(f"the server never came to accept:\n{terminal.screen()}")
     terminal.type(f":connect {sockets // 2}\r".encode())
-    if not terminal.wait_for(f"Clients {sockets // 2:,}", 60):
+    if not terminal.wait_for(f"Sockets {sockets + 1:,}", 90):
         raise SystemExit(f"{sockets // 2} clients did not connect:\n{terminal.screen()}")
-    terminal.settle(0.3, 5)
+    terminal.type(b":until fcntl\r")
+    if not terminal.wait_for("held before fcntl", 90):
+        raise SystemExit(f"{sockets // 2} clients were not accepted:\n{terminal.screen()}")
+    terminal.settle(0.5, 10)
 
 
 def launch(rounds: int) -> list[Figures]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Protocol, cast
 
 from socklab import state as st
@@ -65,6 +66,11 @@ class Table(Panel, Protocol):
 def panel(name: str) -> Panel:
     """The panel's module, imported when it is first seen."""
     return cast(Panel, import_module(f"socklab.tui.panels.{name}"))
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a panel."""
+    return find_spec(f"socklab.tui.panels.{name}") is not None
 
 
 class Board:

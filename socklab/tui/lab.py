@@ -23,7 +23,7 @@ from socklab.lesson import Lesson, Predict
 from socklab.text import safe
 from socklab.tui import arrangement, question, status, timeline
 from socklab.tui.arrangement import Box, Plan
-from socklab.tui.board import NUMBER, PANELS, Board
+from socklab.tui.board import NUMBER, PANELS, Board, exists
 from socklab.tui.bridge import Bridge, Source
 from socklab.tui.desk import Desk, Places
 from socklab.tui.keys import KEYS, footer
@@ -128,7 +128,7 @@ class LabScreen(Screen[None]):
         plan = self._plan = arrangement.plan(
             size.width,
             size.height,
-            extra=("wire",) if len(state.packets) else (),
+            extra=("wire",) if len(state.packets) and exists("wire") else (),
             maximised=self.board.maximised,
             question=question_rows,
             notice=notice_rows,
