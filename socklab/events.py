@@ -347,6 +347,12 @@ class PacketFate(Event, frozen=True, tag="fate"):
     fate: str
 
 
+class WireRules(Event, frozen=True, tag="rules"):
+    """The wire's rules in force, oldest first, as one would type them: "hold syn-ack", "loss 20 seed 0 all"."""
+
+    rules: tuple[str, ...] = ()
+
+
 # ---------------------------------------------------------------- the lesson
 
 
@@ -424,6 +430,7 @@ AnyEvent: TypeAlias = (
     | Client
     | Packet
     | PacketFate
+    | WireRules
     | StepReached
     | Asked
     | Answered

@@ -87,6 +87,11 @@ class Changed(msgspec.Struct, frozen=True):
     """(pid, fd); one that is closed now is not in the table any more."""
     sockets: dict[tuple[str, int], ev.SocketRow | None] = {}
     counters: dict[tuple[str, str], int] = {}
+    packet: int = 0
+    """Number of the last packet before that: the packets behind it are new."""
+    fates: dict[int, str] = {}
+    """Packets that were there before and have another fate since."""
+    settings: dict[tuple[str, str], str | None] = {}
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -125,6 +130,12 @@ class LabState(msgspec.Struct, frozen=True):
     clients: dict[str, ev.Client] = {}
     packets: Log[ev.Packet] = msgspec.field(default_factory=Log)
     fates: PMap[int, str] = msgspec.field(default_factory=PMap)
+    on_the_way: PMap[int, int] = msgspec.field(default_factory=PMap)
+    """Packets the wire keeps, held or delayed: number to the time since when."""
+    waited_ns: PMap[int, int] = msgspec.field(default_factory=PMap)
+    """Packets the wire kept for a while: number to how long."""
+    wire_rules: tuple[str, ...] = ()
+    """Rules in force on the wire, as one would type them."""
     output: Log[ev.Output] = msgspec.field(default_factory=Log)
     acted: Log[ev.Acted] = msgspec.field(default_factory=Log)
     notices: Log[ev.Notice] = msgspec.field(default_factory=Log)
@@ -303,7 +314,11 @@ def _held(state: LabState, event: ev.Held) -> LabState:
 def _resumed(state: LabState, event: ev.Resumed) -> LabState:
     state = _step_left(state, event.tid)
     task = replace(_task(state, event.tid), status="running", at="", signal=None)
-    return replace(state, t=event.t, tasks={**state.tasks, event.tid: task}, changed=Changed(), raw=None)
+    return replace(state, t=event.t, tasks={**state.tasks, event.tid: task}, changed=_nothing_new(state), raw=None)
+
+
+def _nothing_new(state: LabState) -> Changed:
+    return Changed(packet=state.packets[-1].id if len(state.packets) else 0)
 
 
 @_on(ev.Signal)
@@ -441,8 +456,16 @@ def _counters(state: LabState, event: ev.Counters) -> LabState:
 
 @_on(ev.Setting)
 def _setting(state: LabState, event: ev.Setting) -> LabState:
-    of_host = {**state.settings.get(event.host, {}), event.name: event.value}
-    return replace(state, t=event.t, settings={**state.settings, event.host: of_host})
+    old = state.settings.get(event.host, {})
+    before = {**state.changed.settings}
+    if old.get(event.name) != event.value:
+        before.setdefault((event.host, event.name), old.get(event.name))
+    return replace(
+        state,
+        t=event.t,
+        settings={**state.settings, event.host: {**old, event.name: event.value}},
+        changed=replace(state.changed, settings=before),
+    )
 
 
 @_on(ev.Processes)
@@ -464,12 +487,40 @@ def _client(state: LabState, event: ev.Client) -> LabState:
 
 @_on(ev.Packet)
 def _packet(state: LabState, event: ev.Packet) -> LabState:
-    return replace(state, t=event.t, packets=state.packets.append(event))
+    packets = state.packets.append(event)
+    fates = state.fates
+    if packets.dropped != state.packets.dropped:  # nobody asks any more for what was let go
+        fates = fates.changed(drop=[number for number in fates if number < packets[0].id])
+    return replace(state, t=event.t, packets=packets, fates=fates)
 
 
 @_on(ev.PacketFate)
 def _fate(state: LabState, event: ev.PacketFate) -> LabState:
-    return replace(state, t=event.t, fates=state.fates.changed([(event.id, event.fate)]))
+    before = state.fates.get(event.id)
+    changed, on_the_way, waited = state.changed, state.on_the_way, state.waited_ns
+    if event.id <= changed.packet and event.id not in changed.fates and before is not None:
+        changed = replace(changed, fates={**changed.fates, event.id: before})
+    if event.fate in _KEPT:
+        on_the_way = on_the_way.changed([(event.id, event.t)])
+    elif before in _KEPT:
+        waited = waited.changed([(event.id, event.t - on_the_way.get(event.id, event.t))])
+        on_the_way = on_the_way.changed(drop=[event.id])
+    return replace(
+        state,
+        t=event.t,
+        fates=state.fates.changed([(event.id, event.fate)]),
+        on_the_way=on_the_way,
+        waited_ns=waited,
+        changed=changed,
+    )
+
+
+_KEPT = frozenset({"held", "delayed"})
+
+
+@_on(ev.WireRules)
+def _wire_rules(state: LabState, event: ev.WireRules) -> LabState:
+    return replace(state, t=event.t, wire_rules=event.rules)
 
 
 @_on(ev.StepReached)

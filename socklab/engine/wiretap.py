@@ -7,6 +7,7 @@ a capture file. Belongs to the lab thread. Never moves a packet itself: the wire
 from __future__ import annotations
 
 import selectors
+from contextlib import suppress
 from typing import BinaryIO
 
 from socklab import actions
@@ -29,6 +30,7 @@ class Wiretap:
         self._sniffer: Sniffer | None = None
         self._file: BinaryIO | None = None
         self._left_out = 0
+        self._rules: tuple[str, ...] = ()
         if topology.network == "private":
             try:
                 self._sniffer = topology.sniff()
@@ -52,6 +54,7 @@ class Wiretap:
             self._stream.put(event)
         if self._file is not None:
             self._write(found)
+        self._rules_used_up(found)
         if source.unreported > self._left_out:
             missed = source.unreported - self._left_out
             self._left_out = source.unreported
@@ -101,7 +104,20 @@ class Wiretap:
         answer = self._wire.do(action.verb, action.words)
         if answer.text:
             self._tell("info", answer.text, answer.fix)
+        self._tell_rules(answer.rules)
         self.pump()
+
+    def _rules_used_up(self, found: list[ev.Packet | ev.PacketFate]) -> None:
+        """A rule for the next packets is gone once they have come."""
+        kept = any(isinstance(event, ev.PacketFate) and event.fate != "delivered" for event in found)
+        if kept and self._wire is not None and any(" next " in rule for rule in self._rules):
+            with suppress(MachineError):  # its process is gone; the next read says so
+                self._tell_rules(self._wire.status().rules)
+
+    def _tell_rules(self, rules: tuple[str, ...]) -> None:
+        if rules != self._rules:
+            self._rules = rules
+            self._stream.put(ev.WireRules(self._stream.now(), rules))
 
     def name(self, name: str, local: str) -> None:
         """From now on verbs may call this end by its client's name."""
