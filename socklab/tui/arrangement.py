@@ -95,7 +95,7 @@ def plan(
 
 def question_width(width: int, height: int, *, maximised: bool) -> int:
     """Cells a question has on a screen of this size."""
-    return width if maximised or _kind(width, height) == "tabs" else _left(width)
+    return width if maximised or _kind(width, height) == "tabs" else _left(width) - 1
 
 
 def _kind(width: int, height: int) -> str:
@@ -145,8 +145,8 @@ def _tabs(area: Box, right: tuple[str, ...], asked: int) -> tuple[tuple[Slot, ..
 def _columns(area: Box, right: tuple[str, ...], asked: int, *, tall: bool) -> tuple[tuple[Slot, ...], Box]:
     """Two columns: the program on the left, the kernel on the right."""
     gap = _gap(area.width)
-    left = _left(area.width)
-    x = left + gap
+    left = _left(area.width) - 1
+    x = left + 1 + gap
     wide = area.width - x
     rows = area.height
     told = max(6, rows * 22 // 100) if not asked else max(5, rows * 16 // 100)
@@ -157,11 +157,11 @@ def _columns(area: Box, right: tuple[str, ...], asked: int, *, tall: bool) -> tu
         source = 6
     y = area.y
     slots = [
-        Slot(Box(0, y, left, source), ("source",)),
-        Slot(Box(0, y + source, left, call), ("call",)),
-        Slot(Box(0, y + source + call, left, told), ("narration",)),
+        Slot(Box(1, y, left, source), ("source",)),
+        Slot(Box(1, y + source, left, call), ("call",)),
+        Slot(Box(1, y + source + call, left, told), ("narration",)),
     ]
-    question = Box(0, y + source + call + told, left, asked)
+    question = Box(1, y + source + call + told, left, asked)
     if tall:
         shares = [("queues",), ("descriptors",), ("sockets",), ("clients",), right[4:]]
         heights = _shared(rows, (22, 18, 27, 19, 14))

@@ -69,21 +69,17 @@ KEYS = (
     Key("q,ctrl+q", "quit_lab", "quit", "End the lab and everything it started.", LAB, "hrqpe"),
 )  # fmt: skip
 
-_QUESTION = (
-    ("1-9", "choose", ""),
-    ("Enter", "commit", "commit"),
-    ("Esc", "show me", "cancel"),
-)
 
-
-def footer(situation: str, width: int, *, lesson: bool = True) -> tuple[Line, list[tuple[int, int, str]]]:
+def footer(
+    situation: str, width: int, *, lesson: bool = True, choices: int = 9
+) -> tuple[Line, list[tuple[int, int, str]]]:
     """The footer in `width` cells for one situation, and where a click asks for what.
 
     The keys that matter least are left out where the line is too short; help and quit always stay.
     """
     entries: list[tuple[str, str, str]] = []
     if situation == "q":
-        entries += _QUESTION
+        entries += [(f"1-{choices}", "choose", ""), ("Enter", "commit", "enter"), ("Esc", "just show me", "escape")]
     always: list[tuple[str, str, str]] = []
     for key in KEYS:
         if situation in key.footer and (lesson or key.action != "next"):

@@ -216,8 +216,10 @@ class LabScreen(Screen[None]):
         if self.typing.is_open:
             self.footer.show([((": ", "key"),)])
             return
-        situation = "q" if self._open_question() else "p" if self.at is not None else status.situation(now)
-        keys, hot = footer(situation, width, lesson=self.lesson is not None)
+        predict = self._open_question()
+        situation = "p" if self.at is not None else "q" if predict is not None else status.situation(now)
+        choices = len(predict.choices) if predict is not None else 0
+        keys, hot = footer(situation, width, lesson=self.lesson is not None, choices=choices)
         self.footer.show([keys], hot=hot)
 
     def _paint_soon(self) -> None:

@@ -71,8 +71,8 @@ class LineView(Widget, can_focus=True):
         self._lines: Sequence[Line] = ()
         self._shown: list[Line | None] = []
         self._bar: tuple[int, int] = (0, 0)
-        self._strips: dict[tuple[Line, int, int], Strip] = {}
-        """Finished strips of (line, its row in the content, the cells its text may take)."""
+        self._strips: dict[tuple[Line, int], Strip] = {}
+        """Finished strips of (line, the cells its text may take)."""
         self._width = self._height = 0
 
     # ---------------------------------------------------------------- what is shown
@@ -203,7 +203,8 @@ class LineView(Widget, can_focus=True):
         return strips
 
     def render_line(self, y: int) -> Strip:
-        return self._row(y)
+        """One row that knows where in the text it is: Textual asks for it under the mouse, to select."""
+        return self._row(y).apply_offsets(0, y if y < self._above else self.top + y)
 
     def _row(self, y: int) -> Strip:
         above = self._above
@@ -223,16 +224,16 @@ class LineView(Widget, can_focus=True):
                 line = (*ln.pad(line, room - 1), ("┃" if first <= row < end else "│", "rule"))
             else:
                 room -= self._titled
-        strip = self._strip(line, content_y, room)
+        strip = self._strip(line, room)
         return strip if self.text_selection is None else self._selected(strip, content_y)
 
-    def _strip(self, line: Line, content_y: int, room: int) -> Strip:
-        key = (line, content_y, room)
+    def _strip(self, line: Line, room: int) -> Strip:
+        key = (line, room)
         found = self._strips.get(key)
         if found is None:
             if len(self._strips) > 4096:
                 self._strips.clear()
-            found = self._strips[key] = self._made(line, room).apply_offsets(0, content_y)
+            found = self._strips[key] = self._made(line, room)
         return found
 
     def _made(self, line: Line, room: int) -> Strip:

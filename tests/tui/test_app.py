@@ -357,3 +357,29 @@ async def test_keys_work_again_after_the_prompt() -> None:
         await pilot.press("exclamation_mark", "escape", "s")
         await shown(pilot, "held after listen")
         assert link.commands == [ev.Step()]
+
+
+async def test_text_selected_with_the_mouse_is_what_is_copied() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        rows = text_of(app).splitlines()
+        y = next(index for index, row in enumerate(rows) if "bind(listener" in row)
+        x = rows[y].index("bind(listener")
+        await pilot.mouse_down(offset=(x, y))
+        await pilot.hover(offset=(x + 12, y))
+        await until(pilot, lambda: bool(app.screen.selections))
+        await pilot.mouse_up(offset=(x + 12, y))
+        selected = app.screen.get_selected_text()
+        assert selected is not None
+        assert selected.startswith("bind(listener")
+        assert "\n" not in selected.strip()
+
+
+async def test_the_past_offers_its_own_keys_even_while_a_question_is_open() -> None:
+    app, _ = app_of(backlog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "1-4 choose   Enter")
+        await pilot.press("left")
+        await shown(pilot, "THE PAST")
+        assert "End now" in text_of(app).splitlines()[23]
