@@ -3,7 +3,8 @@
 
 Prints ratios from one run, the contestants in turn, so that the machine's drift hits them alike:
   1. requests per second, events kept in a file, against `strace -f --seccomp-bpf -o FILE`;
-  2. a program that makes a million system calls nobody asked for: traced time / untraced time.
+  2. a program that makes a million system calls nobody asked for: traced time / untraced time, for the cheapest call
+     there is (getppid, where the kernel's own entry into any seccomp filter shows) and for everyday ones.
 """
 
 from __future__ import annotations
@@ -45,7 +46,11 @@ def contestants(folder: Path) -> dict[str, list[str]]:
     try:
         import ptrace  # noqa: F401
 
-        found["python-ptrace"] = [sys.executable, str(HERE / "programs" / "with_python_ptrace.py"), str(folder / "pp.out")]
+        found["python-ptrace"] = [
+            sys.executable,
+            str(HERE / "programs" / "with_python_ptrace.py"),
+            str(folder / "pp.out"),
+        ]
     except ImportError:
         print("python-ptrace is not installed: left out (pip install python-ptrace)", file=sys.stderr)
     return found
@@ -57,7 +62,10 @@ def requests_per_second(folder: Path, before: list[str], requests: int, warm_up:
     with open(folder / "events.out", "wb") as kept:
         server = subprocess.Popen(
             [*before, str(folder / "serve"), str(port), str(requests)],
-            stdout=kept, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=environment,
+            stdout=kept,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            env=environment,
         )
         load = subprocess.run(
             [str(folder / "load"), str(port), str(requests), str(warm_up)], capture_output=True, text=True, check=True
@@ -66,12 +74,16 @@ def requests_per_second(folder: Path, before: list[str], requests: int, warm_up:
     return float(load.stdout)
 
 
-def unasked_seconds(folder: Path, before: list[str], calls: int) -> float:
+def unasked_seconds(folder: Path, before: list[str], kind: str, calls: int) -> float:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*before, str(folder / "unasked"), str(calls)], capture_output=True, text=True, check=True, env=environment
+        [*before, str(folder / "unasked"), kind, str(calls)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
-    if not before:
+    if "socklab" not in before:
         return float(done.stderr)
     import base64
     import json
@@ -105,16 +117,22 @@ def main() -> None:
                 f"  {each:15} {statistics.median(found):9.0f}/s   socklab/this {statistics.median(pairs):5.2f}"
                 f"  ({min(pairs):.2f}-{max(pairs):.2f})"
             )
-        plain, traced = [], []
-        for _ in range(options.pairs):
-            plain.append(unasked_seconds(folder, [], options.calls))
-            traced.append(unasked_seconds(folder, who["socklab"], options.calls))
-        ratios = [b / a for a, b in zip(plain, traced, strict=True)]
-        print(
-            f"{options.calls} unasked calls: untraced {statistics.median(plain):.3f} s, traced"
-            f" {statistics.median(traced):.3f} s, traced/untraced {statistics.median(ratios):.3f}"
-            f"  ({min(ratios):.3f}-{max(ratios):.3f})"
-        )
+        print(f"{options.calls} calls nobody asked for: traced / untraced; median of {options.pairs} pairs")
+        others = {name: who[name] for name in ("socklab", "strace") if name in who}
+        for kind in ("getppid", "mmap", "stat", "getrandom"):
+            found = {name: [] for name in others}
+            plain = []
+            for _ in range(options.pairs):
+                base = unasked_seconds(folder, [], kind, options.calls)
+                plain.append(base)
+                for name, before in others.items():
+                    found[name].append(unasked_seconds(folder, before, kind, options.calls) / base)
+            cost = statistics.median(plain) / options.calls * 1e9
+            said = "   ".join(
+                f"{name} {statistics.median(ratios):.3f} ({min(ratios):.2f}-{max(ratios):.2f})"
+                for name, ratios in found.items()
+            )
+            print(f"  {kind:10} {cost:5.0f} ns a call   {said}")
 
 
 if __name__ == "__main__":
