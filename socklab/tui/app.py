@@ -124,10 +124,10 @@ class SocklabApp(App[int]):
         screen = LabScreen(link, lessons.load(folder), self.look, self._leave_lab, self.next_look)
         self.push_screen(screen)
 
-    def _leave_lab(self) -> None:
-        """End the lab: back to the menu, or out."""
+    def _leave_lab(self, code: int) -> None:
+        """End the lab: back to the menu, or out with this exit code."""
         if self._menu is None:
-            self.exit(0)
+            self.exit(code)
             return
         link, self._link = self._link, None
         self.pop_screen()

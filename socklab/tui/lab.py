@@ -62,7 +62,12 @@ class LabScreen(Screen[None]):
     ]
 
     def __init__(
-        self, link: Source, lesson: Lesson | None, look: Look, leave: Callable[[], None], next_look: Callable[[], None]
+        self,
+        link: Source,
+        lesson: Lesson | None,
+        look: Look,
+        leave: Callable[[int], None],
+        next_look: Callable[[], None],
     ) -> None:
         super().__init__()
         self.lesson = lesson
@@ -191,7 +196,9 @@ class LabScreen(Screen[None]):
         if plan.kind == "tiny":
             self.tiny.show(self._tiny())
             return
-        hidden = guide.masked(self.lesson, state) if self.lesson is not None else frozenset()
+        hidden: frozenset[str] = frozenset()
+        if self.lesson is not None and status.situation(state) != "e":
+            hidden = guide.masked(self.lesson, state)
         for slot, view in zip(plan.slots, self.slots, strict=False):
             self.board.paint(state, slot, view, hidden=hidden, past=self.at is not None, focused=self.focused is view)
         if plan.header.height:
@@ -252,14 +259,15 @@ class LabScreen(Screen[None]):
     # ---------------------------------------------------------------- question and notices
 
     def _open_question(self) -> Predict | None:
-        """The question that waits for a choice, now."""
-        return guide.question(self.lesson, self.bridge.now) if self.lesson is not None else None
+        """The question that waits for a choice, now. Nothing is asked of a program that is gone."""
+        now = self.bridge.now
+        return guide.question(self.lesson, now) if self.lesson is not None and status.situation(now) != "e" else None
 
     def _question_shown(self) -> Predict | None:
         """The question to be seen: open, committed to, or answered at this very stop."""
         state = self._state()
         asked = state.question
-        if asked is None or self.lesson is None:
+        if asked is None or self.lesson is None or (asked.measured is None and status.situation(state) == "e"):
             return None
         if asked.measured is not None and self.bridge.measured_at.get(asked.index) != state.stops:
             return None
@@ -358,7 +366,8 @@ class LabScreen(Screen[None]):
         self.typing.open(self, 'stdin "\\n"', cursor=7)
 
     def action_quit_lab(self) -> None:
-        self._leave()
+        ended = self.bridge.now.ended
+        self._leave(1 if ended is not None and ended.reason == "failed" else 0)
 
     # ---------------------------------------------------------------- clients
 

@@ -194,7 +194,7 @@ async def test_an_engine_that_dies_leaves_its_last_words_on_the_screen() -> None
         await shown(pilot, "boom")
         assert "Start again." in text_of(app)
         await pilot.press("q")
-    assert app.return_value == 0
+    assert app.return_value == 1, "the shell learns that it failed"
 
 
 async def test_a_click_on_a_key_of_the_footer_presses_it() -> None:
@@ -383,3 +383,14 @@ async def test_the_past_offers_its_own_keys_even_while_a_question_is_open() -> N
         await pilot.press("left")
         await shown(pilot, "THE PAST")
         assert "End now" in text_of(app).splitlines()[23]
+
+
+async def test_nothing_is_asked_or_hidden_once_the_program_is_gone() -> None:
+    app, link = app_of(backlog())
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "Your prediction")
+        link.give(ev.Exited(t=9, tid=4242, signo=9))
+        await shown(pilot, "killed by SIGKILL")
+        text = text_of(app)
+        assert "Your prediction" not in text
+        assert "hidden until" not in text
