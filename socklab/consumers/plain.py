@@ -22,8 +22,9 @@ from socklab.lesson import Lesson
 from socklab.link import Link
 from socklab.text import safe
 
-_QUIET_MS = 60
-"""A stop is told and the prompt shown once no event came for this long."""
+_QUIET_MS = 130
+"""A stop is told and the prompt shown once no event came for this long. With thousands of sockets the engine looks at
+the whole table a tenth of a second after the stop."""
 _RUNNING_MS = 700
 """The same while the program runs on its own business: the prompt is there to pause it."""
 _SETTLES_AT_MOST = 10.0
