@@ -17,6 +17,8 @@ from socklab.errors import SocklabError
 _NETWORKS = ("auto", "two-hosts", "private", "machine")
 _NETWORK_HELP = "Where it plays: private hosts of the lab's own, or this machine's network. Default: the best allowed."
 
+_UNTIL_HELP = "Run on, and stop first where it fits: `accept`, `read fd=4`, `write errno=EPIPE`, `any error`."
+
 
 class _Group(click.Group):
     """A mistyped verb is answered with the nearest one."""
@@ -104,14 +106,57 @@ def doctor(json_: bool) -> int:
 @click.option("--auto", is_flag=True, help="Step by itself to the end.")
 @click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
 @click.option("--free", is_flag=True, help="Don't stop at calls: record them as they are made.")
+@click.option("--until", metavar="CONDITION", default="", help=_UNTIL_HELP)
+@click.option("--env", "variables", metavar="K=V", multiple=True, help="A variable of its environment; repeatable.")
+@click.option("--cwd", type=click.Path(exists=True, file_okay=False, resolve_path=True), help="Where it runs.")
 @click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run(net: str, plain: bool, auto: bool, json_: bool, free: bool, program: str, arguments: tuple[str, ...]) -> int:
-    """Run PROGRAM of your own: a .c or .py file, or any command."""
+def run(
+    net: str,
+    plain: bool,
+    auto: bool,
+    json_: bool,
+    free: bool,
+    until: str,
+    variables: tuple[str, ...],
+    cwd: str | None,
+    program: str,
+    arguments: tuple[str, ...],
+) -> int:
+    """Run PROGRAM of your own: a .c or .py file, or any command. Its exit status is passed on."""
+    from socklab import launch
+
+    environment: dict[str, str] = {}
+    for each in variables:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f'"{each}" is not of the form NAME=VALUE.', param_hint="--env")
+        environment[name] = value
+    return launch.program(
+        (program, *arguments),
+        cwd=cwd or "",
+        environment=environment,
+        network=net,
+        free=free,
+        until=until,
+        mode=launch.Mode.of(plain, auto, json_),
+    )
+
+
+@cli.command(short_help="Look at a program that runs already.")
+@click.option("--plain", is_flag=True, help="No screen: text line by line.")
+@click.option("--auto", is_flag=True, help="Step by itself to the end.")
+@click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
+@click.option("--free", is_flag=True, help="Don't stop at calls: record them as they are made.")
+@click.option("--until", metavar="CONDITION", default="", help=_UNTIL_HELP)
+@click.option("--children", is_flag=True, help="Its child processes too, and theirs.")
+@click.argument("pid", type=click.IntRange(min=1))
+def attach(plain: bool, auto: bool, json_: bool, free: bool, until: str, children: bool, pid: int) -> int:
+    """Look at process PID, which runs already. It is let go when you leave, and runs on."""
     from socklab import launch
 
     mode = launch.Mode.of(plain, auto, json_)
-    return launch.program((program, *arguments), network=net, free=free, mode=mode)
+    return launch.attach(pid, children=children, free=free, until=until, mode=mode)
 
 
 def main() -> None:

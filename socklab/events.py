@@ -465,6 +465,15 @@ class Pause(Command, frozen=True, tag="pause"):
     """Hold every running task as soon as the kernel allows."""
 
 
+class Others(Command, frozen=True, tag="others"):
+    """What the other tasks do while one is stepped: `run` on, recorded and never held, or (the default of a run) stop
+    each at its own next call."""
+
+    run: bool
+    tid: int = 0
+    """The one that is stepped; 0 = the one held last."""
+
+
 class Do(Command, frozen=True, tag="do"):
     """A client or wire action, one verb line: see socklab.actions."""
 
@@ -497,7 +506,7 @@ class Quit(Command, frozen=True, tag="quit"):
     """End the lab: every process it started, every port, every file."""
 
 
-AnyCommand: TypeAlias = Step | Continue | Pause | Do | Answer | Raw | Focus | Input | Quit
+AnyCommand: TypeAlias = Step | Continue | Pause | Others | Do | Answer | Raw | Focus | Input | Quit
 
 
 _encoder = msgspec.json.Encoder()

@@ -11,10 +11,14 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from socklab import guardian
 from socklab.errors import UsageError
 from socklab.text import safe
+
+if TYPE_CHECKING:
+    from socklab.spec import RunSpec
 
 
 class Mode(enum.Enum):
@@ -69,18 +73,61 @@ def lesson(name: str, *, language: str = "", network: str = "auto", mode: Mode =
         return show(link, lessons.load(folder), auto=mode.is_auto)
 
 
-def program(argv: tuple[str, ...], *, network: str = "auto", free: bool = False, mode: Mode = Mode.SCREEN) -> int:
-    """Run a program of the user's own. Raises UsageError, SocklabError."""
+def program(
+    argv: tuple[str, ...],
+    *,
+    cwd: str = "",
+    environment: dict[str, str] | None = None,
+    network: str = "auto",
+    free: bool = False,
+    until: str = "",
+    mode: Mode = Mode.SCREEN,
+) -> int:
+    """Run a program of the user's own; its exit status is ours. Raises UsageError, SocklabError."""
+    from socklab.spec import RunSpec
+
+    _check_condition(until)
+    wanted = RunSpec(
+        argv=argv,
+        cwd=cwd or _here(),
+        environment=environment or {},
+        network=network,
+        free=free,
+        until=until,
+        unattended=mode.is_auto,
+    )
+    return _own(wanted, mode, "socklab run --plain PROGRAM")
+
+
+def attach(pid: int, *, children: bool = False, free: bool = False, until: str = "", mode: Mode = Mode.SCREEN) -> int:
+    """Look at a process that runs already; it runs on when we leave. Raises UsageError, SocklabError."""
+    from socklab import target
+    from socklab.spec import RunSpec
+
+    _check_condition(until)
+    target.read(pid)
+    wanted = RunSpec(attach=pid, children=children, free=free, until=until, unattended=mode.is_auto)
+    return _own(wanted, mode, f"socklab attach --plain {pid}")
+
+
+def _check_condition(until: str) -> None:
+    if until:
+        from socklab import conditions
+
+        conditions.parse(until)
+
+
+def _own(wanted: RunSpec, mode: Mode, instead: str) -> int:
+    """A run without a lesson, shown as `mode` says."""
     if mode is Mode.SCREEN:
-        need_terminal("socklab run --plain PROGRAM")
+        need_terminal(instead)
     else:
         leave_on_signals()
     from socklab.link import Link
-    from socklab.spec import RunSpec
 
     if mode is Mode.SCREEN:
         guardian.guard()
-    with Link.start(RunSpec(argv=argv, cwd=_here(), network=network, free=free, unattended=mode.is_auto)) as link:
+    with Link.start(wanted) as link:
         if mode is Mode.SCREEN:
             from socklab.tui import app
 
@@ -88,7 +135,7 @@ def program(argv: tuple[str, ...], *, network: str = "auto", free: bool = False,
         from socklab.consumers import plain, raw
 
         show = raw.run if mode.is_json else plain.run
-        return show(link, None, auto=mode.is_auto, free=free)
+        return show(link, None, auto=mode.is_auto, free=wanted.free)
 
 
 def _here() -> str:

@@ -52,7 +52,9 @@ def engine_command(fd: int) -> list[str]:
 class Link:
     """A running engine. Made by `start`; `close` (or leaving a `with`) ends it and everything it started."""
 
-    def __init__(self, engine: subprocess.Popen[bytes], end: socket.socket, said: int, run_dir: str) -> None:
+    def __init__(
+        self, engine: subprocess.Popen[bytes], end: socket.socket, said: int, run_dir: str, *, attached: bool = False
+    ) -> None:
         self._engine = engine
         self._socket = end
         self._said = said
@@ -62,6 +64,7 @@ class Link:
         self._trouble: SocklabError | None = None
         self._saw_ended = False
         self._t = 0
+        self._attached = attached
         self._known: set[int] = {engine.pid}
         """Pids the stream named: their sessions are the engine's business too."""
         self._closed = False
@@ -96,7 +99,7 @@ class Link:
             )
         reaper.become_subreaper()
         ours.setblocking(False)
-        link = cls(engine, ours, said, run_dir)
+        link = cls(engine, ours, said, run_dir, attached=bool(spec.attach))
         link._send(encode_spec(msgspec.structs.replace(spec, run_dir=run_dir)))
         return link
 
@@ -237,6 +240,8 @@ class Link:
                     fix="Two versions of socklab are installed over each other: reinstall it in a fresh venv.",
                 )
                 return found[:position]
+            if isinstance(event, ev.Started) and self._attached:
+                continue  # it was there before us, and stays
             if isinstance(event, _NAMES_A_PID) and event.pid:
                 self._known.add(event.pid)
         if found:

@@ -23,6 +23,8 @@ n, next            to the lesson's next step
 c, continue        run free; c CONDITION: until a stop that fits, such as
                    c accept, c read fd=4, c any error
 p, pause           hold a running program
+others run         step this process or thread while the others run on;
+                   others hold: each stops at its own calls again
 show KIND          all descriptors, sockets, queues, counters or clients;
                    the source, the output
 connect [N|NAMES]  open clients
@@ -51,7 +53,20 @@ _PLAIN: dict[str, ev.AnyCommand] = {
     "exit": ev.Quit(),
 }
 _HELP_WORDS = ("h", "help", "?")
-_WORDS = ("step", "over", "next", "continue", "pause", "show", "input", "focus", "quit", "help", *actions.VERBS)
+_WORDS = (
+    "step",
+    "over",
+    "next",
+    "continue",
+    "pause",
+    "others",
+    "show",
+    "input",
+    "focus",
+    "quit",
+    "help",
+    *actions.VERBS,
+)
 
 
 class Show(str):
@@ -76,6 +91,10 @@ def parse(line: str) -> Request:
     rest = rest.strip()
     if word in ("c", "continue"):
         return _until(rest)
+    if word == "others":
+        if rest not in ("run", "hold"):
+            raise UsageError("others: say `others run` or `others hold`.")
+        return ev.Others(run=rest == "run")
     if word == "show":
         if rest not in KINDS:
             raise UsageError(f'show: no kind "{safe(rest)}"', fix=f"Kinds: {', '.join(KINDS)}.")

@@ -6,6 +6,7 @@ enters its namespaces before anything else, forks the program while it has one t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -16,14 +17,15 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
-from socklab import __version__, guide, spec, syscalls
+from socklab import __version__, guide, spec, syscalls, target
 from socklab import events as ev
-from socklab.engine import program, ptrace, topology
+from socklab.engine import attach, program, ptrace, topology
 from socklab.engine.lab import Lab
 from socklab.engine.stream import Stream
-from socklab.engine.tracer import AFFINITY_CALLS, Tracer
+from socklab.engine.tracer import ALWAYS, Tracer
 from socklab.errors import MachineError, SocklabError
 from socklab.lesson import Lesson, load
 
@@ -58,8 +60,8 @@ def _prepare(wanted: spec.RunSpec, lesson: Lesson | None, port: int) -> program.
     return program.prepare(lesson.server_file(language), (str(port),), run_dir)
 
 
-def _environment(language: str) -> dict[str, str]:
-    environment = dict(os.environ)
+def _environment(language: str, own: dict[str, str]) -> dict[str, str]:
+    environment = {**os.environ, **own}
     if language != "c":
         from socklab.engine.where import python_env
 
@@ -74,17 +76,15 @@ def _trace(
     prepared: program.Prepared,
     network: topology.Topology,
     traced: tuple[int, ...],
-    watched: tuple[int, ...],
     arch: str,
     limit: tuple[int, int],
 ) -> None:
     stream = lab.stream
-    tracer.hang_doorbell()
     launched = program.launch(
         prepared,
         cwd=wanted.cwd,
-        environment=_environment(prepared.language),
-        filter_program=ptrace.filter_program(watched, arch),
+        environment=_environment(prepared.language, wanted.environment),
+        filter_program=ptrace.filter_program((*traced, *syscalls.numbers(arch, ALWAYS)), arch),
         enter_host=lambda: network.enter("server"),
         limit=limit,
     )
@@ -101,11 +101,18 @@ def _trace(
     stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.argv, cwd, traced))
     stream.flush()
     lab.attach(launched)
+    with _lab_running(lab):
+        os.write(launched.go, b"g")
+        os.close(launched.go)
+        tracer.run()
+
+
+@contextlib.contextmanager
+def _lab_running(lab: Lab) -> Iterator[None]:
+    """The lab thread beside what this thread does."""
     thread = threading.Thread(target=_lab_thread, args=(lab,), name="lab")
     thread.start()
-    os.write(launched.go, b"g")
-    os.close(launched.go)
-    tracer.run()
+    yield
     thread.join(timeout=5)
 
 
@@ -126,15 +133,18 @@ def _lab_thread(lab: Lab) -> None:
 
 def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream) -> ev.Ended:
     limit = _raise_limit()
-    network = topology.create(wanted.network, run_dir=wanted.run_dir)
+    elsewhere = attach.enter_network(wanted.attach) if wanted.attach else None
+    network = topology.create("machine" if wanted.attach else wanted.network, run_dir=wanted.run_dir)
+    if elsewhere is not None:
+        network.notices.append(elsewhere)
     lesson = load(Path(wanted.lesson)) if wanted.lesson else None
     arch = platform.machine()
     preferred = lesson.port if lesson is not None else 8080
     port, taken_by = network.free_port(preferred) if lesson is not None else (preferred, "")
-    prepared = None
+    subject: program.Prepared | target.Target | None = None
     failure: SocklabError | None = None
     try:
-        prepared = _prepare(wanted, lesson, port)
+        subject = target.read(wanted.attach) if wanted.attach else _prepare(wanted, lesson, port)
     except SocklabError as error:
         failure = error
     stream.put(
@@ -148,7 +158,7 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
             network.network,
             network.hosts,
             lesson.name if lesson is not None else "",
-            prepared.language if prepared is not None else wanted.language,
+            subject.language if subject is not None else wanted.language,
         )
     )
     if lesson is not None:
@@ -159,29 +169,36 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
         stream.put(
             ev.Notice(stream.now(), "info", f"Port {preferred} is taken ({taken_by}); the server uses {port}.", "")
         )
-    if failure is not None or prepared is None:
+    if failure is not None or subject is None:
         raise failure or SocklabError("nothing to run")
-    if prepared.built:
-        stream.put(ev.Built(stream.now(), prepared.built, prepared.cached))
-    if prepared.warnings:
-        stream.put(ev.Notice(stream.now(), "warning", prepared.warnings.rstrip(), ""))
-    names = syscalls.LESSON_CALLS
-    if lesson is not None:
-        names = names | guide.pause_names(lesson)
-    elif wanted.free:
-        names = syscalls.RUN_CALLS
+    names = syscalls.RUN_CALLS if lesson is None else syscalls.LESSON_CALLS | guide.pause_names(lesson)
     traced = syscalls.numbers(arch, names)
-    watched = (*traced, *syscalls.numbers(arch, AFFINITY_CALLS))
     lab = Lab(wanted, commands, unread, stream, network, arch, lesson, port, limit)
     tracer = lab.tracer
+    tracer.wanted = frozenset(traced)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: lab.ask_quit())
     try:
-        _trace(wanted, lab, tracer, prepared, network, traced, watched, arch, limit)
+        tracer.hang_doorbell()
+        if isinstance(subject, target.Target):
+            attach.seize(tracer, subject, children=wanted.children, traced=traced)
+            stream.flush()
+            with _lab_running(lab):
+                tracer.run()
+        else:
+            _tell_built(stream, subject)
+            _trace(wanted, lab, tracer, subject, network, traced, arch, limit)
     finally:
         tracer.close_doorbell()
         network.close()
     return lab.end_event()
+
+
+def _tell_built(stream: Stream, prepared: program.Prepared) -> None:
+    if prepared.built:
+        stream.put(ev.Built(stream.now(), prepared.built, prepared.cached))
+    if prepared.warnings:
+        stream.put(ev.Notice(stream.now(), "warning", prepared.warnings.rstrip(), ""))
 
 
 def main() -> int:

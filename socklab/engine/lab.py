@@ -21,7 +21,7 @@ from socklab import events as ev
 from socklab.engine import steering
 from socklab.engine.clients import Address, Clients
 from socklab.engine.commands import Commands
-from socklab.engine.gates import Business
+from socklab.engine.gates import RUN_BUSINESS, RUN_PAUSED, Business
 from socklab.engine.places import Places
 from socklab.engine.program import Launched
 from socklab.engine.script import Script
@@ -77,9 +77,12 @@ class Lab:
         self._clients = Clients(stream, self._selector, self._target, self._client_address, self._name_client)
         self._commands = Commands(stream, self._selector, topology.enter, limit)
         self._acting: deque[Iterator[None]] = deque()
-        paused = guide.pause_names(lesson) if lesson is not None else syscalls.LESSON_CALLS
-        business = Business(arch, syscalls.LESSON_CALLS | paused, paused)
-        self._steering = Steering(self.tracer, business, free=spec.free, scripted=lesson is not None)
+        if lesson is not None:
+            paused = guide.pause_names(lesson)
+            business = Business(arch, syscalls.LESSON_CALLS | paused, paused)
+        else:
+            business = Business(arch, RUN_BUSINESS, RUN_PAUSED)
+        self._steering = Steering(self.tracer, business, free=spec.free, scripted=lesson is not None, until=spec.until)
         self._script = Script(lesson, stream, self, unattended=spec.unattended) if lesson is not None else None
         self._deferred: int | None = None
         """A resume that waits for the lesson's actions at this stop (the task asked for, 0 = the last held)."""
@@ -136,6 +139,8 @@ class Lab:
             self._topology.enter("client")
         else:
             self._watch = Watch(self._topology, self.stream, self._arch, self._fold)
+            for pid in {task.pid for task in list(self.tracer.tasks.values()) if task.attached}:
+                self._watch.follow(pid)  # it may sleep on: no stop would tell of it
         try:
             self._serve_lines()
             while not self._over:
@@ -253,7 +258,13 @@ class Lab:
             self._watch.raw_line(command.id)
         elif isinstance(command, ev.Focus):
             self._focus(command.tid)
-        elif isinstance(command, ev.Input) and self._terminal is not None:
+        elif isinstance(command, ev.Others):
+            for each in self._steering.others(run=command.run, tid=command.tid):
+                if self._watch is not None:
+                    self._watch.woke(each)
+        elif isinstance(command, ev.Input):
+            if self._terminal is None:
+                raise UsageError("Its terminal is not the lab's.", fix="Type where the program was started.")
             self._terminal.write(command.data)
 
     def _tell(self, level: str, text: str, fix: str) -> None:
@@ -401,7 +412,7 @@ class Lab:
         self.stream.put(ev.Held(self.stream.now(), stop.tid, stop.at, stack, unlined))
 
     def _exited(self, stop: Stop) -> None:
-        self._steering.held.pop(stop.tid, None)
+        self._steering.forget(stop.tid)
         self._nth.pop(stop.tid, None)
         if stop.tid == stop.pid:
             self._places.forget(stop.pid)

@@ -72,7 +72,10 @@ def prepare(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepared
 
 def prepare_argv(argv: tuple[str, ...], cwd: str, run_dir: Path) -> Prepared:
     """A command of the user's own; a first word that is a .c or .py file is compiled or run by Python."""
-    first = Path(cwd or ".") / argv[0]
+    # As the shell completes it: a file of the directory one types in; else one of the directory it is to run in.
+    first = Path(argv[0]).absolute()
+    if not first.exists():
+        first = Path(cwd or ".").absolute() / argv[0]
     if first.suffix in (".c", ".py", *_CXX_SUFFIXES) and first.is_file() and not os.access(first, os.X_OK):
         return prepare(first.resolve(), argv[1:], run_dir)
     if first.suffix in (".c", *_CXX_SUFFIXES) and first.is_file():

@@ -13,7 +13,9 @@ import errno
 import os
 import struct
 from collections.abc import Iterable
+from typing import TypeAlias
 
+PTRACE_POKEUSER = 6
 PTRACE_CONT = 7
 PTRACE_KILL = 8
 PTRACE_DETACH = 17
@@ -112,7 +114,12 @@ _ENTRY = struct.Struct("=B3xIQQQ6Q").unpack_from
 _EXIT = struct.Struct("=B3xIQQqB").unpack_from
 
 
-def syscall_entry(pid: int) -> tuple[int, int, int, int, int, int, int, int, int, int, int]:
+Entry: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int]
+INFO_ENTRY = 1
+"""PTRACE_SYSCALL_INFO_ENTRY: what `op` is at an entry; a seccomp stop has another."""
+
+
+def syscall_entry(pid: int) -> Entry:
     """(op, audit arch, instruction pointer, stack pointer, number, six arguments) at an entry or seccomp stop."""
     if _ptrace(PTRACE_GET_SYSCALL_INFO, pid, _info_size, _info_address) == -1:
         raise _fail("PTRACE_GET_SYSCALL_INFO", pid)
@@ -157,6 +164,32 @@ def registers(pid: int, arch: str) -> tuple[int, int, int]:
     return ip, sp, fp
 
 
+# user_regs_struct of x86-64: rax and orig_rax.
+_RAX, _ORIG_RAX = 10 * 8, 15 * 8
+
+
+def interrupted_call(pid: int, arch: str) -> tuple[int, int]:
+    """(number, result so far) of the call a stopped task was taken out of; number -1 = it was in no call.
+
+    Only on x86-64: aarch64 decides about a restart before it stops, and keeps no copy of the first argument.
+    """
+    if arch != "x86_64":
+        return -1, 0
+    buffer = ctypes.create_string_buffer(1024)
+    vector = _IoVec(ctypes.addressof(buffer), len(buffer))
+    if _ptrace(PTRACE_GETREGSET, pid, _NT_PRSTATUS, ctypes.addressof(vector)) == -1:
+        raise _fail("PTRACE_GETREGSET", pid)
+    (number,) = struct.unpack_from("=q", buffer, _ORIG_RAX)
+    (result,) = struct.unpack_from("=q", buffer, _RAX)
+    return number, result
+
+
+def set_result(pid: int, result: int) -> None:
+    """Put `result` (x86-64: rax) in place of what the call of a stopped task has given."""
+    if _ptrace(PTRACE_POKEUSER, pid, _RAX, result) == -1:
+        raise _fail("PTRACE_POKEUSER", pid)
+
+
 # ---------------------------------------------------------------- what a child does to itself before exec
 
 
@@ -189,14 +222,17 @@ def filter_program(numbers: Iterable[int], arch: str) -> bytes:
 def install_filter(program: bytes) -> None:
     """Put the calling thread, and all it will become, under the filter. Raises OSError.
 
-    NO_NEW_PRIVS comes first: without it the kernel refuses the filter to anyone but an administrator. It also means
-    that set-user-ID programs run without their privilege.
+    The kernel gives the filter to an administrator (of its user namespace) as it is, to anyone else only with
+    NO_NEW_PRIVS, which means that set-user-ID programs run without their privilege: set only where it must be.
     """
-    if _prctl(_PR_SET_NO_NEW_PRIVS, 1, None, 0, 0) == -1:
-        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
     buffer = ctypes.create_string_buffer(program, len(program))
     description = _Program(len(program) // 8, ctypes.addressof(buffer))
-    if _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(description), 0, 0) == -1:
+    address = ctypes.addressof(description)
+    if _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address, 0, 0) == 0:
+        return
+    if _prctl(_PR_SET_NO_NEW_PRIVS, 1, None, 0, 0) == -1:
+        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
+    if _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address, 0, 0) == -1:
         raise OSError(ctypes.get_errno(), "PR_SET_SECCOMP")
 
 

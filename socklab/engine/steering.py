@@ -1,15 +1,16 @@
 """Which tasks are held, how the program is to run on, and where it is to be held next.
 
-In: the student's wishes (step, over, next lesson step, until, free, pause) and the stops. Out: requests to the tracer.
-Belongs to the lab thread. Never looks at the kernel, never emits an event.
+In: the student's wishes (step, over, next lesson step, until, free, pause, others) and the stops. Out: requests to
+the tracer. Belongs to the lab thread. Never looks at the kernel, never emits an event.
 """
 
 from __future__ import annotations
 
 from socklab import conditions
-from socklab.engine.gates import Business, RunGate, StepGate, UntilGate
+from socklab.engine.gates import Business, FollowGate, RunGate, StepGate, UntilGate
 from socklab.engine.task import Stop
-from socklab.engine.tracer import Tracer
+from socklab.engine.tracer import Gate, Tracer
+from socklab.errors import UsageError
 
 STEP, OVER, LESSON, UNTIL, FREE = "step", "over", "lesson", "until", "free"
 
@@ -19,7 +20,7 @@ class Steering:
     condition says, FREE nowhere. All but the last two see every stop here first; those let the tracer run ahead.
     """
 
-    def __init__(self, tracer: Tracer, business: Business, *, free: bool, scripted: bool) -> None:
+    def __init__(self, tracer: Tracer, business: Business, *, free: bool, scripted: bool, until: str = "") -> None:
         self._tracer = tracer
         self._business = business
         self._step_gate = StepGate(business)
@@ -28,26 +29,66 @@ class Steering:
         """A lesson is under way: it must see every stop, however fast the student wants to go."""
         self.held: dict[int, Stop] = {}
         """Held tasks, the one held last at the end."""
+        self.followed = 0
+        """The one task that is stepped while the others run; 0 = every task stops on its own."""
         tracer.hold_signals = not free
-        tracer.gate = None if free else self._step_gate
+        if until:
+            self.run_in(UNTIL, until)
+        else:
+            tracer.gate = None if free else self._step_gate
 
     def run_in(self, mode: str, until: str = "") -> None:
         """Choose how to go on; resumes nothing. Raises UsageError for a condition that is none."""
+        gate: Gate = self._step_gate
         if mode == UNTIL:
-            self._tracer.gate = UntilGate(self._business, conditions.parse(until))
+            gate = UntilGate(self._business, conditions.parse(until))
         elif mode == FREE and not self.scripted:
-            self._tracer.gate = RunGate(self._business)
-        else:
-            self._tracer.gate = self._step_gate
+            gate = RunGate(self._business)
+        elif self.followed:
+            gate = FollowGate(gate, self.followed)
+        self._tracer.gate = gate
         self.mode = mode
 
+    def others(self, *, run: bool, tid: int = 0) -> list[int]:
+        """Let every task but one run on (0 = all but the one held last), or have all of them stop again.
+
+        Returns the held tasks that go. Raises UsageError when none is held to be the one.
+        """
+        if run:
+            if not self.held:
+                raise UsageError("No task is held that could be stepped while the others run.", fix="Pause first.")
+            self.followed = tid if tid in self.held else next(reversed(self.held))
+        else:
+            self.followed = 0
+        self.run_in(self.mode if self.mode in (STEP, OVER) else STEP)
+        going = [each for each in self.held if self.followed and each != self.followed]
+        for each in going:
+            self._release(each)
+        return going
+
+    def forget(self, tid: int) -> None:
+        """The task is gone. When it was the one that is followed, all stop on their own again."""
+        self.held.pop(tid, None)
+        if tid == self.followed:
+            self.others(run=False)
+
+    def _release(self, tid: int) -> None:
+        del self.held[tid]
+        self._tracer.ask_resume(tid)
+
     def pause(self) -> None:
+        self.followed = 0
         self.run_in(STEP)
         self._tracer.ask_interrupt()
 
     def wants(self, stop: Stop, *, of_lesson: bool) -> bool:
         """Whether this stop is one to hold at."""
-        if stop.at in ("interrupt", "signal") or self.mode in (STEP, UNTIL):
+        if stop.at == "enter" or stop.at == "return":
+            if self.followed not in (0, stop.tid) and self.mode in (STEP, OVER):
+                return False  # it stopped before the others were let go
+        elif stop.at in ("interrupt", "signal"):
+            return True
+        if self.mode in (STEP, UNTIL):
             return True
         return (self.mode == OVER and stop.at == "enter") or (self.mode == LESSON and of_lesson)
 
@@ -64,8 +105,7 @@ class Steering:
         chosen = tid if tid in self.held else next(reversed(self.held))
         going = list(self.held) if self.mode in (LESSON, UNTIL, FREE) else [chosen]
         for each in going:
-            del self.held[each]
-            self._tracer.ask_resume(each)
+            self._release(each)
         return going
 
     def pass_by(self, stop: Stop) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 
 import msgspec
 
@@ -32,28 +33,35 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 class Task:
-    """A traced thread, as the tracer needs it. `pid` is the thread-group leader."""
+    """A traced thread, as the tracer needs it. `pid` is the thread-group leader.
+
+    `attached`: it ran before us, without a filter. Then the kernel stops it at every call, and it outlives us.
+    """
 
     __slots__ = (
         "args",
+        "attached",
         "held",
         "host",
         "in_call",
+        "interrupted",
         "memory",
         "nr",
         "paused",
         "pid",
+        "resting",
         "signo",
         "started",
         "tid",
         "visible",
     )
 
-    def __init__(self, tid: int, pid: int, host: str, memory: Memory, started: bool) -> None:
+    def __init__(self, tid: int, pid: int, host: str, memory: Memory, started: bool, *, attached: bool = False) -> None:
         self.tid = tid
         self.pid = pid
         self.host = host
         self.memory = memory
+        self.attached = attached
         self.started = started
         """It has passed the exec that makes it the user's program; before that nothing is shown."""
         self.nr = -1
@@ -62,8 +70,12 @@ class Task:
         self.visible = False
         """The call it is in was recorded, so its return must be too."""
         self.held = ""
+        self.interrupted = False
+        """An interrupt was asked for; its stop has not come yet."""
         self.paused = False
-        """An interrupt was asked for; its stop is to be held."""
+        """That stop is to be held."""
+        self.resting = -1
+        """The call that goes on when the kernel enters restart_syscall for it; -1 = none."""
         self.signo = 0
         """The signal to deliver when it goes on."""
 
@@ -117,3 +129,23 @@ def would_kill(pid: int, signo: int) -> bool:
     except OSError:
         return True  # it died: nothing can handle the signal any more
     return not handled >> (signo - 1) & 1
+
+
+def lost_privilege(pid: int) -> str:
+    """The path of a set-user-ID program that runs without its privilege; "" when it has it, or asks for none.
+
+    Source: execve(2): the bits are ignored under NO_NEW_PRIVS, when traced by somebody who may not, on nosuid mounts.
+    """
+    try:
+        path = f"/proc/{pid}/exe"
+        mode = os.stat(path)
+        if not mode.st_mode & (stat.S_ISUID | stat.S_ISGID):
+            return ""
+        with open(f"/proc/{pid}/status") as file:
+            ids = {line.split()[0]: int(line.split()[2]) for line in file if line.startswith(("Uid:", "Gid:"))}
+        lost = (mode.st_mode & stat.S_ISUID and ids["Uid:"] != mode.st_uid) or (
+            mode.st_mode & stat.S_ISGID and ids["Gid:"] != mode.st_gid
+        )
+        return os.readlink(path) if lost else ""
+    except OSError:
+        return ""  # it died at once

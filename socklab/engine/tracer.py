@@ -6,6 +6,9 @@ kernel's tables, never decodes: it keeps numbers and bytes.
 
 All ptrace requests are made by the thread that runs `run`, as the kernel demands. The lab thread rings the
 *doorbell*, a child of ours that is traced too: a signal sent to it comes out of the same waitpid as a stop.
+
+A program launched here has a filter and stops only at calls that are wanted. One that was attached to has none: it
+stops at every call, entry and exit, and those nobody wants are resumed at once.
 """
 
 from __future__ import annotations
@@ -18,23 +21,23 @@ from typing import Protocol
 
 from socklab import events as ev
 from socklab import syscalls
-from socklab.engine import pairing, ptrace
+from socklab.engine import pairing, ptrace, seizing
+from socklab.engine.doorbell import Doorbell
 from socklab.engine.stream import Stream
-from socklab.engine.task import STOP_SIGNALS, Memory, Stop, Task, read_argv, would_kill
+from socklab.engine.task import STOP_SIGNALS, Memory, Stop, Task, lost_privilege, read_argv, would_kill
 from socklab.syscalls import Capturer
 
-OPTIONS = (
-    ptrace.O_TRACESYSGOOD
-    | ptrace.O_TRACEFORK
-    | ptrace.O_TRACEVFORK
-    | ptrace.O_TRACECLONE
-    | ptrace.O_TRACEEXEC
-    | ptrace.O_TRACESECCOMP
-    | ptrace.O_EXITKILL
-)
+OPTIONS = seizing.OPTIONS | ptrace.O_TRACESECCOMP | ptrace.O_EXITKILL
 
 AFFINITY_CALLS = ("sched_getaffinity", "sched_setaffinity")
 """Always in the filter, never shown: a program that asks where it may run must be told the truth (pairing.py)."""
+
+RESTART = "restart_syscall"
+"""Always in the filter, shown as the call that goes on: after a stop signal the kernel resumes a poll through it."""
+_ERESTART_RESTARTBLOCK = 516
+
+ALWAYS = (*AFFINITY_CALLS, RESTART)
+"""What a filter reports beside the calls that are wanted."""
 
 UNSEEN, RECORD, HOLD = 0, 1, 2
 
@@ -66,15 +69,22 @@ class Tracer:
         self.hold_signals = False
         """Hold at a signal that is about to kill the program."""
         self._capturers = capturers
+        self.wanted: frozenset[int] = frozenset()
+        """Call numbers that are somebody's business, for tasks without a filter that knows them."""
         self._post = post
         self._child_ended = child_ended
         self._early: dict[int, int] = {}
         """Tasks whose first stop came before their parent's fork event: tid to status."""
         self._requests: deque[tuple[str, int]] = deque()
-        self._doorbell = 0
+        self._doorbell = Doorbell()
+        self._attached = False
         self._ending = False
+        self._leaving = False
+        self._foreign = False
         self._pair = pairing.Pairing()
         self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
+        self._restart_call = syscalls.number(arch, RESTART)
+        self._audit_arch = ptrace.AUDIT_ARCH[arch]
         self._returns = 0
 
     # ---------------------------------------------------------------- asked by the lab thread
@@ -89,43 +99,43 @@ class Tracer:
         self.ring()
 
     def ask_end(self) -> None:
-        """Kill every traced task; `run` returns when the last one is reaped."""
+        """Kill every traced task, or let go of them all if they were attached to; `run` returns when none is left."""
         self._requests.append(("end", 0))
         self.ring()
 
     def ring(self) -> None:
-        if self._doorbell:
-            os.kill(self._doorbell, signal.SIGUSR1)
+        self._doorbell.ring()
 
     # ---------------------------------------------------------------- the tracer thread
 
     def hang_doorbell(self) -> None:
-        """Fork the doorbell. Before any other thread exists: it runs on as a copy of this process."""
-        pid = os.fork()
-        if pid == 0:
-            try:
-                ptrace.die_with_parent()
-                os.closerange(0, 4096)
-                signal.signal(signal.SIGUSR1, lambda *_: None)
-                while True:
-                    signal.pause()
-            finally:
-                os._exit(0)
-        ptrace.seize(pid, ptrace.O_EXITKILL)
-        self._doorbell = pid
+        """Before any other thread exists: it runs on as a copy of this process."""
+        self._doorbell.hang()
+
+    def close_doorbell(self) -> None:
+        self._doorbell.close()
 
     def adopt(self, pid: int, host: str) -> None:
         """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed."""
         ptrace.seize(pid, OPTIONS)
         self.tasks[pid] = Task(pid, pid, host, Memory(pid), started=False)
 
+    def adopt_running(self, pid: int, host: str) -> None:
+        """Seize every thread of a process that runs. Raises PermissionError, or ProcessGone when there is none."""
+        memory = Memory(pid)
+        self._attached = True
+        self._pair = pairing.Pairing(given_up=True)  # another's affinity is not ours to set
+        for tid in seizing.seize_threads(pid):
+            task = self.tasks[tid] = Task(tid, pid, host, memory, started=True, attached=True)
+            self._interrupt(task)  # a seized task runs on; only at a stop can it be asked to stop at calls
+
     def run(self) -> None:
-        """Serve stops until `ask_end` was heard and every task is gone."""
+        """Serve stops until `ask_end` was heard and every task is gone, or let go."""
         waitpid, wall = os.waitpid, ptrace.WALL
         tasks = self.tasks
         seccomp_stop = (ptrace.EVENT_SECCOMP << 16) | (signal.SIGTRAP << 8) | 0x7F
         exit_stop = (ptrace.SYSCALL_STOP << 8) | 0x7F
-        while tasks or not self._ending:
+        while (tasks or not self._ending) and not self._leaving:
             try:
                 tid, status = waitpid(-1, wall)
             except ChildProcessError:
@@ -137,18 +147,51 @@ class Tracer:
                 elif status == seccomp_stop:
                     self._enter_stop(task)
                 elif status == exit_stop:
-                    self._exit_stop(task)
+                    if task.attached:
+                        self._attached_stop(task)
+                    else:
+                        self._exit_stop(task)
                 elif status & 0xFF == 0x7F:
                     self._other_stop(task, status >> 8 & 0xFF, status >> 16)
                 else:
                     self._gone(task, status)
             except ptrace.ProcessGone:
                 continue  # killed while stopped: its exit is the next thing waitpid reports
+        if self._leaving:
+            self._early.clear()
+            seizing.let_go(tasks, self._doorbell.pid, self.arch, self._child_ended)
+
+    def _attached_stop(self, task: Task) -> None:
+        """Entry or exit of any call, of a task without a filter."""
+        entry = ptrace.syscall_entry(task.tid)
+        if entry[0] != ptrace.INFO_ENTRY:
+            if task.in_call:
+                self._exit_stop(task)
+            else:
+                ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+        elif entry[1] != self._audit_arch:
+            self._tell_foreign(task)
+            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+        elif entry[4] in self.wanted or (entry[4] == self._restart_call and task.resting in self.wanted):
+            self._entered(task, entry)
+        else:
+            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+
+    def _tell_foreign(self, task: Task) -> None:
+        if not self._foreign:
+            self._foreign = True
+            text = f"Process {task.pid} runs code of another architecture: its calls are not shown."
+            self.stream.put(ev.Notice(self.stream.now(), "warning", text, "Attach to a 64-bit program."))
 
     def _enter_stop(self, task: Task) -> None:
-        _op, _arch, ip, sp, nr, *args = ptrace.syscall_entry(task.tid)
+        self._entered(task, ptrace.syscall_entry(task.tid))
+
+    def _entered(self, task: Task, entry: ptrace.Entry) -> None:
+        _op, _arch, ip, sp, nr, *args = entry
         gate = self.gate
         arguments = tuple(args)
+        if nr == self._restart_call and task.resting >= 0:
+            nr = task.resting  # the registers still hold the arguments of the call that goes on
         if not task.started or nr in self._affinity_calls:
             if nr in self._affinity_calls:
                 self._pair.dissolve()
@@ -158,9 +201,10 @@ class Tracer:
             verdict = RECORD
         else:
             verdict = gate.enter(task, nr, arguments)
-        if verdict == UNSEEN:
-            ptrace.resume(ptrace.PTRACE_CONT, task.tid)
+        if verdict == UNSEEN or nr == self._restart_call:
+            ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
             return
+        task.resting = -1
         task.nr = nr
         task.args = arguments
         task.in_call = task.visible = True
@@ -181,6 +225,8 @@ class Tracer:
         _op, _arch, ip, sp, result, _is_error = ptrace.syscall_exit(task.tid)
         task.in_call = False
         nr, args = task.nr, task.args
+        if result == -_ERESTART_RESTARTBLOCK:
+            task.resting = nr
         capturer = self._capturers.get(nr)
         mem = capturer.leave(args, result, task.memory.read) if capturer is not None else ()
         stream = self.stream
@@ -193,7 +239,7 @@ class Tracer:
             task.held = "return"
             self._post_stop(task, result, ip, sp)
         else:
-            ptrace.resume(ptrace.PTRACE_CONT, task.tid)
+            ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
 
     def _consider_pairing(self, task: Task) -> None:
         if len(self.tasks) == 1:
@@ -209,7 +255,8 @@ class Tracer:
 
     def _go_on(self, task: Task, signo: int = 0) -> None:
         """Resume after a stop that is no syscall stop; inside a call its exit stop must still come."""
-        ptrace.resume(ptrace.PTRACE_SYSCALL if task.in_call else ptrace.PTRACE_CONT, task.tid, signo)
+        at_calls = task.in_call or task.attached
+        ptrace.resume(ptrace.PTRACE_SYSCALL if at_calls else ptrace.PTRACE_CONT, task.tid, signo)
 
     def _other_stop(self, task: Task, signo: int, event: int) -> None:
         if event in (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE):
@@ -220,7 +267,12 @@ class Tracer:
         elif event == ptrace.EVENT_STOP:
             if signo in STOP_SIGNALS:
                 ptrace.resume(ptrace.PTRACE_LISTEN, task.tid)  # group-stop: it stays stopped, as without us
-            elif task.paused:
+                return
+            if task.interrupted:
+                task.interrupted = False
+                call = seizing.resume_call(task.tid, self.arch)
+                task.resting = call if call >= 0 else task.resting
+            if task.paused:
                 task.paused = False
                 task.held = "interrupt"
                 self._post_stop(task, 0, 0, 0)
@@ -254,7 +306,12 @@ class Tracer:
         thread = kind == "thread"
         self._pair.dissolve(child)
         made = Task(
-            child, task.pid if thread else child, task.host, task.memory if thread else Memory(child), task.started
+            child,
+            task.pid if thread else child,
+            task.host,
+            task.memory if thread else Memory(child),
+            task.started,
+            attached=task.attached,
         )
         self.tasks[child] = made
         if task.started:
@@ -278,6 +335,9 @@ class Tracer:
             argv = read_argv(task.tid)
             self.stream.put(ev.Execed(self.stream.now(), task.tid, argv, former if former != task.tid else 0))
         task.started = True
+        privileged = lost_privilege(task.tid)
+        if privileged:
+            self.stream.put(ev.Notice(self.stream.now(), "warning", *seizing.without_privilege(privileged)))
         self._go_on(task)
 
     def _gone(self, task: Task, status: int) -> None:
@@ -292,9 +352,9 @@ class Tracer:
         self._post(Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0))
 
     def _stranger(self, tid: int, status: int) -> None:
-        if tid == self._doorbell:
+        if tid == self._doorbell.pid:
             if status & 0xFF != 0x7F:
-                self._doorbell = 0
+                self._doorbell.pid = 0
                 self._end_all()
                 return
             ptrace.resume(ptrace.PTRACE_CONT, tid)
@@ -331,22 +391,23 @@ class Tracer:
         for task in list(self.tasks.values()):
             if task.held or task.in_call or not task.started:
                 continue
-            try:
-                ptrace.interrupt(task.tid)
-                task.paused = True
-            except ptrace.ProcessGone:
-                continue  # its exit follows
+            task.paused = True
+            self._interrupt(task)
+
+    def _interrupt(self, task: Task) -> None:
+        try:
+            ptrace.interrupt(task.tid)
+            task.interrupted = True
+        except ptrace.ProcessGone:
+            return  # its exit follows
 
     def _end_all(self) -> None:
+        if self._attached:
+            self._leaving = True
+            return
         self._ending = True
         for tid in {task.pid for task in self.tasks.values()} | set(self.tasks):
             try:
                 os.kill(tid, signal.SIGKILL)
             except ProcessLookupError:
                 continue  # gone already; waitpid reports it
-
-    def close_doorbell(self) -> None:
-        if self._doorbell:
-            pid, self._doorbell = self._doorbell, 0
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, ptrace.WALL)
