@@ -216,6 +216,9 @@ def _set(verb: str, rest: str) -> Set:
 
 
 def _wire(verb: str, rest: str) -> Wire:
+    from socklab import wire_verbs  # most lines are no wire verbs
+
+    wire_verbs.parse(verb, rest.split())
     return Wire(verb=verb, words=tuple(rest.split()))
 
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from socklab import wire_verbs
 from socklab.engine import wire_messages as wm
-from socklab.engine import wire_rules
 from socklab.engine.wire_ends import End
 from socklab.engine.wire_messages import Answer
 from socklab.engine.wire_process import main
@@ -81,7 +81,7 @@ class Wire:
 
         Raises UsageError for words that make no sense (it names the nearest) or when there is nothing to act on.
         """
-        answer = self._ask(wire_rules.parse(verb, words, self._names))
+        answer = self._ask(wire_verbs.parse(verb, words, self._names))
         if answer.refused:
             raise UsageError(answer.text, fix=answer.fix)
         return answer

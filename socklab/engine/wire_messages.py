@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from socklab.engine.wire_rules import Order
 from socklab.events import Packet, PacketFate
+from socklab.wire_verbs import Order
 
 SIDES = ("server", "client")
 """The host a packet comes from, by the number in its record."""

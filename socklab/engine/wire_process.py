@@ -23,7 +23,8 @@ from socklab.engine import netns
 from socklab.engine import wire_messages as wm
 from socklab.engine.wire_ends import End
 from socklab.engine.wire_report import Capture, Report
-from socklab.engine.wire_rules import Order, Rules, Select
+from socklab.engine.wire_rules import Rules
+from socklab.wire_verbs import Order, Select
 
 BATCH = 64
 """Packets read from one end before the other end and the control socket get their turn."""

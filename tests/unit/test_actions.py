@@ -91,3 +91,12 @@ def test_any_line_is_an_action_or_a_usage_error_in_visible_text(line: str) -> No
         parse(line)
     except UsageError as refusal:
         assert str(refusal) == safe(str(refusal), lines=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "near"), [("hold synn-ack", "syn-ack"), ("release hodl", "hold"), ("drop nxt", "next")]
+)
+def test_a_wire_verbs_words_are_checked_before_they_reach_a_wire(line: str, near: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse(line)
+    assert f"Did you mean {near}?" in refused.value.fix

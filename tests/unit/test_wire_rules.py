@@ -194,3 +194,30 @@ def test_rules_read_as_they_were_typed() -> None:
     assert rules.lines() == ("drop every rst", "drop next 2 syn")
     rules.release("all")
     assert not rules.active
+
+
+def _seen(seq: int, flags: int = PSH | ACK, payload: int = 10) -> Segment:
+    return Segment(4, *A[:1], SERVER[0], "TCP", A[1], SERVER[1], flags=flags, seq=seq, payload_bytes=payload)
+
+
+def test_what_was_sent_before_is_a_retransmission_and_new_bytes_are_not() -> None:
+    rules = _rules("hold all", "drop every retransmission")
+    sent = [_seen(100, SYN, 0), _seen(100, SYN, 0), _seen(101), _seen(101), _seen(111), _seen(106, payload=10)]
+    fates = [rules.decide(each, "client")[0] for each in sent]
+    assert fates == ["hold", "drop", "hold", "drop", "hold", "drop"]
+
+
+def test_an_acknowledgement_alone_is_never_a_retransmission() -> None:
+    rules = _rules("drop every retransmission")
+    assert [rules.decide(_packet(ACK), "client")[0] for _ in range(3)] == ["deliver"] * 3
+
+
+def test_a_connection_that_begins_anew_between_the_same_ends_is_not_sent_again() -> None:
+    rules = _rules("drop every retransmission")
+    assert [rules.decide(_seen(seq, SYN, 0), "client")[0] for seq in (5000, 100, 100)] == ["deliver", "deliver", "drop"]
+
+
+def test_sequence_numbers_wrap_around() -> None:
+    rules = _rules("drop every retransmission")
+    fates = [rules.decide(_seen(seq), "client")[0] for seq in (0xFFFFFFFA, 4, 0xFFFFFFFA)]
+    assert fates == ["deliver", "deliver", "drop"]
