@@ -88,15 +88,21 @@ class Link:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         # An anonymous file: it can't fill up like a pipe, and outlives the run directory.
         said = os.memfd_create("socklab-engine-stderr")
-        with theirs:
-            engine = subprocess.Popen(
-                engine_command(theirs.fileno()),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # Ctrl-C in the terminal is for the consumer, which then ends the engine
-            )
+        try:
+            with theirs:
+                engine = subprocess.Popen(
+                    engine_command(theirs.fileno()),
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # Ctrl-C in the terminal is for the consumer, which then ends the engine
+                )
+        except OSError as error:  # no process or no memory is left (EAGAIN, ENOMEM)
+            ours.close()
+            os.close(said)
+            _remove(run_dir)
+            raise SocklabError(f"The engine could not be started: {error.strerror}.") from error
         reaper.become_subreaper()
         ours.setblocking(False)
         link = cls(engine, ours, said, run_dir, attached=bool(spec.attach))

@@ -284,3 +284,13 @@ def test_a_module_of_the_students_own_directory_is_not_imported(tmp_path: Path) 
 def test_parse_stat_reads_a_name_with_parentheses_and_spaces() -> None:
     line = "42 (a) b (c)) S 7 41 40 34816 42 4194304 1 0 0 0 0 0 0 0 20 0 1 0 1 2 3"
     assert reaper.parse_stat(line) == reaper.Process(pid=42, state="S", parent=7, session=40)
+
+
+def test_an_engine_that_cannot_be_started_is_an_error_and_leaves_no_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(link_module, "engine_command", lambda fd: ["/nonexistent/python"])
+    with pytest.raises(SocklabError, match="could not be started"):
+        Link.start(RunSpec(argv=("prog",)))
+    assert list(tmp_path.iterdir()) == []
