@@ -99,6 +99,7 @@ class _Session:
         self._prompting = False
         self._quitting = False
         self._hinted = False
+        self._going = False
         self._stepped_at = 0
         self._answered: int | None = None
         self._step_since = 0.0
@@ -179,6 +180,7 @@ class _Session:
     def _send(self, command: ev.AnyCommand) -> None:
         if isinstance(command, ev.Quit):
             self._quitting = self._printer.leaving = True
+        self._going = command == ev.Continue()
         self._link.send(command)
 
     # ---------------------------------------------------------------- the prompt
@@ -222,14 +224,20 @@ class _Session:
         open_now = guide.question(self._lesson, self._state) if self._lesson is not None else None
         return "Your answer (or `show`): " if open_now is not None else ""
 
+    def _runs_on(self) -> bool:
+        """The program was let go for good: whoever types now means now, however much it prints meanwhile."""
+        if self._free:
+            return True
+        return self._going and not self._echo and all(task.status != "held" for task in self._state.tasks.values())
+
     def _take_line(self) -> None:
         """Carry out one typed line; the next one waits until its effect was told."""
-        if not self._prompting or self._quitting:
+        if self._quitting or not (self._prompting or self._runs_on()):
             return
         line = self._lines.take()
         if line is None:
             if self._lines.over:
-                if self._free:  # the run needs nobody
+                if self._free or not self._prompting:  # the run needs nobody
                     return
                 self._prompting = False
                 self._write("End of input: the lab is ended.\n")
