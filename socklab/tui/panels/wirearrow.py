@@ -119,9 +119,9 @@ def _label(passed: Passed, cells: int, change: str, *, numbers: bool, also: Line
         ways.append((*head, *size))
     ways += [head, (named, *short)]
     least = _LEAST_PREVIEW if numbers and segment.payload_bytes and segment.protocol != "ICMPv6" else 0
-    for place, way in enumerate(ways):
+    for poorer, way in enumerate(ways):
         room = cells - width(way) - width(also)
-        if room >= (_GOOD_PREVIEW if least and not place else least):
+        if room >= (_GOOD_PREVIEW if least and not poorer else least):
             return (*way, *(_preview(passed, room - 1) if least else ()), *also)
         if way == (*head, *size):
             least = 0
