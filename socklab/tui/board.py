@@ -6,7 +6,7 @@ seen. Never sends commands, never handles keys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol, cast
@@ -45,6 +45,9 @@ RELEVANT = {
 }
 """Where the effect of a call shows best."""
 
+_PICKED = {"wire": "pick({})".format}
+"""Panels whose rows a click chooses."""
+
 
 class Panel(Protocol):
     """What a module of socklab.tui.panels offers."""
@@ -59,7 +62,7 @@ class Table(Panel, Protocol):
     """A panel that draws single rows."""
 
     def rows(self, state: st.LabState, view: View) -> Sequence[Key]: ...
-    def head(self, view: View) -> list[Line]: ...
+    def head(self, state: st.LabState, view: View) -> list[Line]: ...
     def line(self, state: st.LabState, key: Key, view: View) -> Line: ...
 
 
@@ -83,7 +86,12 @@ class Board:
         self.selected: dict[str, Key | str] = {}
         self.expanded: frozenset[str] = frozenset()
         self.maximised = ""
+        self.frame_only = True
+        """The first frame has titles and bars only: it is there before the panels' modules are imported."""
+        self.detailed = False
+        """The chosen packet is told in place of the arrows."""
         self._tops: dict[str, int] = {}
+        self._ends: dict[str, bool] = {}
         self._stop_of: dict[str, int] = {}
         """Stop at which a panel that tells something new at each was last drawn: it begins at its top again."""
 
@@ -97,6 +105,8 @@ class Board:
         if chosen:
             return chosen
         task = state.task
+        if "wire" in slot.panels and len(state.on_the_way):
+            return "wire"  # something is in the student's hand
         wanted = ""
         if task is not None and task.call is not None:
             wanted = RELEVANT.get(call_name(state, task.call.entered.nr), "")
@@ -130,17 +140,19 @@ class Board:
         """Fill one view with the panel its slot shows."""
         name = self.active(slot, state)
         if name != view.panel:
-            self._tops[view.panel] = view.top
+            self._tops[view.panel], self._ends[view.panel] = view.top, view.at_end
             view.panel = name
-            view.top = self._tops.get(name, 0)
+            view.top, view.at_end = self._tops.get(name, 0), self._ends.get(name, True)
             view.cursor_rows = name != "source"
+            view.row_action = _PICKED.get(name)
         if name in ("call", "narration", "queues") and self._stop_of.get(name) != state.stops:
             self._stop_of[name] = state.stops
             view.top = 0
         width, height = view.body_width, view.body_height
+        view.row_action = None
         if width < 1 or height < 1:
             return
-        if state.header is None:  # nothing is known yet: the frame alone, at once
+        if state.header is None or self.frame_only:
             view.show((), *self._title(slot, name, NAMES[name], state, width + 1, focused=focused))
             return
         module = panel(name)
@@ -158,19 +170,59 @@ class Board:
             past=past,
             maximised=bool(self.maximised),
         )
+        if name == "wire" and self._paint_wire(state, looked, view, title, hot):
+            return
         if name == "sockets":
             table = cast(Table, module)
             keys = table.rows(state, looked)
             if keys:
                 lines = VirtualLines(keys, lambda key: table.line(state, key, looked))
-                view.show(lines, title, hot, head=table.head(looked))
+                view.show(lines, title, hot, head=table.head(state, looked))
                 return
         if name == "narration" and state.question is not None and state.question.measured is not None:
             # The question's own place tells the answer; the lesson's text stays what it was.
             from msgspec.structs import replace
 
             state = replace(state, question=None)
-        view.show(module.render(state, looked), title, hot, follow=name in ("source", "clients"))
+        view.row_action = self._row_action(name, state, looked)
+        view.show(module.render(state, looked), title, hot, follow=name in ("source", "clients", "processes"))
+
+    def _row_action(self, name: str, state: st.LabState, looked: View) -> Callable[[int], str] | None:
+        """What a click on a row of the panel asks for."""
+        if name != "processes":
+            return None
+        from socklab.tui.panels import processes
+
+        tids = processes.tids(state, looked)
+        return lambda row: f"task({tids[row]})" if 0 <= row < len(tids) and tids[row] else ""
+
+    def _paint_wire(
+        self, state: st.LabState, looked: View, view: LineView, title: Line, hot: list[tuple[int, int, str]]
+    ) -> bool:
+        """The arrows, or the chosen packet in full. False = there is no packet."""
+        from msgspec.structs import replace
+
+        from socklab.tui.panels import wire
+
+        looked = replace(looked, height=view.room)
+        keys = wire.rows(state, looked)
+        if not keys:
+            return False
+        chosen = keys.place(looked.selected)
+        self.detailed = self.detailed and chosen >= 0
+        if self.detailed:
+            view.show(wire.detail(state, looked), title, hot)
+            return True
+        lines = VirtualLines(keys, lambda key: wire.line(state, key, looked))
+        view.show(
+            lines,
+            title,
+            hot,
+            head=wire.head(state, looked),
+            foot=wire.foot(state, looked),
+            tail=chosen < 0 or chosen == len(keys) - 1,
+        )
+        return True
 
     def _title(
         self, slot: Slot, name: str, full: str, state: st.LabState, width: int, *, focused: bool
@@ -210,5 +262,10 @@ def _moved(name: str, state: st.LabState) -> bool:
     return bool(
         (name == "descriptors" and changed.descriptors)
         or (name == "sockets" and changed.sockets)
-        or (name == "counters" and changed.counters)
+        or (name == "counters" and (changed.counters or changed.settings))
+        or (name == "wire" and _packets_moved(state))
     )
+
+
+def _packets_moved(state: st.LabState) -> bool:
+    return bool(state.changed.fates) or (len(state.packets) > 0 and state.packets[-1].id > state.changed.packet)

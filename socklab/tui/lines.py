@@ -12,7 +12,7 @@ A panel is a module in `socklab.tui.panels` with
 and, for a panel of very many rows (sockets),
 
     def rows(state: LabState, view: View) -> Sequence[Key]   # kept in order as the state changes, never sorted anew
-    def head(view: View) -> list[Line]                       # column titles
+    def head(state: LabState, view: View) -> list[Line]      # column titles
     def line(state: LabState, key: Key, view: View) -> Line  # one row; asked for visible rows only
 
 Conventions: a Line whose first Span has the role `current` is painted over its whole width and is kept in view when

@@ -62,12 +62,15 @@ class LineView(Widget, can_focus=True):
         """`current` marks a selected row here, not the line about to run."""
         self.row_action: Callable[[int], str] | None = None
         """The action a click on body line n asks for, or None."""
+        self.at_end = True
+        """The last line is in sight: where lines come at the end, the view goes along with them."""
         self.raised = False
         """On a lighter ground than the rest: a bar that sets things apart."""
         self._titled = titled
         self._title: Line = ()
         self._hot: Sequence[Hot] = ()
         self._head: Sequence[Line] = ()
+        self._foot: Sequence[Line] = ()
         self._lines: Sequence[Line] = ()
         self._shown: list[Line | None] = []
         self._bar: tuple[int, int] = (0, 0)
@@ -84,7 +87,12 @@ class LineView(Widget, can_focus=True):
 
     @property
     def body_height(self) -> int:
-        return max(0, self._height - self._above)
+        return max(0, self._height - self._above - len(self._foot))
+
+    @property
+    def room(self) -> int:
+        """Rows under the title, whatever stands there now."""
+        return max(0, self._height - self._titled)
 
     @property
     def _above(self) -> int:
@@ -103,11 +111,17 @@ class LineView(Widget, can_focus=True):
         hot: Sequence[Hot] = (),
         *,
         head: Sequence[Line] = (),
+        foot: Sequence[Line] = (),
         follow: bool = False,
+        tail: bool = False,
     ) -> None:
-        """Show these lines. With `follow` the view scrolls to keep the line marked `current` in sight."""
-        if head != self._head:
-            self._head = head
+        """Show these lines. With `follow` the view scrolls to keep the line marked `current` in sight.
+
+        With `tail` it goes along with new lines at the end, unless it was scrolled away from there. `head` and
+        `foot` stand above and below them and don't scroll.
+        """
+        if head != self._head or foot != self._foot:
+            self._head, self._foot = head, foot
             self._shown = []
         self._lines = lines
         self._hot = hot
@@ -117,6 +131,8 @@ class LineView(Widget, can_focus=True):
                 self.refresh(Region(0, 0, self._width, 1))
         if follow:
             self._follow()
+        if tail and self.at_end:
+            self.top = len(lines)
         self._clamp()
         self._draw_changed()
 
@@ -124,6 +140,7 @@ class LineView(Widget, can_focus=True):
         """Make `line` the first one shown, as far as there are lines."""
         self.top = line
         self._clamp()
+        self.at_end = self.top >= len(self._lines) - self.body_height
         self._draw_changed()
 
     def scroll_by(self, rows: int) -> None:
@@ -134,6 +151,7 @@ class LineView(Widget, can_focus=True):
         if not self.top <= line < self.top + height:
             self.top = max(0, line - height // 2)
         self._clamp()
+        self.at_end = self.top >= len(self._lines) - self.body_height
         self._draw_changed()
 
     def use(self, look: Look) -> None:
@@ -213,6 +231,8 @@ class LineView(Widget, can_focus=True):
             line, content_y = self._title, 0
         elif y < above:
             line, content_y = self._head[y - self._titled], y
+        elif y >= above + self.body_height:
+            line, content_y = self._foot[y - above - self.body_height], len(self._lines) + y
         else:
             row = y - above
             if len(self._shown) != self.body_height:
@@ -317,7 +337,7 @@ class LineView(Widget, can_focus=True):
         first, end = self._bar
         if end and self._titled and event.x == self._width - 1 and row >= 0:
             self.scroll_to_line(len(self._lines) * row // max(1, self.body_height))
-        elif row >= 0 and self.row_action is not None and self.top + row < len(self._lines):
+        elif 0 <= row < self.body_height and self.row_action is not None and self.top + row < len(self._lines):
             action = self.row_action(self.top + row)
             if action:
                 self.post_message(self.Wanted(action))

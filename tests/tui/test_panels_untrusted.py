@@ -195,7 +195,7 @@ def draw_all(state: st.LabState, view: View) -> None:
         module = import_module(f"socklab.tui.panels.{name}")
         visible([((module.title(state), ""),)], View(10_000, 1))
         visible(module.render(state, view), view)
-    visible(sockets.head(view), view)
+    visible(sockets.head(state, view), view)
     visible([sockets.line(state, key, view) for key in sockets.rows(state, view)], view)
     visible([statusline.line(state), statusline.line(state, past=True)], View(10_000, 1))
 

@@ -54,7 +54,7 @@ def rows(state: st.LabState, view: View) -> Sequence[Key]:
     return keys
 
 
-def head(view: View) -> list[Line]:
+def head(state: st.LabState, view: View) -> list[Line]:
     """Column titles."""
     titles: Line
     if view.width >= _WIDE:
@@ -119,7 +119,7 @@ def render(state: st.LabState, view: View) -> list[Line]:
         return fit(_nothing(state, view), view)
     room = max(1, view.height - 1)
     shown = keys if len(keys) <= room else keys[: room - 1]
-    lines = [*head(view), *(line(state, key, view) for key in shown)]
+    lines = [*head(state, view), *(line(state, key, view) for key in shown)]
     if len(keys) > len(shown):
         lines.append(((f" … {count(len(keys) - len(shown))} more", "dim"),))
     return fit(lines, view)
