@@ -45,9 +45,6 @@ RELEVANT = {
 }
 """Where the effect of a call shows best."""
 
-_PICKED = {"wire": "pick({})".format}
-"""Panels whose rows a click chooses."""
-
 
 class Panel(Protocol):
     """What a module of socklab.tui.panels offers."""
@@ -144,7 +141,6 @@ class Board:
             view.panel = name
             view.top, view.at_end = self._tops.get(name, 0), self._ends.get(name, True)
             view.cursor_rows = name != "source"
-            view.row_action = _PICKED.get(name)
         if name in ("call", "narration", "queues") and self._stop_of.get(name) != state.stops:
             self._stop_of[name] = state.stops
             view.top = 0
@@ -214,6 +210,7 @@ class Board:
             view.show(wire.detail(state, looked), title, hot)
             return True
         lines = VirtualLines(keys, lambda key: wire.line(state, key, looked))
+        view.row_action = "pick({})".format
         view.show(
             lines,
             title,
