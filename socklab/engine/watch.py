@@ -34,6 +34,8 @@ class Watch:
         self._fold = fold
         self._due = 0.0
         self._sleeping_since: dict[int, float] = {}
+        self._threads: set[int] = set()
+        """Threads beside the leaders of their processes."""
         self.blocked: set[int] = set()
         """Tasks told to be asleep inside a call since they were last resumed."""
         hosts = [host.name for host in topology.hosts if not host.shares_table_with]
@@ -52,12 +54,21 @@ class Watch:
     def follow(self, pid: int) -> None:
         self._server.watch(pid)
 
+    def _follow(self, task: Task) -> None:
+        """A task that runs: one that was forked has a table before its first stop, a thread a state of its own."""
+        self._server.watch(task.pid)
+        if task.tid != task.pid:
+            self._threads.add(task.tid)
+
     def forget(self, stop: Stop) -> None:
         """The task is gone; a last look says what went with it."""
         self.woke(stop.tid)
         self.everywhere()
+        self._threads.discard(stop.tid)
         if stop.tid == stop.pid:
             self._server.unwatch(stop.pid)
+        else:
+            self._stream.put_all(self._server.process(stop.tid))
 
     def woke(self, tid: int) -> None:
         self._sleeping_since.pop(tid, None)
@@ -71,10 +82,14 @@ class Watch:
         for look in self._looks.values():
             self._stream.put_all(look.everything())
             cost += look.cost_ns
+        for tid in self._threads:
+            self._stream.put_all(self._server.process(tid))
         self._due = time.monotonic() + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
 
     def at_stop(self, stop: Stop) -> None:
         """A full look where it is cheap; with large tables only what the call touched now, and the rest soon after."""
+        if stop.tid != stop.pid:
+            self._threads.add(stop.tid)
         if self._server.cost_ns < FULL_LOOK_NS or stop.at in ("interrupt", "signal"):
             self.everywhere()
             return
@@ -96,6 +111,7 @@ class Watch:
         anybody = False
         for task in running:
             anybody = True
+            self._follow(task)
             if self._falls_asleep(task, now):
                 asleep.append(task.tid)
         if asleep or (now >= self._due and (anybody or moving)):
@@ -108,8 +124,8 @@ class Watch:
         if not task.in_call:
             self._sleeping_since.pop(task.tid, None)
             return False
-        self._stream.put_all(self._server.process(task.pid))
-        process = self._fold().processes.get(task.pid)
+        self._stream.put_all(self._server.process(task.tid))
+        process = self._fold().processes.get(task.tid)
         if process is None or process.state not in ("S", "D"):
             self._sleeping_since.pop(task.tid, None)
             return False

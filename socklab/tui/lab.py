@@ -26,6 +26,7 @@ from socklab.tui.arrangement import Box, Plan
 from socklab.tui.board import NUMBER, PANELS, Board, exists
 from socklab.tui.bridge import Bridge, Source
 from socklab.tui.desk import Desk, Places
+from socklab.tui.following import Following, neighbour
 from socklab.tui.keys import KEYS, footer
 from socklab.tui.lines import Key, Line, clip, wrap
 from socklab.tui.lineview import LineView
@@ -74,8 +75,11 @@ class LabScreen(Screen[None]):
         self.look = look
         self.bridge = Bridge(link, self.paint)
         self.board = Board(lesson)
+        self.following = Following()
         self.at: int | None = None
         """The stop that is shown; None = now."""
+        self._alone = 0
+        """The task that is stepped while the others run; 0 = each stops on its own."""
         self.marked = -1
         """Index of the marked choice of an open question."""
         self._leave = leave
@@ -84,8 +88,8 @@ class LabScreen(Screen[None]):
         self._plan: Plan = arrangement.plan(80, 24)
         self._wanted: tuple[object, ...] = ()
         self._hint: Line = ()
-        self._awaiting = -1
-        """The count of stops when a step was asked for: keys that come before it is done are not queued."""
+        self._awaiting = (-1, 0)
+        """Count of stops, and the task, when a step was asked for: keys that come before it is done are not queued."""
         self._unread = 0
         """Notices seen and dismissed."""
         self._shown: tuple[int | None, st.LabState] = (None, self.bridge.now)
@@ -168,10 +172,14 @@ class LabScreen(Screen[None]):
 
     # ---------------------------------------------------------------- what is shown
 
+    def _now(self) -> st.LabState:
+        """The latest state, the followed task in focus."""
+        return self.following.state(self.bridge.now)
+
     def _state(self) -> st.LabState:
-        """The state that is shown: now, or the past."""
+        """The state that is shown: now, or the past with the task in focus that was held there."""
         if self.at is None:
-            return self.bridge.now
+            return self._now()
         at, state = self._shown
         if at != self.at:
             state = self.bridge.history.at(self.at)
@@ -182,9 +190,9 @@ class LabScreen(Screen[None]):
         """Draw what is different. Called by the bridge, and after every key that changes the view."""
         if not self.is_mounted or self._painting:
             return
-        now, state = self.bridge.now, self._state()
-        if now.stops != self._awaiting:
-            self._awaiting = -1
+        now, state = self._now(), self._state()
+        if (now.stops, now.focus) != self._awaiting:
+            self._awaiting = (-1, 0)
         if now.question is not None and now.question.measured is None and now.question.index != self._asked_index:
             self._asked_index, self.marked = now.question.index, -1
         width = self.size.width
@@ -212,13 +220,15 @@ class LabScreen(Screen[None]):
         self._paint_bottom(state, width)
 
     def _paint_bottom(self, state: st.LabState, width: int) -> None:
-        now = self.bridge.now
+        now = self._now()
         if self._hint:
             line = clip(((" ", ""), *self._hint), width)
         elif self.at is not None:
             line = status.past(self.at, now.stops, width)
         else:
-            line = status.line(state, self.lesson, width)
+            line = status.line(
+                state, self.lesson, width, chosen=bool(self.following.chosen), others_run=self._others_run(state)
+            )
         self.status.show([line])
         if self.typing.is_open:
             self.footer.show([((": ", "key"),)])
@@ -332,16 +342,25 @@ class LabScreen(Screen[None]):
         if self.at is not None:
             self.action_now()
             return
-        situation = status.situation(self.bridge.now)
+        now = self._now()
+        situation = status.situation(now)
+        held = status.held(now)
         if self._open_question() is not None:
             self._say("First the prediction: press its number and Enter, or Esc to see the answer.", wrong=False)
-        elif situation == "r" and self.bridge.now.blocked(self.bridge.now.focus):
+        elif situation == "r" and held and isinstance(command, ev.Step):
+            self._say(f"{now.focus} is not held, {held[-1]} is: ] goes there, Esc follows what happens.", wrong=False)
+        elif situation == "r" and not held and now.blocked(now.focus):
             self._send(command)  # the lesson may have offered to act; if not, the engine says who can wake it
-        elif situation != "h":
+        elif situation != "h" and not held:
             self._say(_NOT_HELD[situation], wrong=False)
-        elif self._awaiting != self.bridge.now.stops:
-            self._awaiting = self.bridge.now.stops
+        elif self._awaiting != (now.stops, now.focus):
+            self._awaiting = (now.stops, now.focus)
             self._dismiss()
+            if isinstance(command, ev.Continue):
+                self.following.wherever()
+                self._alone = 0 if command.until != "step" else self._alone
+            elif isinstance(command, ev.Step) and len(now.tasks) > 1:
+                command = ev.Step(tid=now.focus, over=command.over)
             self._send(command)
 
     def action_step(self) -> None:
@@ -354,10 +373,47 @@ class LabScreen(Screen[None]):
         self._run(ev.Continue("step"))
 
     def action_pause(self) -> None:
-        if status.situation(self.bridge.now) == "r":
+        now = self._now()
+        if any(task.status == "running" for task in now.tasks.values()):
+            self._alone = 0
             self._send(ev.Pause())
         else:
-            self._say("It is held already." if self.bridge.now.task else "There is no program yet.", wrong=False)
+            self._say("It is held already." if now.task else "There is no program yet.", wrong=False)
+
+    # ---------------------------------------------------------------- one task of several
+
+    def action_task(self, tid: int) -> None:
+        """Let the whole screen follow this task."""
+        self._hint = ()
+        self.at = None
+        self.following.choose(tid)
+        self.paint()
+
+    def action_neighbour(self, by: int) -> None:
+        tid = neighbour(self._now(), by)
+        if tid:
+            self.action_task(tid)
+        else:
+            self._say("There is one process with one thread.", wrong=False)
+
+    def _others_run(self, state: st.LabState) -> bool:
+        alone = state.tasks.get(self._alone)
+        return alone is not None and alone.status != "exited"
+
+    def action_others(self) -> None:
+        """Let the other tasks run while this one is stepped, or have them stop again."""
+        now = self._now()
+        if self._others_run(now):
+            self._alone = 0
+            self._send(ev.Others(run=False))
+            self._say("The others are held again, each at its next call.", wrong=False)
+        elif now.task is None or now.task.status != "held":
+            self._say("Choose a task that is held: the others can run while it is stepped.", wrong=False)
+        else:
+            self._alone = now.focus
+            self._send(ev.Others(run=True, tid=now.focus))
+            self.following.choose(now.focus)
+            self._say(f"Only {now.focus} is stepped; the others run on. f holds them again.", wrong=False)
 
     def action_run_until(self) -> None:
         self.typing.open(self, "until ")
@@ -542,6 +598,9 @@ class LabScreen(Screen[None]):
         if view is None:
             return
         names: list[Key] | list[str] = []
+        if view.panel == "processes":
+            self._choose_row(by)
+            return
         if view.panel == "sockets":
             names = list(self._socket_keys(view))
         elif view.panel == "clients":
@@ -556,6 +615,14 @@ class LabScreen(Screen[None]):
         self.paint()
         if view.panel == "sockets":
             view.keep_in_sight(index)
+
+    def _choose_row(self, by: int) -> None:
+        from socklab.tui.panels import processes
+
+        tids = processes.order(self._now())
+        if tids:
+            index = tids.index(self.following.shown) + by if self.following.shown in tids else 0
+            self.action_task(tids[max(0, min(index, len(tids) - 1))])
 
     def _socket_keys(self, view: LineView) -> Iterable[Key]:
         from socklab.tui.tableview import VirtualLines
@@ -602,6 +669,8 @@ class LabScreen(Screen[None]):
         elif self.focused is not None:
             self.board.release(self._focused())
             self.set_focus(None)
+        elif self.following.chosen:
+            self.following.let_go()
         else:
             self._dismiss()
         self.paint()

@@ -232,7 +232,10 @@ class LineView(Widget, can_focus=True):
         elif y < above:
             line, content_y = self._head[y - self._titled], y
         elif y >= above + self.body_height:
-            line, content_y = self._foot[y - above - self.body_height], len(self._lines) + y
+            # A view can be asked for a row before it has been told its size.
+            below = y - above - self.body_height
+            line = self._foot[below] if below < len(self._foot) else ()
+            content_y = len(self._lines) + y
         else:
             row = y - above
             if len(self._shown) != self.body_height:

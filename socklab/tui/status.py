@@ -25,11 +25,18 @@ _HELPS = {
 
 
 def situation(state: st.LabState) -> str:
-    """h held, r running, e over or not begun."""
+    """h held, r running, e over or not begun: of the task in focus while it lives, else of any."""
     if state.ended is not None:
         return "e"
+    if state.task is not None and state.task.status != "exited":
+        return "h" if state.task.status == "held" else "r"
     statuses = {task.status for task in state.tasks.values()}
     return "h" if "held" in statuses else "r" if "running" in statuses else "e"
+
+
+def held(state: st.LabState) -> list[int]:
+    """Tasks that wait for a command."""
+    return [tid for tid, task in state.tasks.items() if task.status == "held"]
 
 
 def program(state: st.LabState) -> Line:
@@ -72,8 +79,15 @@ def past(stop: int, stops: int, width: int) -> Line:
     return clip(((f" ◀ THE PAST   stop {stop} of {stops}   ← earlier  → later  End: back to now", "current"),), width)
 
 
-def line(state: st.LabState, lesson: Lesson | None, width: int) -> Line:
+def line(
+    state: st.LabState, lesson: Lesson | None, width: int, *, chosen: bool = False, others_run: bool = False
+) -> Line:
+    """`chosen`: the user has fixed the screen on one task. `others_run`: it alone is held at its calls."""
     left: Line = ((" ", ""), *program(state))
+    if others_run:
+        left = (*left, ("  others run on, ", "warn"), ("f", "key"), (" holds them", "dim"))
+    elif chosen and len(state.tasks) > 1:
+        left = (*left, ("  chosen, ", "dim"), ("Esc", "key"), (" follows what happens", "dim"))
     right: Line = (*progress(state, lesson), (" ", ""))
     if cells_of(left) + cells_of(right) > width:
         return clip(left, width)

@@ -1,6 +1,8 @@
-"""The traced processes and threads as a tree: what each does, and the kernel's word for it.
+"""The traced processes and threads as a tree: what each does, and the kernel's word for it. The one the screen follows
+is marked; the others are chosen here.
 
-In: tasks of the fold and rows of /proc/PID/stat. Out: a line a process, children and threads under their parent.
+In: tasks of the fold, rows of /proc/PID/stat, descriptor tables. Out: a line a task, children and threads under their
+parent; of those that have ended only the last few.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
-from socklab.tui.lines import Line, Span, View, width, wrap
+from socklab.tui.lines import EMPTY, Line, Span, View, plain, spread, width, wrap
 from socklab.tui.panels.common import count, fit, plural, size, words
 from socklab.tui.panels.statusline import task_words
 
@@ -29,88 +31,156 @@ STATES = {
 """proc_pid_stat(5)."""
 
 _DEEP = 24
+_ENDED = 3
+"""So many of a parent's children that have ended are shown: the last ones."""
 
 
 def title(state: st.LabState) -> str:
-    """ "Processes 3": those alive."""
+    """ "Processes 3": those alive. Threads are counted when there are any."""
     alive = {task.pid for task in state.tasks.values() if task.status != "exited"}
-    return f"{TITLE} {count(len(alive))}" if alive else TITLE
+    tasks = sum(task.status != "exited" for task in state.tasks.values())
+    more = f", {plural(tasks, 'thread')}" if tasks > len(alive) else ""
+    return f"{TITLE} {count(len(alive))}{more}" if alive else TITLE
 
 
 def render(state: st.LabState, view: View) -> list[Line]:
     if not state.tasks:
         return fit(words("No process yet.", view), view)
+    return fit([line for line, _ in _lines(state, view)], view)
+
+
+def tids(state: st.LabState, view: View) -> list[int]:
+    """The task each line of `render` belongs to; 0 = none."""
+    return [tid for _, tid in _lines(state, view)]
+
+
+def order(state: st.LabState) -> list[int]:
+    """Every task that has a line, from the top."""
+    return [task.tid for task, *_ in _walk(state) if task is not None]
+
+
+def sign(state: st.LabState, task: st.Task) -> Span:
+    """■ held, ▶ running, ◌ asleep, ✗ died, ✓ ended well."""
+    if task.exited is not None or task.status == "exited":
+        well = task.exited is None or not (task.exited.signo or task.exited.code)
+        return ("✓", "good") if well else ("✗", "bad")
+    if task.status == "held":
+        return "■", "changed"
+    return ("◌", "dim") if plain(task_words(state, task)).startswith("asleep") else ("▶", "good")
+
+
+# ---------------------------------------------------------------- the tree
+
+
+def _walk(state: st.LabState) -> Iterator[tuple[st.Task | None, str, str, int]]:
+    """(task, what stands before it, what stands before the lines below it, 0). None: so many more have ended."""
     children: dict[int, list[st.Task]] = {}
     for task in state.tasks.values():
         parent = task.parent if task.parent in state.tasks and task.parent != task.tid else 0
         children.setdefault(parent, []).append(task)
-    room = 500 if view.maximised else max(8, 3 * view.height)
-    lines: list[Line] = []
-    for line in _tree(state, children, 0, "", view):
-        lines.append(line)
-        if len(lines) >= room:
-            lines.append(((f"… {plural(len(state.tasks), 'task')} in all", "dim"),))
-            break
-    return fit(lines, view)
+    yield from _branch(state, children, 0, "")
 
 
-def _tree(state: st.LabState, children: dict[int, list[st.Task]], parent: int, stem: str, view: View) -> Iterator[Line]:
+def _branch(
+    state: st.LabState, children: dict[int, list[st.Task]], parent: int, stem: str
+) -> Iterator[tuple[st.Task | None, str, str, int]]:
     own = children.get(parent, [])
-    for place, task in enumerate(own):
-        last = place == len(own) - 1
+    over = [task for task in own if task.status == "exited" and task.tid not in children and task.tid != state.focus]
+    left_out = {task.tid for task in over[:-_ENDED]} if parent else set()
+    shown = [task for task in own if task.tid not in left_out]
+    if left_out:
+        yield None, stem + "├ ", "", len(left_out)
+    for place, task in enumerate(shown):
+        last = place == len(shown) - 1
         branch = "" if not parent else stem + ("└ " if last else "├ ")
         below = "" if not parent else stem + ("  " if last else "│ ")
-        yield from _task(state, task, branch, below, view)
+        yield task, branch, below, 0
         if len(stem) < _DEEP:
-            yield from _tree(state, children, task.tid, below, view)
+            yield from _branch(state, children, task.tid, below)
+
+
+def _lines(state: st.LabState, view: View) -> list[tuple[Line, int]]:
+    room = 500 if view.maximised else max(12, 4 * view.height)
+    lines: list[tuple[Line, int]] = []
+    for task, branch, below, more in _walk(state):
+        if task is None:
+            lines.append((((f"  {branch}", "dim"), (f"{count(more)} more have ended", "dim")), 0))
+        else:
+            lines += [(line, task.tid) for line in _task(state, task, branch, below, view)]
+        if len(lines) >= room:
+            lines.append((((f"… {plural(len(state.tasks), 'task')} in all", "dim"),), 0))
+            break
+    return lines
 
 
 def _task(state: st.LabState, task: st.Task, branch: str, below: str, view: View) -> Iterator[Line]:
+    """Its line, and one for the facts where they have no room beside it."""
     row = state.processes.get(task.tid)
+    several = len(state.tasks) > 1
+    focus = several and task.tid == state.focus
     thread = task.tid != task.pid
-    name = safe(row.name) if row is not None else "thread" if thread else _program(state, task)
-    focus = task.tid == state.focus
+    mark, role = sign(state, task)
     said = task_words(state, task)
-    head: list[Span] = [
+    name = safe(row.name) if row is not None else "thread" if thread else _program(state, task)
+    head: Line = (
+        (f"{mark} ", "current" if focus else role),
         (branch, "dim"),
         (name, "strong" if focus else ""),
         (f" {task.tid}", "name"),
         (" thread" if thread and name != "thread" else "", "dim"),
         ("  ", ""),
-        *said,
-    ]
-    facts = _facts(row, task, view)
-    if task.status == "exited" and width(tuple(head)) > view.width:
-        yield tuple(head[: -len(said)])
-        yield from wrap(((below + "  ", ""), *said), view.width, indent=min(len(below) + 2, view.width - 1))
-        return
-    if width(tuple(head)) + 2 + width(facts) <= view.width:
-        yield (*head, ("  ", ""), *facts)
-        return
-    yield tuple(head)
-    if facts and (focus or len(state.tasks) < 4):
-        yield ((below + "  ", "dim"), *facts)
+    )
+    indent = min(width(head[:2]) + 2, view.width - 1)
+    margin: Span = ("  " + below + "  ", "dim")
+    if width((*head, *said)) > view.width:
+        yield head
+        yield from wrap((margin, *said), view.width, indent=indent)
+        facts = EMPTY
+    else:
+        facts = _facts(state, task, row, view.width - width((*head, *said)) - 2, brief=several and not focus)
+        yield spread((*head, *said), facts, view.width) if facts and several else (*head, *said, ("  ", ""), *facts)
+    if not facts and not (view.compact and several and not focus):
+        told = _facts(state, task, row, view.width - indent, brief=False)
+        if told:
+            yield (margin, *told)
 
 
 def _program(state: st.LabState, task: st.Task) -> str:
-    """The started program's file name, for a process whose row is gone."""
+    """The started program's file name, for a process whose row is gone or was never read."""
     if state.started is None or task.tid != state.started.pid or not state.started.argv:
         return "process"
     return safe(state.started.argv[0].rpartition("/")[2]) or "process"
 
 
-def _facts(row: ev.ProcessRow | None, task: st.Task, view: View) -> Line:
+def _facts(state: st.LabState, task: st.Task, row: ev.ProcessRow | None, cells: int, *, brief: bool) -> Line:
+    """What the kernel keeps of it, as much as fits in `cells`. Memory, time, descriptors are those of its process."""
     if row is None or task.status == "exited":
         return ()
     letter = safe(row.state)
-    said = STATES.get(letter, "")
-    spans: list[Span] = [(letter, "number"), (f" {said}", "dim")]
-    if letter in ("S", "D") and row.waits_in not in ("", "0"):
-        spans.append((f" in {safe(row.waits_in)}", "name"))
-    if row.rss_bytes and view.width >= 44:
-        spans.append((f"  {size(row.rss_bytes)}", "number"))
-        spans.append((" resident", "dim"))
-    if row.cpu_ms and view.width >= 70:
-        spans.append((f"  {count(row.cpu_ms)} ms", "number"))
-        spans.append((" on the CPU", "dim"))
+    kernel: list[Span] = [(letter, "number")]
+    if not brief:
+        kernel.append((f" {STATES.get(letter, '')}", "dim"))
+        if letter in ("S", "D") and row.waits_in not in ("", "0"):
+            kernel.append((f" in {safe(row.waits_in)}", "name"))
+    pieces: list[Line] = [tuple(kernel)]
+    if task.tid == task.pid:
+        table = state.descriptors.get(task.pid)
+        if table is not None:
+            pieces.append((_value(len(table), "fd", "fds"),))
+        if row.threads > 1:
+            pieces.append((_value(row.threads, "thread", "threads"),))
+        if row.rss_bytes:
+            pieces.append(((size(row.rss_bytes), "number"), ("" if brief else " resident", "dim")))
+        if row.cpu_ms:
+            pieces.append(((f"{count(row.cpu_ms)} ms", "number"), ("" if brief else " on the CPU", "dim")))
+    spans: list[Span] = []
+    for piece in pieces:
+        gap: Line = (("  ", ""),) if spans else ()
+        if width((*spans, *gap, *piece)) > cells:
+            break
+        spans += [*gap, *piece]
     return tuple(spans)
+
+
+def _value(number: int, one: str, many: str) -> Span:
+    return plural(number, one, many), "number"

@@ -37,14 +37,26 @@ def _line(state: st.LabState) -> Line:
     if task is None:
         return (("starting the program" if state.header is not None else "starting", "dim"),)
     spans: list[Span] = list(task_words(state, task))
-    if spans[0][0] == "running":
+    several = [each for each in state.tasks.values() if each.status != "exited" and each.tid != task.tid]
+    if several:
+        spans.insert(0, (f"{task.tid} ", "name"))
+    if task.status == "running" and not task.in_call and not state.blocked(task.tid):
         rate = calls_per_second(state)
         if rate:
             spans.append((f", {count(rate)} calls/s", "number"))
-    others = [each for each in state.tasks.values() if each.status != "exited" and each.tid != task.tid]
-    if others:
-        spans.append((f"  (one of {count(len(others) + (task.status != 'exited'))})", "dim"))
+    if several:
+        spans.append((f"  ({others(state, several)})", "dim"))
     return tuple(spans)
+
+
+def others(state: st.LabState, tasks: list[st.Task]) -> str:
+    """What these do, counted: "others: 1 held, 2 asleep"."""
+    counted: dict[str, int] = {}
+    for task in tasks:
+        word = "held" if task.status == "held" else "asleep" if state.blocked(task.tid) else "running"
+        counted[word] = counted.get(word, 0) + 1
+    known = [f"{count(counted[word])} {word}" for word in ("held", "running", "asleep") if word in counted]
+    return f"{'other' if len(tasks) == 1 else 'others'}: {', '.join(known)}"
 
 
 _ENDS = {
