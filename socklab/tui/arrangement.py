@@ -51,11 +51,12 @@ def plan(
     height: int,
     *,
     extra: tuple[str, ...] = (),
+    wire: bool = False,
     maximised: str = "",
     question: int = 0,
     notice: int = 0,
 ) -> Plan:
-    """The plan of a screen. `extra` panels (wire) join the last tab group.
+    """The plan of a screen. `extra` panels join the last tab group; a `wire` gets a place of its own.
 
     `question` and `notice` are the heights these would like to have; 0 = there is none.
     """
@@ -71,7 +72,7 @@ def plan(
     told = min(notice, max(1, (bottom - head) // 4)) if notice else 0
     bottom -= told
     asked = min(question, max(5, (bottom - head) // 2)) if question else 0
-    right = (*RIGHT, *extra)
+    right = (*RIGHT, *extra, *(("wire",) if wire else ()))
     area = Box(0, head, width, bottom - head)
     if maximised:
         top = area.height - asked
@@ -80,7 +81,7 @@ def plan(
     elif kind == "tabs":
         slots, asked_box = _tabs(area, right, asked)
     else:
-        slots, asked_box = _columns(area, right, asked, tall=kind == "tall")
+        slots, asked_box = _columns(area, right, asked, tall=kind == "tall", wire=wire)
     return Plan(
         kind,
         slots,
@@ -142,7 +143,7 @@ def _tabs(area: Box, right: tuple[str, ...], asked: int) -> tuple[tuple[Slot, ..
     return tuple(slots), question
 
 
-def _columns(area: Box, right: tuple[str, ...], asked: int, *, tall: bool) -> tuple[tuple[Slot, ...], Box]:
+def _columns(area: Box, right: tuple[str, ...], asked: int, *, tall: bool, wire: bool) -> tuple[tuple[Slot, ...], Box]:
     """Two columns: the program on the left, the kernel on the right."""
     gap = _gap(area.width)
     left = _left(area.width) - 1
@@ -162,7 +163,12 @@ def _columns(area: Box, right: tuple[str, ...], asked: int, *, tall: bool) -> tu
         Slot(Box(1, y + source + call, left, told), ("narration",)),
     ]
     question = Box(1, y + source + call + told, left, asked)
-    if tall:
+    if wire:
+        # Packets between two hosts: the queue or the descriptors, whichever the call is about, make room for them.
+        rest = tuple(name for name in right[3:] if name != "wire")
+        shares = [("queues", "descriptors"), ("sockets",), ("wire",), rest]
+        heights = _shared(rows, (20, 27, 35, 18) if tall else (22, 29, 32, 17))
+    elif tall:
         shares = [("queues",), ("descriptors",), ("sockets",), ("clients",), right[4:]]
         heights = _shared(rows, (22, 18, 27, 19, 14))
     else:

@@ -28,7 +28,8 @@ class Key(msgspec.Struct, frozen=True):
     help: str
     group: str
     footer: str = ""
-    """Situations in which the footer shows it: h held, r running, q question open, p looking at the past, e ended."""
+    """Situations in which the footer shows it: h held, r running, q question open, p looking at the past, e ended;
+    w there is a wire, g it keeps packets."""
     shown: str = ""
     """How the key is written where its Textual name is not what is printed on it."""
 
@@ -37,7 +38,7 @@ class Key(msgspec.Struct, frozen=True):
         return self.shown or self.keys.partition(",")[0]
 
 
-PROGRAM, CLIENTS, LOOK, LAB = "The program", "Clients", "Looking", "The lab"
+PROGRAM, CLIENTS, WIRE, LOOK, LAB = "The program", "Clients", "The wire", "Looking", "The lab"
 
 KEYS = (
     Key("s,space", "step", "step", "Run to the next stop: before a call, then after it.", PROGRAM, "h"),
@@ -45,7 +46,7 @@ KEYS = (
     Key("n", "next", "next", "Run to the next step of the lesson.", PROGRAM, "h"),
     Key("c", "run_until", "until", "Run until a call or condition you type; empty: run freely.", PROGRAM, "h"),
     Key("p", "pause", "pause", "Hold the running program where it is.", PROGRAM, "r"),
-    Key("right_square_bracket", "neighbour(1)", "next task", "The next process or thread; also [, and the process panel.",
+    Key("right_square_bracket", "neighbour(1)", "next task", "The next process or thread; also the process panel.",
         PROGRAM, "", "]"),
     Key("left_square_bracket", "neighbour(-1)", "task before", "The process or thread before.", PROGRAM, "", "["),
     Key("f", "others", "free others", "Let the other tasks run while this one is stepped; again: hold them.", PROGRAM),
@@ -57,6 +58,14 @@ KEYS = (
     Key("x", "close", "close", "The chosen client closes.", CLIENTS, "hr"),
     Key("R,shift+r", "reset", "reset", "The chosen client resets its connection (RST).", CLIENTS, shown="R"),
     Key("exclamation_mark", "command", "command", "Run a real program where clients live.", CLIENTS, "hr", "!"),
+    Key("d", "deliver", "deliver", "Deliver the chosen packet, or the one held longest.", WIRE, "g"),
+    Key("D,shift+d", "deliver_all", "all", "Deliver every packet that is held.", WIRE, "g", "D"),
+    Key("X,shift+x", "drop", "drop", "Drop the chosen packet, or the one held longest.", WIRE, "g", "X"),
+    Key("H,shift+h", "hold_all", "hold all", "Hold every packet that comes; again: let go.", WIRE, "w", "H"),
+    Key("g", "hold_some", "hold ...", "Hold the packets you say: hold syn-ack, hold ack from a.", WIRE, "w"),
+    Key("z", "delay", "delay", "Make the wire slow: delay 100 jitter 20.", WIRE),
+    Key("l", "loss", "loss", "Make the wire lose packets: loss 20 data from server.", WIRE),
+    Key("u", "release", "undo rules", "Every rule of the wire away, and all that is held delivered.", WIRE),
     Key("left", "past", "earlier", "Show the stop before.", LOOK, "p", "←"),
     Key("right", "future", "later", "Show the stop after; at the end: now.", LOOK, "p", "→"),
     Key("home", "first", "first", "Show the first stop.", LOOK, "p", "Home"),
@@ -66,7 +75,7 @@ KEYS = (
     Key("m", "maximise", "maximise", "Give the panel the whole screen, and back.", LOOK, ""),
     Key("v", "verbose", "more", "Show more: bytes of buffers, every frame of the stack.", LOOK, ""),
     Key("r", "raw", "raw line", "The line of /proc/net/tcp for the chosen socket.", LOOK, ""),
-    Key("up,down", "row", "row", "Scroll the panel, or choose a socket or a client.", LOOK, "", "↑ ↓"),
+    Key("up,down", "row", "row", "Scroll the panel, or choose a socket, a client, a packet.", LOOK, "", "↑ ↓"),
     Key("t", "theme", "theme", "Dark, light, the terminal's own colours.", LOOK, ""),
     Key("colon", "prompt", "prompt", "Type any action: connect 5, send a \"hi\", set net.ipv4...", LAB, "hre", ":"),
     Key("question_mark,f1", "help", "help", "These keys.", LAB, "hrqpe", "?"),
@@ -75,9 +84,10 @@ KEYS = (
 
 
 def footer(
-    situation: str, width: int, *, lesson: bool = True, choices: int = 9
+    situation: str, width: int, *, lesson: bool = True, choices: int = 9, wire: str = ""
 ) -> tuple[Line, list[tuple[int, int, str]]]:
-    """The footer in `width` cells for one situation, and where a click asks for what.
+    """The footer in `width` cells for one situation, and where a click asks for what. `wire`: w, or wg if it keeps
+    packets; what is in the hand comes first.
 
     The keys that matter least are left out where the line is too short; help and quit always stay.
     """
@@ -88,6 +98,12 @@ def footer(
     for key in KEYS:
         if situation in key.footer and (lesson or key.action != "next"):
             (always if key.action in ("help", "quit_lab") else entries).append((key.face, key.label, key.action))
+    if situation in "hr":
+        of_wire = [key for key in KEYS if key.group == WIRE and key.footer and key.footer in wire]
+        in_hand = [(key.face, key.label, key.action) for key in of_wire if key.footer == "g"]
+        stepping = 3 if situation == "h" else 1
+        hold = [(key.face, key.label, key.action) for key in of_wire if key.footer == "w"]
+        entries = [*in_hand, *entries[:stepping], *hold, *entries[stepping:]]
     room = width - 1 - sum(_cells(entry) for entry in always)
     chosen: list[tuple[str, str, str]] = []
     for entry in entries:

@@ -23,7 +23,7 @@ from socklab.lesson import Lesson, Predict
 from socklab.text import safe
 from socklab.tui import arrangement, question, status, timeline
 from socklab.tui.arrangement import Box, Plan
-from socklab.tui.board import NUMBER, PANELS, Board, exists
+from socklab.tui.board import NUMBER, PANELS, Board
 from socklab.tui.bridge import Bridge, Source
 from socklab.tui.desk import Desk, Places
 from socklab.tui.following import Following, neighbour
@@ -32,6 +32,7 @@ from socklab.tui.lines import Key, Line, clip, wrap
 from socklab.tui.lineview import LineView
 from socklab.tui.prompt_place import PromptPlace
 from socklab.tui.theme import Look
+from socklab.tui.wirekeys import WireKeys, footer_situation, has_wire
 
 if TYPE_CHECKING:
     from socklab.tui.prompt import Prompt
@@ -47,7 +48,7 @@ def _key(keys: str, action: str) -> Binding:
     return Binding(keys, action, show=False, priority=True)
 
 
-class LabScreen(Screen[None]):
+class LabScreen(WireKeys, Screen[None]):
     """Everything of one run."""
 
     AUTO_FOCUS = ""
@@ -137,7 +138,8 @@ class LabScreen(Screen[None]):
         plan = self._plan = arrangement.plan(
             size.width,
             size.height,
-            extra=("wire",) if len(state.packets) and exists("wire") else (),
+            extra=("wire",) if len(state.packets) and not has_wire(state) else (),
+            wire=has_wire(state),
             maximised=self.board.maximised,
             question=question_rows,
             notice=notice_rows,
@@ -196,7 +198,8 @@ class LabScreen(Screen[None]):
         if now.question is not None and now.question.measured is None and now.question.index != self._asked_index:
             self._asked_index, self.marked = now.question.index, -1
         width = self.size.width
-        wanted = (*self._wishes(width), self.board.maximised, self.typing.is_open, bool(len(state.packets)))
+        wired = (bool(len(state.packets)), has_wire(state))
+        wanted = (*self._wishes(width), self.board.maximised, self.typing.is_open, *wired)
         if wanted != self._wanted:
             self._wanted = wanted
             self.desk.arrange_anew()
@@ -236,7 +239,9 @@ class LabScreen(Screen[None]):
         predict = self._open_question()
         situation = "p" if self.at is not None else "q" if predict is not None else status.situation(now)
         choices = len(predict.choices) if predict is not None else 0
-        keys, hot = footer(situation, width, lesson=self.lesson is not None, choices=choices)
+        keys, hot = footer(
+            situation, width, lesson=self.lesson is not None, choices=choices, wire=footer_situation(now)
+        )
         self.footer.show([keys], hot=hot)
 
     def _paint_soon(self) -> None:
@@ -598,6 +603,9 @@ class LabScreen(Screen[None]):
         if view is None:
             return
         names: list[Key] | list[str] = []
+        if view.panel == "wire":
+            self.choose_packet(view, by)
+            return
         if view.panel == "processes":
             self._choose_row(by)
             return
@@ -656,10 +664,15 @@ class LabScreen(Screen[None]):
             self._send(ev.Answer(predict.choices[self.marked]))
         elif predict is not None:
             self._say("Press the number of a choice first.", wrong=False)
+        elif self._focused() == "wire" or self.board.detailed:
+            self.open_packet()
 
     def action_escape(self) -> None:
         """Out of whatever is in the way: the maximised panel, the past, a question, the focus, a notice."""
         self._hint = ()
+        if (self.board.detailed or self._focused() == "wire") and self.leave_packet():
+            self.paint()
+            return
         if self.board.maximised:
             self.board.maximised = ""
         elif self.at is not None:
