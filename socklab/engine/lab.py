@@ -171,6 +171,8 @@ class Lab:
             return 0.0
         if script is not None and script.waiting:
             return _TICK_SETTLE_S if script.settling else 0.0
+        if script is not None and script.watching:
+            return _TICK_LIVE_S
         if self._drain_until or watch is None:
             return _TICK_LIVE_S
         running = self._running()
@@ -178,7 +180,7 @@ class Lab:
             return BLOCKED_AFTER_S
         if running:
             return _TICK_LIVE_S
-        return watch.due_in_s if self._moving else _TICK_IDLE_S
+        return watch.due_in_s if self._moving or watch.owed else _TICK_IDLE_S
 
     def _running(self) -> list[Task]:
         return [task for task in list(self.tracer.tasks.values()) if not task.held and task.started]
@@ -208,7 +210,7 @@ class Lab:
             self._steering.scripted = not script.done
             if self._deferred is not None and not script.waiting:
                 tid, self._deferred = self._deferred, None
-                if script.question is None:
+                if not script.stays:
                     self._resume(tid)
         drained = self._terminal is None or self._terminal.closed
         if self._drain_until and (drained or time.monotonic() > self._drain_until):
@@ -284,8 +286,8 @@ class Lab:
         if script is not None and script.question is not None:
             raise UsageError("A question is open.", fix="Answer it, or let it be shown without a guess.")
         self._steering.run_in(mode, until)
-        if script is not None and script.accept_offer():
-            return  # the program sleeps; what the lesson does now will wake it
+        if script is not None and script.go_on():
+            return  # the lesson goes on at this stop; where the program sleeps, what it does now will wake it
         if script is not None and script.waiting:
             self._deferred = tid  # the stop's own actions come first
             return
@@ -354,7 +356,8 @@ class Lab:
         for row in self._fold().listeners:
             host, _, port = row.local.rpartition(":")
             host = host.strip("[]")
-            if host in ("0.0.0.0", "::", "::ffff:0.0.0.0"):
+            if host in ("0.0.0.0", "::", "::ffff:0.0.0.0") or (self._topology.wire and host.startswith("127.")):
+                # A client on another host knows the server's address only; what listens on loopback is not there.
                 return socket.AF_INET, self._topology.address("server"), int(port)
             return (socket.AF_INET6 if ":" in host else socket.AF_INET), host, int(port)
         return socket.AF_INET, self._topology.address("server"), self._port

@@ -21,6 +21,7 @@ from socklab.state import LabState
 BLOCKED_AFTER_S = 0.008
 """A task that sleeps in a call at two looks this far apart is called blocked."""
 _LEAST_PERIOD_S = 0.1
+_OWED_AT_MOST_S = 1.0
 _COST_SHARE = 20
 """A periodic look takes at most one part in so many of the time."""
 
@@ -33,6 +34,8 @@ class Watch:
         self._arch = arch
         self._fold = fold
         self._due = 0.0
+        self._owed_since = 0.0
+        """When a stop was first given less than a full look, which is owed since; 0 = nothing is."""
         self._sleeping_since: dict[int, float] = {}
         self._threads: set[int] = set()
         """Threads beside the leaders of their processes."""
@@ -45,6 +48,11 @@ class Watch:
             self._looks[name] = Look(name, stream.now, only_watched=topology.network == "machine")
         self._server = self._looks["server"]
         topology.enter("client")
+
+    @property
+    def owed(self) -> bool:
+        """A full look must follow soon, whatever happens."""
+        return bool(self._owed_since)
 
     @property
     def due_in_s(self) -> float:
@@ -79,6 +87,7 @@ class Watch:
     def everywhere(self) -> None:
         """A full look at every host."""
         cost = 0
+        self._owed_since = 0.0
         for look in self._looks.values():
             self._stream.put_all(look.everything())
             cost += look.cost_ns
@@ -102,7 +111,9 @@ class Watch:
             if stop.at == "return" and syscalls.returns_fd(name) and stop.result >= 0:
                 fds.append(stop.result)
         self._stream.put_all(self._server.touched(stop.pid, fds))
-        self._due = max(self._due, time.monotonic() + _LEAST_PERIOD_S)
+        now = time.monotonic()
+        self._owed_since = self._owed_since or now
+        self._due = min(now + _LEAST_PERIOD_S, self._owed_since + _OWED_AT_MOST_S)
 
     def tick(self, running: Iterable[Task], moving: bool) -> list[int]:
         """Look at what runs. Returns tasks that sleep inside a call since now; `moving`: clients are alive too."""
@@ -114,7 +125,7 @@ class Watch:
             self._follow(task)
             if self._falls_asleep(task, now):
                 asleep.append(task.tid)
-        if asleep or (now >= self._due and (anybody or moving)):
+        if asleep or (now >= self._due and (anybody or moving or self.owed)):
             self.everywhere()
         return asleep
 
