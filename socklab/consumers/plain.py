@@ -216,9 +216,14 @@ class _Session:
             if not self._hinted:
                 self._hinted = True
                 sys.stdout.write("\nEnter: step. h: all commands. q: quit.\n")
-            sys.stdout.write(self._question_prompt() or "> ")
+            sys.stdout.write(self._question_prompt() or f"{self._turn()}> ")
             sys.stdout.flush()
         self._prompting = True
+
+    def _turn(self) -> str:
+        """What the lesson leaves to the student."""
+        offer = guide.offered(self._lesson, self._state) if self._lesson is not None else ""
+        return f"Your turn: {safe(offer)}  (Enter: the lesson does it)\n" if offer else ""
 
     def _question_prompt(self) -> str:
         open_now = guide.question(self._lesson, self._state) if self._lesson is not None else None

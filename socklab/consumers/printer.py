@@ -273,6 +273,10 @@ class Printer:
         else:
             self._say(f"{what} {event.tid} ended with status {event.code}.")
 
+    def _step(self, before: st.LabState, _event: ev.StepReached, _after: st.LabState) -> None:
+        if before.step is not None and before.step_left is None:
+            self._settle(before)  # the lesson goes on at the same stop: first what was there until now
+
     def _asked(self, _before: st.LabState, _event: ev.Asked, after: st.LabState) -> None:
         self._settle(after)
         predict = guide.question(self._lesson, after) if self._lesson is not None else None
@@ -284,7 +288,9 @@ class Printer:
 
     def _answered(self, _before: st.LabState, event: ev.Answered, after: st.LabState) -> None:
         if event.choice is not None:
-            self._say(f"Your answer: {shown(event.choice)}. The kernel's comes when the call has returned.")
+            predict = self._lesson.steps[event.index].predict if self._lesson is not None else None
+            when = "it is done" if predict is not None and predict.when == "done" else "the call has returned"
+            self._say(f"Your answer: {shown(event.choice)}. The kernel's comes when {when}.")
 
     def _measured(self, _before: st.LabState, _event: ev.Measured, after: st.LabState) -> None:
         self._narrate(after)
@@ -350,6 +356,7 @@ _HANDLERS: dict[type[ev.Event], _Handler] = {
     ev.Forked: Printer._forked,
     ev.Execed: Printer._execed,
     ev.Exited: Printer._exited,
+    ev.StepReached: Printer._step,
     ev.Asked: Printer._asked,
     ev.Answered: Printer._answered,
     ev.Measured: Printer._measured,

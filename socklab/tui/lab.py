@@ -89,8 +89,8 @@ class LabScreen(WireKeys, Screen[None]):
         self._plan: Plan = arrangement.plan(80, 24)
         self._wanted: tuple[object, ...] = ()
         self._hint: Line = ()
-        self._awaiting = (-1, 0)
-        """Count of stops, and the task, when a step was asked for: keys that come before it is done are not queued."""
+        self._awaiting: tuple[int, ...] = ()
+        """How far the run was when a step was asked for: keys that come before it is done are not queued."""
         self._unread = 0
         """Notices seen and dismissed."""
         self._shown: tuple[int | None, st.LabState] = (None, self.bridge.now)
@@ -193,8 +193,8 @@ class LabScreen(WireKeys, Screen[None]):
         if not self.is_mounted or self._painting:
             return
         now, state = self._now(), self._state()
-        if (now.stops, now.focus) != self._awaiting:
-            self._awaiting = (-1, 0)
+        if _how_far(now) != self._awaiting:
+            self._awaiting = ()
         if now.question is not None and now.question.measured is None and now.question.index != self._asked_index:
             self._asked_index, self.marked = now.question.index, -1
         width = self.size.width
@@ -358,8 +358,8 @@ class LabScreen(WireKeys, Screen[None]):
             self._send(command)  # the lesson may have offered to act; if not, the engine says who can wake it
         elif situation != "h" and not held:
             self._say(_NOT_HELD[situation], wrong=False)
-        elif self._awaiting != (now.stops, now.focus):
-            self._awaiting = (now.stops, now.focus)
+        elif self._awaiting != _how_far(now):
+            self._awaiting = _how_far(now)
             self._dismiss()
             if isinstance(command, ev.Continue):
                 self.following.wherever()

@@ -13,6 +13,7 @@ import msgspec
 
 from socklab import guide
 from socklab import state as st
+from socklab.text import safe
 from socklab.tui.lines import EMPTY, Line, View
 from socklab.tui.panels import markdown
 from socklab.tui.panels.common import fit, words
@@ -54,6 +55,10 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
     if state.lesson_done and held + failed:
         total: Line = ((f"{held} of {held + failed} checks held", "bad" if failed else "good"),)
         lines = [*lines, *([] if view.compact else [EMPTY]), total]
+    offer = guide.offered(lesson, state)
+    if offer and lines:
+        turn: Line = (("Your turn: ", "key"), (safe(offer), "strong"), ("  (s: the lesson does it)", "dim"))
+        lines = [*lines, *([] if view.compact else [EMPTY]), turn]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
 
 
