@@ -26,7 +26,7 @@ from socklab.engine import attach, program, ptrace, topology
 from socklab.engine.lab import Lab
 from socklab.engine.stream import Stream
 from socklab.engine.tracer import ALWAYS, Tracer
-from socklab.errors import MachineError, SocklabError
+from socklab.errors import MachineError, SocklabError, UsageError
 from socklab.lesson import Lesson, load
 
 
@@ -131,13 +131,35 @@ def _lab_thread(lab: Lab) -> None:
         lab.tracer.ask_end()
 
 
+def _network(wanted: spec.RunSpec, lesson: Lesson | None) -> topology.Topology:
+    """The network asked for; of itself a lesson plays on two hosts where the machine allows them.
+
+    Raises UsageError or MachineError for a lesson that makes no sense without them.
+    """
+    if lesson is None:
+        return topology.create("machine" if wanted.attach else wanted.network, run_dir=wanted.run_dir)
+    network = topology.create("two-hosts" if wanted.network == "auto" else wanted.network, run_dir=wanted.run_dir)
+    if network.network == "two-hosts":
+        return network
+    if lesson.network == "two-hosts":
+        network.close()
+        needs = f"The lesson {lesson.name} needs two hosts and the wire between them"
+        if wanted.network not in ("auto", "two-hosts"):
+            raise UsageError(f"{needs}; --net {wanted.network} has none.", fix="Leave out --net.")
+        _, why, fix = next(iter(network.notices), ("", "", "`socklab doctor` says what this machine allows."))
+        raise MachineError(f"{needs}. {why}".rstrip(), fix=fix)
+    if wanted.network == "auto" and network.network == "private":
+        network.notices = [("info", why, fix) for _, why, fix in network.notices]
+    return network
+
+
 def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream) -> ev.Ended:
     limit = _raise_limit()
     elsewhere = attach.enter_network(wanted.attach) if wanted.attach else None
-    network = topology.create("machine" if wanted.attach else wanted.network, run_dir=wanted.run_dir)
+    lesson = load(Path(wanted.lesson)) if wanted.lesson else None
+    network = _network(wanted, lesson)
     if elsewhere is not None:
         network.notices.append(elsewhere)
-    lesson = load(Path(wanted.lesson)) if wanted.lesson else None
     arch = platform.machine()
     preferred = lesson.port if lesson is not None else 8080
     port, taken_by = network.free_port(preferred) if lesson is not None else (preferred, "")

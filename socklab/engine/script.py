@@ -14,7 +14,7 @@ from typing import Protocol
 from socklab import events as ev
 from socklab import guide, probes
 from socklab.engine.stream import Stream
-from socklab.lesson import Lesson, Value
+from socklab.lesson import Lesson, Value, shown
 from socklab.state import LabState
 
 
@@ -39,7 +39,7 @@ class Script:
         self.question: int | None = None
         """Index of the step whose prediction waits for the student."""
         self.offered = False
-        """Actions of a blocked moment wait for the student: step or next lets the lesson do them."""
+        """Something waits for the student to do it: step or next lets the lesson do it."""
         self.held = 0
         self.failed = 0
         self.done = False
@@ -50,21 +50,53 @@ class Script:
         self._acting: Iterator[None] | None = None
         self._settle_until = 0.0
         self._choices: dict[int, Value | None] = {}
+        self._here: guide.Moment | None = None
+        """The moment of the step reached last, for as long as the program has not gone past it."""
+        self._flows_on = False
+        """What was offered has been done and nothing is said of it: the next beat follows by itself."""
 
     @property
     def waiting(self) -> bool:
-        return bool(self._left or self._acting) and not self.offered
+        if self.offered or self.question is not None:
+            return False
+        return bool(self._left or self._acting) or (self._begins_itself and self._next_beat is not None)
 
     @property
     def settling(self) -> bool:
         return bool(self._left) and isinstance(self._left[0], guide.Settle) and not self.offered
 
+    @property
+    def watching(self) -> bool:
+        """Something is offered, and the lesson looks whether the student has done it."""
+        return self.offered and bool(self._left) and isinstance(self._left[0], guide.Offer)
+
+    @property
+    def stays(self) -> bool:
+        """The lesson has more to do at this stop: an offer, a question, another beat."""
+        return self.offered or self.question is not None or self._next_beat is not None
+
+    @property
+    def _begins_itself(self) -> bool:
+        return self._unattended or self._flows_on
+
+    @property
+    def _next_beat(self) -> guide.Moment | None:
+        if self._here is None or self._left or self._acting is not None:
+            return None
+        return guide.next_beat(self.lesson, self.cursor, self._here)
+
     def moment(self, moment: guide.Moment) -> bool:
         """Take up what the lesson wants at this moment; true when it is a moment of the lesson."""
         self.cursor, directives = guide.at_moment(self.lesson, self.cursor, moment)
-        if self.offered and moment.at != "blocked":
+        ours = self._here is None or self._here.tid == moment.tid
+        if self.offered and moment.at != "blocked" and ours:
             self._withdraw()
+        self._flows_on = False
         reached = [d for d in directives if isinstance(d, guide.Reach)]
+        if reached:
+            self._here = moment
+        elif ours:
+            self._here = None
         actions = any(isinstance(d, guide.Perform) for d in directives)
         self._left.extend(directives)
         if moment.at == "blocked" and actions and not self._unattended:
@@ -77,17 +109,47 @@ class Script:
     def _withdraw(self) -> None:
         """The student acted on their own and the program woke up: what the lesson offered to do is not needed."""
         self.offered = False
-        kept = [d for d in self._left if not isinstance(d, guide.Perform | guide.Settle)]
+        kept = [d for d in self._left if not isinstance(d, guide.Perform | guide.Settle | guide.Offer)]
         self._left = deque(kept)
 
-    def accept_offer(self) -> bool:
-        """Let the lesson do what it offered; false when it offered nothing."""
-        taken, self.offered = self.offered, False
-        return taken
+    def go_on(self) -> bool:
+        """The student steps on: let the lesson do what it offered, or begin its next beat at this stop.
+
+        False when the lesson has nothing more here: the program is to run.
+        """
+        if self.offered:
+            self.offered = False
+            if self._left and isinstance(self._left[0], guide.Offer):
+                self._take(self._left[0])
+            return True
+        following = self._next_beat
+        if following is not None and self.question is None:
+            self.moment(following)
+            return True
+        return False
+
+    def _take(self, offer: guide.Offer) -> None:
+        """The lesson does what it offered."""
+        self._left.popleft()
+        self._flow_on()
+        self._left.extendleft(reversed([*(guide.Perform(line) for line in offer.lines), *offer.until]))
+
+    def _look_for_offer(self, offer: guide.Offer) -> None:
+        """Whether the student has done it."""
+        state = self._hands.fresh_state()
+        if all(_holds(state, each) for each in offer.until):
+            self.offered = False
+            self._left.popleft()
+            self._flow_on()
+
+    def _flow_on(self) -> None:
+        self._flows_on = not any(isinstance(each, guide.Reach | guide.Measure) for each in self._left)
 
     def advance(self) -> None:
         """Do what can be done now."""
-        while not self.offered:
+        if self.offered and self._left and isinstance(self._left[0], guide.Offer):
+            self._look_for_offer(self._left[0])
+        while not self.offered and self.question is None:
             if self._acting is not None:
                 try:
                     next(self._acting)
@@ -95,10 +157,20 @@ class Script:
                 except StopIteration:
                     self._acting = None
             if not self._left:
-                return
+                following = self._next_beat if self._begins_itself else None
+                if following is None:
+                    return
+                self.moment(following)
+                continue
             directive = self._left[0]
             if isinstance(directive, guide.Settle) and not self._settled(directive):
                 return
+            if isinstance(directive, guide.Offer):
+                if not self._unattended:
+                    self.offered = True
+                    return
+                self._take(directive)
+                continue
             self._left.popleft()
             self._do(directive)
 
@@ -124,7 +196,7 @@ class Script:
     def _settled(self, directive: guide.Settle) -> bool:
         state = self._hands.fresh_state()
         value, reason = _measured(state, directive.probe)
-        if value == directive.is_ and type(value) is type(directive.is_):
+        if value is not None and directive.holds(value):
             self._settle_until = 0.0
             return True
         if not self._settle_until:
@@ -132,13 +204,14 @@ class Script:
         if time.monotonic() < self._settle_until:
             return False
         self._settle_until = 0.0
-        found = f"is {value}" if value is not None else f"can't be read ({reason})"
+        found = f"is {shown(value)}" if value is not None else f"can't be read ({reason})"
+        waited = f"The lesson waited {directive.within_ms} ms for {directive.probe} to be {directive.wanted}"
         self._stream.put(
             ev.Notice(
                 self._stream.now(),
                 "warning",
-                f"The lesson waited {directive.within_ms} ms for {directive.probe} to be {directive.is_}; it {found}.",
-                "The machine may be slow: what is shown is what the kernel says now.",
+                f"{waited}; it {found}.",
+                _packet_fix(state) or "The machine may be slow: what is shown is what the kernel says now.",
             )
         )
         return True
@@ -150,7 +223,7 @@ class Script:
             return False
         predict = self.lesson.steps[index].predict
         self._choices[index] = choice
-        if predict is not None and predict.when == "return":
+        if predict is not None and predict.when != "now":
             self._stream.put(ev.Answered(self._stream.now(), index, choice))
         else:
             self._measure(index, choice)
@@ -182,6 +255,18 @@ class Script:
             self._check(directive)
         everything = frozenset(range(len(self.lesson.checks)))
         self.cursor = guide.Cursor(self.cursor.next, self.cursor.open, everything, self.cursor.done)
+
+
+def _packet_fix(state: LabState) -> str:
+    """What to do where a packet may be what is missing: the wire keeps some, or is told to."""
+    if not state.wire_rules and not state.on_the_way:
+        return ""
+    return "A packet is missing, or still held: `release` lets all of them go. Step on to go on without it."
+
+
+def _holds(state: LabState, wanted: guide.Settle) -> bool:
+    value, _reason = _measured(state, wanted.probe)
+    return value is not None and wanted.holds(value)
 
 
 def _measured(state: LabState, probe: str) -> tuple[Value | None, str]:

@@ -10,13 +10,14 @@ from socklab.guide.steps import (
     Done,
     Measure,
     Moment,
+    Offer,
     Perform,
     Reach,
-    Settle,
     at_moment,
     begin,
     described,
     ending,
+    next_beat,
     pause_names,
 )
 from socklab.guide.telling import (
@@ -30,7 +31,7 @@ from socklab.guide.telling import (
     question,
     verdict,
 )
-from socklab.lesson import canonical
+from socklab.lesson import Settle, canonical
 
 __all__ = [
     "UNMEASURED",
@@ -41,6 +42,7 @@ __all__ = [
     "Done",
     "Measure",
     "Moment",
+    "Offer",
     "Perform",
     "Reach",
     "Settle",
@@ -52,6 +54,7 @@ __all__ = [
     "fill",
     "masked",
     "narration",
+    "next_beat",
     "next_hint",
     "offered",
     "pause_names",

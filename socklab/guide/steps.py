@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from socklab.lesson import SAME_CALL, At, Lesson, Step, Value, canonical
+from socklab.lesson import SAME_CALL, At, Lesson, Settle, Step, canonical
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -19,13 +19,15 @@ class Moment(msgspec.Struct, frozen=True):
 
     The lesson counts from its first step on: see `_counted`.
 
-    at: enter (about to be made), blocked (the program sleeps inside it), return.
+    at: enter (about to be made), blocked (the program sleeps inside it), return. `beat`: which of the lesson's steps at
+    this stop, from 1; see `next_beat`.
     """
 
     tid: int
     at: str
     name: str
     nth: int
+    beat: int = 1
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -41,18 +43,17 @@ class Perform(msgspec.Struct, frozen=True):
     line: str
 
 
-class Settle(msgspec.Struct, frozen=True):
-    """Look again and again until the probe says `is_`, at most `within_ms`; a Notice when it never does."""
+class Offer(msgspec.Struct, frozen=True):
+    """Let the student do it, until all of `until` hold; when they step on instead, or nobody is there, do `lines`."""
 
-    probe: str
-    is_: Value
-    within_ms: int
+    lines: tuple[str, ...]
+    until: tuple[Settle, ...]
 
 
 class Ask(msgspec.Struct, frozen=True):
     """Emit Asked(index). The program is not resumed before the Answer.
 
-    On Answer: where the step's predict.when is "now", measure and emit Measured; where it is "return", emit
+    On Answer: where the step's predict.when is "now", measure and emit Measured; where it is "return" or "done", emit
     Answered, keep the choice, and wait for the directive Measure.
     """
 
@@ -60,7 +61,7 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """The call has returned: measure step `index`'s prediction and emit Measured with the choice kept."""
+    """Its answer exists now: measure step `index`'s prediction and emit Measured with the choice kept."""
 
     index: int
 
@@ -76,7 +77,7 @@ class Done(msgspec.Struct, frozen=True):
     """Emit LessonDone."""
 
 
-Directive: TypeAlias = Reach | Perform | Settle | Ask | Measure | Check | Done
+Directive: TypeAlias = Reach | Perform | Settle | Offer | Ask | Measure | Check | Done
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -113,19 +114,20 @@ _PHASES = ("enter", "blocked", "return")
 
 
 def _matches(at: At, moment: Moment) -> bool:
-    return at.when == moment.at and canonical(at.syscall) == moment.name and at.nth == moment.nth
+    same = canonical(at.syscall) == moment.name and at.nth == moment.nth
+    return same and at.when == moment.at and at.beat == moment.beat and not at.done
 
 
 def _missed(at: At, moment: Moment) -> bool:
     """This call has gone past the moment: one that found work at once never blocks."""
     same = canonical(at.syscall) == moment.name and at.nth == moment.nth
-    return same and _PHASES.index(moment.at) > _PHASES.index(at.when)
+    return same and (_PHASES.index(moment.at), moment.beat) > (_PHASES.index(at.when), at.beat)
 
 
 def _waits_for_return(step: Step) -> bool:
     """The step has something to say or to measure once its call has returned."""
     deferred = step.predict is not None and step.predict.when == "return"
-    return step.at.when != "return" and (bool(step.after) or deferred)
+    return step.at.when != "return" and ((bool(step.after) and not step.offer) or deferred)
 
 
 def _awaited(lesson: Lesson, cursor: Cursor, moment: Moment) -> int:
@@ -156,16 +158,30 @@ def _begun(step: Step, index: int, moment: Moment) -> list[Directive]:
     return [
         Reach(index, "after" if moment.at == "return" else "before"),
         *(Perform(line) for line in step.do),
-        *(Settle(each.probe, each.is_, each.within_ms) for each in step.settle),
+        *step.settle,
     ]
+
+
+def _offered(lesson: Lesson, step: Step, index: int) -> tuple[list[Directive], list[int]]:
+    """What a step offers, and what it says and measures once that is done; with the numbers of the checks made then."""
+    if not step.offer:
+        return [], []
+    done = replace(step.at, done=True)
+    due = [number for number, check in enumerate(lesson.checks) if check.at == done]
+    out: list[Directive] = [Offer(tuple(step.offer), tuple(step.until)), *(Check(number) for number in due)]
+    if step.after:
+        out.append(Reach(index, "after"))
+    if step.predict is not None and step.predict.when == "done":
+        out.append(Measure(index))
+    return out, due
 
 
 def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, tuple[Directive, ...]]:
     """The cursor after `moment`, and what the engine must do now, in order.
 
     Only the next step in order may match; one whose moment can't come any more is passed over. Its call's return is
-    its "after", told unless a later step has begun. Checks of a moment come after its actions and settles, the
-    question last. Done comes with the last thing the last step has to say.
+    its "after", told unless a later step has begun. Checks of a moment come after its actions and settles, then the
+    question, then what is offered. Done comes with the last thing the last step has to say.
     """
     cursor, moment = _counted(lesson, cursor, moment)
     index = _awaited(lesson, cursor, moment)
@@ -181,11 +197,14 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
         predict = lesson.steps[each.index].predict
         if predict is not None and predict.when == "return":
             out.append(Measure(each.index))
-    asks = False
+    last: list[Directive] = []
+    offered: list[int] = []
     if begins:
         step = lesson.steps[index]
         out.extend(_begun(step, index, moment))
-        asks = step.predict is not None
+        last, offered = _offered(lesson, step, index)
+        if step.predict is not None:
+            last.insert(0, Ask(index))
         if _waits_for_return(step):
             still_open.append(_Open(index, moment.tid, moment.name, moment.nth))
     due = [
@@ -193,9 +212,7 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
         for number, check in enumerate(lesson.checks)
         if number not in cursor.checked and isinstance(check.at, At) and _matches(check.at, moment)
     ]
-    out.extend(Check(number) for number in due)
-    if asks:
-        out.append(Ask(index))
+    out.extend([*(Check(number) for number in due), *last])
     reached = index + begins
     past = cursor.past | {
         later
@@ -207,10 +224,18 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
     over = reached == len(lesson.steps) and not still_open
     if over and not cursor.done:
         out.append(Done())
-    checked = cursor.checked | frozenset(due)
+    checked = cursor.checked | frozenset(due) | frozenset(offered)
     begun = index if begins else cursor.begun
     done = cursor.done or over
     return Cursor(reached, tuple(still_open), checked, done, past, cursor.earlier, begun), tuple(out)
+
+
+def next_beat(lesson: Lesson, cursor: Cursor, moment: Moment) -> Moment | None:
+    """The moment one beat later, when the lesson has a step for it: the program stands still, the lesson goes on."""
+    later = replace(moment, beat=moment.beat + 1)
+    if not 0 < cursor.next < len(lesson.steps):
+        return None
+    return later if _matches(lesson.steps[cursor.next].at, _counted(lesson, cursor, later)[1]) else None
 
 
 def ending(lesson: Lesson, cursor: Cursor) -> tuple[Check, ...]:
@@ -232,7 +257,8 @@ def described(at: At) -> str:
     """A moment in words: `the 2nd accept blocked`."""
     suffix = "th" if 10 <= at.nth % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(at.nth % 10, "th")
     phase = {"enter": "", "blocked": " blocked", "return": " returned"}[at.when]
-    return f"the {at.nth}{suffix} {at.syscall}{phase}"
+    beat = f", beat {at.beat}" if at.beat > 1 else ""
+    return f"the {at.nth}{suffix} {at.syscall}{phase}{beat}{', done' if at.done else ''}"
 
 
 def pause_names(lesson: Lesson) -> frozenset[str]:

@@ -7,7 +7,7 @@ panels. Never lets an open question's answer through; never measures anything th
 from __future__ import annotations
 
 from socklab import probes
-from socklab.lesson import Lesson, Predict, shown
+from socklab.lesson import Lesson, Predict, Settle, shown
 from socklab.state import LabState
 from socklab.text import safe
 
@@ -158,6 +158,8 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
         return f"The program sleeps in {name}, until a client acts."
     if state.lesson_done:
         return "The lesson is over. Step on, try clients of your own, or quit."
+    if _beat_follows(lesson, state):
+        return "Step: the lesson goes on, the program stands still."
     if task.status == "held" and task.at == "enter":
         return f"Step: the kernel carries out {name}."
     if task.status == "held":
@@ -165,16 +167,38 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     return "The program runs."
 
 
-def offered(lesson: Lesson, state: LabState) -> str:
-    """The verb line a blocked step is about to do, or "": the student may step on (the lesson does it) or act.
+def _beat_follows(lesson: Lesson, state: LabState) -> bool:
+    """The next step of the lesson is another beat of this stop."""
+    at = state.step
+    if at is None or state.step_left is not None or not 0 <= at.index < len(lesson.steps) - 1:
+        return False
+    return lesson.steps[at.index + 1].at == lesson.steps[at.index].at.next_beat
 
-    While there is an offer, Step and Continue are in place although the program is asleep, not held.
+
+def offered(lesson: Lesson, state: LabState) -> str:
+    """The verb line the lesson is about to do, or "": the student may do it, or step on and leave it to the lesson.
+
+    While there is an offer, Step and Continue are in place even if the program is asleep, not held.
     """
     at, task = state.step, state.task
-    if at is None or at.phase != "before" or not 0 <= at.index < len(lesson.steps):
+    if at is None or task is None or at.phase != "before" or not 0 <= at.index < len(lesson.steps):
         return ""
     step = lesson.steps[at.index]
-    if step.at.when != "blocked" or not step.do or task is None or not state.blocked(task.tid):
+    done = sum(each.origin == "lesson" and each.t >= at.t for each in state.acted)
+    if step.at.when == "blocked" and step.do and not done:
+        return step.do[0] if state.blocked(task.tid) else ""
+    stands = state.blocked(task.tid) if step.at.when == "blocked" else task.status == "held"
+    if not step.offer or not stands or state.step_left is not None or done > len(step.do):
         return ""
-    done = any(each.origin == "lesson" and each.t >= at.t for each in state.acted)
-    return "" if done else step.do[0]
+    if step.predict is not None and at.index not in state.answers:
+        asked = state.question
+        if asked is None or asked.index != at.index or asked.answered is None:
+            return ""
+    return "" if all(_holds(state, each) for each in step.until) else step.offer[0]
+
+
+def _holds(state: LabState, wanted: Settle) -> bool:
+    try:
+        return wanted.holds(probes.measure(state, wanted.probe))
+    except probes.Unmeasured:
+        return False

@@ -95,6 +95,8 @@ def _superseded(lesson: Lesson, index: int, step: Step) -> bool:
     if step.at.when == "return" or index + 1 == len(lesson.steps):
         return False
     following = lesson.steps[index + 1].at
+    if step.offer:  # told once it is done
+        return False
     return canonical(following.syscall) == canonical(step.at.syscall) and following.nth == step.at.nth
 
 
@@ -102,7 +104,11 @@ def _not_after(later: At, earlier: At) -> bool:
     """Of the same call: `later` can't come once `earlier` has."""
     if canonical(later.syscall) != canonical(earlier.syscall):
         return False
-    return (later.nth, _PHASES.index(later.when)) <= (earlier.nth, _PHASES.index(earlier.when))
+    return _order(later) <= _order(earlier)
+
+
+def _order(at: At) -> tuple[int, int, int]:
+    return (at.nth, _PHASES.index(at.when), at.beat)
 
 
 def _predict(lesson: Lesson, step: Step, predict: Predict) -> Iterator[str]:
@@ -126,4 +132,9 @@ def _guards(check: Check, step: Step, predict: Predict) -> bool:
         return False
     when = "return" if predict.when == "return" else step.at.when
     same = canonical(check.at.syscall) == canonical(step.at.syscall)
-    return same and check.at.nth == step.at.nth and check.at.when == when
+    return (
+        same
+        and (check.at.nth, check.at.when) == (step.at.nth, when)
+        and check.at.done == (predict.when == "done")
+        and (predict.when == "return" or check.at.beat == step.at.beat)
+    )

@@ -76,14 +76,44 @@ class At(Part, frozen=True):
     nth: int = 1
     when: Literal["enter", "blocked", "return"] = "enter"
     """enter: about to be made. blocked: the program sleeps inside it. return: the kernel has answered."""
+    beat: int = 1
+    """Several steps may share a stop: the program stands still, and the lesson goes on beat by beat."""
+    done: bool = False
+    """In a check: once what the step there offers has been done."""
+
+    @property
+    def next_beat(self) -> At:
+        """The same stop, one beat later."""
+        return msgspec.structs.replace(self, beat=self.beat + 1)
+
+
+def fulfils(value: Value, is_: Value | None, at_least: int | None, at_most: int | None) -> bool:
+    """Whether a measured value is what is wanted. 1 is not true and "1" is not 1."""
+    if is_ is not None:
+        return type(value) is type(is_) and value == is_
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
 
 
 class Settle(Part, frozen=True, rename={"is_": "is"}):
-    """Wait, at most `within_ms`, until the probe says `is`."""
+    """Wait, at most `within_ms`, until the probe says so. Exactly one of is, at_least, at_most."""
 
     probe: str
-    is_: Value
+    is_: Value | None = None
     within_ms: int = 2000
+    at_least: int | None = None
+    at_most: int | None = None
+
+    def holds(self, value: Value) -> bool:
+        return fulfils(value, self.is_, self.at_least, self.at_most)
+
+    @property
+    def wanted(self) -> str:
+        """`5`, `at least 5`, `at most 5`."""
+        if self.is_ is not None:
+            return shown(self.is_)
+        return f"at least {self.at_least}" if self.at_least is not None else f"at most {self.at_most}"
 
 
 class Predict(Part, frozen=True):
@@ -94,8 +124,9 @@ class Predict(Part, frozen=True):
     measure: str
     explain: str
     hides: list[str] = []
-    when: Literal["now", "return"] = "now"
-    """now: measured when the student has committed. return: measured when this step's call has returned."""
+    when: Literal["now", "return", "done"] = "now"
+    """now: measured when the student has committed. return: measured when this step's call has returned. done:
+    measured when what the step offers has been done."""
 
 
 class Step(Part, frozen=True):
@@ -107,6 +138,10 @@ class Step(Part, frozen=True):
     do: list[str] = []
     settle: list[Settle] = []
     predict: Predict | None = None
+    offer: list[str] = []
+    """What the student is to do; when they step on instead, or nobody is there, the lesson does it."""
+    until: list[Settle] = []
+    """How the lesson knows that it was done."""
 
 
 class Check(Part, frozen=True, rename={"is_": "is"}):
@@ -126,12 +161,8 @@ class Check(Part, frozen=True, rename={"is_": "is"}):
         raise LessonError("a check without is, at_least or at_most")  # load refuses such a lesson
 
     def holds(self, value: Value) -> bool:
-        """Whether a measured value fulfils the check. 1 is not true and "1" is not 1."""
-        if self.is_ is not None:
-            return type(value) is type(self.is_) and value == self.is_
-        if not isinstance(value, int) or isinstance(value, bool):
-            return False
-        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+        """Whether a measured value fulfils the check."""
+        return fulfils(value, self.is_, self.at_least, self.at_most)
 
     @property
     def claim(self) -> str:
@@ -160,6 +191,8 @@ class File(Part, frozen=True):
     claims: list[str] = []
     reference: str = ""
     port: int = 8080
+    network: Literal["any", "two-hosts"] = "any"
+    """two-hosts: the lesson makes no sense without two hosts and a wire between them."""
     pause: list[str] = msgspec.field(default_factory=lambda: list(DEFAULT_PAUSE))
     intro: str = ""
     outro: str = ""
@@ -184,6 +217,8 @@ class Lesson(msgspec.Struct, frozen=True):
     pause: tuple[str, ...]
     intro: str
     outro: str
+    network: str
+    """any, two-hosts."""
     folder: Path | None
     """None when the lesson came out of a recording."""
     toml: str
@@ -198,7 +233,7 @@ class Lesson(msgspec.Struct, frozen=True):
         """Programs of the machine that the lesson runs as clients: curl. Without them it can't be taken to its end."""
         from socklab import actions
 
-        done = (actions.parse(line) for step in self.steps for line in step.do)
+        done = (actions.parse(line) for step in self.steps for line in (*step.do, *step.offer))
         return tuple(dict.fromkeys(action.argv[0] for action in done if isinstance(action, actions.Run)))
 
     def server_file(self, language: str) -> Path:

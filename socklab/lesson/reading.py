@@ -67,6 +67,7 @@ def parse(toml_text: str, where: str, *, name: str = "", folder: Path | None = N
         pause=tuple(file.pause),
         intro=file.intro,
         outro=file.outro,
+        network=file.network,
         folder=folder,
         toml=toml_text,
     )
@@ -78,6 +79,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "step": Step,
     "step.at": At,
     "step.settle": Settle,
+    "step.until": Settle,
     "step.predict": Predict,
     "check": Check,
     "check.at": At,
@@ -98,7 +100,7 @@ _WORDS = {
 def _convert(raw: dict[str, Any], where: str) -> File:
     """Types and keys, checked by msgspec; its message is turned into the lesson author's words."""
     for step in raw["step"] if isinstance(raw.get("step"), list) else ():
-        for key in ("do", "settle"):  # one may stand without its brackets
+        for key in ("do", "settle", "offer", "until"):  # one may stand without its brackets
             if isinstance(step, dict) and isinstance(step.get(key), str | dict):
                 step[key] = [step[key]]
     try:

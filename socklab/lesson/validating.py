@@ -10,7 +10,7 @@ from pathlib import Path
 
 from socklab import actions, probes
 from socklab.errors import LessonError, SocklabError
-from socklab.lesson.model import CALLS, FORMAT, PANELS, At, Check, File, Step
+from socklab.lesson.model import CALLS, FORMAT, PANELS, At, Check, File, Settle, Step
 from socklab.nearest import suggest
 from socklab.text import safe
 
@@ -43,11 +43,14 @@ class Validator:
         self._narration("outro", file.outro)
         for index, step in enumerate(file.step):
             self._step(f"step[{index}]", step)
+            self._beat(f"step[{index}].at.beat", step.at, file.step[index - 1].at if index else None)
         for index, check in enumerate(file.check):
             self._check(f"check[{index}]", check)
 
     def _step(self, key: str, step: Step) -> None:
         self._at(f"{key}.at", step.at)
+        if step.at.done:
+            raise self.refuse(f"{key}.at.done", "this is for checks; a step's words for then are its `after`")
         self._narration(f"{key}.before", step.before)
         self._narration(f"{key}.after", step.after)
         if step.at.when == "return" and step.before:
@@ -55,11 +58,43 @@ class Validator:
         for index, line in enumerate(step.do):
             self._verb(f"{key}.do[{index}]", line)
         for index, settle in enumerate(step.settle):
-            self._probe(f"{key}.settle[{index}].probe", settle.probe)
-            if not 1 <= settle.within_ms <= 60_000:
-                raise self.refuse(f"{key}.settle[{index}].within_ms", f"{settle.within_ms}; 1 to 60000")
+            self._settle(f"{key}.settle[{index}]", settle)
         if step.predict is not None:
             self._predict(f"{key}.predict", step)
+        self._offer(key, step)
+
+    def _settle(self, key: str, settle: Settle) -> None:
+        self._probe(f"{key}.probe", settle.probe)
+        self._one_bound(key, settle)
+        if not 1 <= settle.within_ms <= 60_000:
+            raise self.refuse(f"{key}.within_ms", f"{settle.within_ms}; 1 to 60000")
+
+    def _one_bound(self, key: str, wanted: Settle | Check) -> None:
+        given = sum(bound is not None for bound in (wanted.is_, wanted.at_least, wanted.at_most))
+        if given != 1:
+            raise self.refuse(key, f"exactly one of is, at_least, at_most; {given} are given")
+
+    def _offer(self, key: str, step: Step) -> None:
+        for index, line in enumerate(step.offer):
+            self._verb(f"{key}.offer[{index}]", line)
+        for index, settle in enumerate(step.until):
+            self._settle(f"{key}.until[{index}]", settle)
+        if step.offer and not step.until:
+            raise self.refuse(f"{key}.offer", "`until` is missing: how does the lesson know that it was done?")
+        if step.until and not step.offer:
+            raise self.refuse(f"{key}.until", "nothing is offered; to wait after `do` use `settle`")
+        if step.offer and step.at.when == "return":
+            raise self.refuse(f"{key}.offer", "offer it where the program stands or sleeps: at the next call")
+
+    def _beat(self, key: str, at: At, before: At | None) -> None:
+        if at.beat == 1:
+            return
+        if at.beat < 1:
+            raise self.refuse(key, f"{at.beat}; the first beat is 1")
+        if at.when == "return":
+            raise self.refuse(key, "a return has one beat; go on at the next call")
+        if before is None or before.next_beat != at:
+            raise self.refuse(key, f"{at.beat}; the step before it is not beat {at.beat - 1} of the same moment")
 
     def _predict(self, key: str, step: Step) -> None:
         predict = step.predict
@@ -78,14 +113,16 @@ class Validator:
             raise self.refuse(f"{key}.when", 'the step is at the return already; leave `when` at "now"')
         if predict.when == "return" and predict.hides:
             raise self.refuse(f"{key}.hides", "nothing to hide: the answer does not exist before the call returns")
+        if predict.when == "done" and not step.offer:
+            raise self.refuse(f"{key}.when", 'nothing is offered that could be "done"; leave `when` at "now"')
+        if predict.when == "done" and predict.hides:
+            raise self.refuse(f"{key}.hides", "nothing to hide: the answer does not exist before it is done")
 
     def _check(self, key: str, check: Check) -> None:
         if isinstance(check.at, At):
             self._at(f"{key}.at", check.at)
         self._probe(f"{key}.probe", check.probe)
-        given = sum(bound is not None for bound in (check.is_, check.at_least, check.at_most))
-        if given != 1:
-            raise self.refuse(key, f"exactly one of is, at_least, at_most; {given} are given")
+        self._one_bound(key, check)
 
     def _at(self, key: str, at: At) -> None:
         self._call(f"{key}.syscall", at.syscall)
