@@ -48,6 +48,12 @@ def _key(keys: str, action: str) -> Binding:
     return Binding(keys, action, show=False, priority=True)
 
 
+def _how_far(state: st.LabState) -> tuple[int, ...]:
+    """Different once anything has come of a step: a stop, or at the same stop an action or a beat of the lesson."""
+    beat = state.step.t if state.step is not None else 0
+    return (state.stops, state.focus, beat, len(state.acted) + state.acted.dropped)
+
+
 class LabScreen(WireKeys, Screen[None]):
     """Everything of one run."""
 
