@@ -116,7 +116,7 @@ def _left(width: int) -> int:
 def _tabs(area: Box, right: tuple[str, ...], asked: int) -> tuple[tuple[Slot, ...], Box]:
     """Source and call side by side, the narration under both, then one tab group over the whole width."""
     rows = area.height
-    if rows < 15:  # too low for all of them: the source keeps the top, the others share the rest
+    if rows < (18 if asked else 15):  # too low for all of them: the source keeps the top, the others share the rest
         top = max(4, rows // 2) if not asked else max(3, rows - asked - 4)
         rest = rows - top - asked
         question = Box(area.x, area.y + top, area.width, asked)
@@ -125,6 +125,7 @@ def _tabs(area: Box, right: tuple[str, ...], asked: int) -> tuple[tuple[Slot, ..
             Slot(Box(area.x, area.y, area.width, top), ("source",)),
             Slot(Box(area.x, area.y + top + asked, area.width, rest), group),
         ), question
+    asked = min(asked, rows - 12)
     told = 6 if rows >= 26 else max(3, min(5, rows - asked - 11))
     top = max(6, (rows - told - asked) * (11 if asked else 9) // 16)
     left = area.width * 11 // 20
@@ -153,9 +154,12 @@ def _columns(area: Box, right: tuple[str, ...], asked: int, *, tall: bool, wire:
     told = max(6, rows * 22 // 100) if not asked else max(5, rows * 16 // 100)
     call = max(8, rows * 28 // 100)
     source = rows - call - told - asked
-    if source < 6:
-        told -= 6 - source
-        source = 6
+    if source < 6:  # little room: the lesson's text gives first, then the call, then the question
+        lacking, source = 6 - source, 6
+        given = min(lacking, told - 3)
+        told, lacking = told - given, lacking - given
+        given = min(lacking, call - 5)
+        call, asked = call - given, asked - (lacking - given)
     y = area.y
     slots = [
         Slot(Box(1, y, left, source), ("source",)),

@@ -72,6 +72,7 @@ KEYS = (
     Key("end", "now", "now", "Back to now.", LOOK, "p", "End"),
     Key("tab", "next_panel", "panel", "The next panel; its number goes there directly.", LOOK, "", "Tab"),
     Key("shift+tab", "previous_panel", "panel back", "The panel before.", LOOK, "", "Shift+Tab"),
+    Key("w", "panel('wire')", "wire", "The packets on the wire, where the lab has one of its own.", LOOK),
     Key("m", "maximise", "maximise", "Give the panel the whole screen, and back.", LOOK, ""),
     Key("v", "verbose", "more", "Show more: bytes of buffers, every frame of the stack.", LOOK, ""),
     Key("r", "raw", "raw line", "The line of /proc/net/tcp for the chosen socket.", LOOK, ""),

@@ -218,6 +218,9 @@ class LabScreen(WireKeys, Screen[None]):
             hidden = guide.masked(self.lesson, state)
         for slot, view in zip(plan.slots, self.slots, strict=False):
             self.board.paint(state, slot, view, hidden=hidden, past=self.at is not None, focused=self.focused is view)
+        if self.board.frame_only:
+            self.board.frame_only = False
+            self.call_after_refresh(self.paint)
         if plan.header.height:
             self.header.show([status.header(state, self.lesson, width)])
         if plan.question.height:
@@ -530,6 +533,9 @@ class LabScreen(WireKeys, Screen[None]):
     def action_panel(self, name: str) -> None:
         """Show a panel and give it the focus; the focused one again: let go of it."""
         self._hint = ()
+        if name == "wire" and not len(self._state().packets):
+            self._say("No packet has been seen on a wire of the lab's own.", wrong=False)
+            return
         if self.board.maximised:
             self.board.maximised = name
             self._shown_views()[0].panel = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from socklab import events as ev
@@ -21,6 +21,8 @@ from tests.tui.support import a_lesson
     some.integers(1, 300), some.integers(1, 90), some.integers(0, 12), some.integers(0, 6),
     some.sampled_from(("", "source", "sockets")),
 )  # fmt: skip
+@example(50, 18, 7, 0, "")
+@example(110, 30, 8, 6, "")
 def test_no_two_places_of_a_plan_overlap_and_none_leaves_the_screen(
     columns: int, rows: int, asked: int, told: int, maximised: str
 ) -> None:
