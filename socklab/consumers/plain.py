@@ -18,7 +18,7 @@ from socklab import state as st
 from socklab.consumers import prompt
 from socklab.consumers.printer import Printer
 from socklab.errors import ProgramError, SocklabError
-from socklab.lesson import Lesson
+from socklab.lesson import Lesson, Settle
 from socklab.link import Link
 from socklab.text import safe
 
@@ -204,7 +204,7 @@ class _Session:
         patience = max((each.within_ms for each in step.settle), default=0) / 1000
         if time.monotonic() - self._step_since > patience:
             return False
-        return not all(_is(state, each.probe, each.is_) for each in step.settle)
+        return not all(_holds(state, each) for each in step.settle)
 
     def _show_prompt(self) -> None:
         if self._busy() or self._state.started is None:
@@ -274,8 +274,8 @@ class _Session:
             self._send(request)
 
 
-def _is(state: st.LabState, probe: str, wanted: int | str | bool) -> bool:
+def _holds(state: st.LabState, wanted: Settle) -> bool:
     try:
-        return probes.measure(state, probe) == wanted
+        return wanted.holds(probes.measure(state, wanted.probe))
     except probes.Unmeasured:
         return False
