@@ -239,7 +239,6 @@ def main() -> int:
         traceback.print_exc()
         stream.put(ev.Notice(stream.now(), "error", "The engine failed: " + traceback.format_exc(), ""))
         end = ev.Ended(stream.now(), "failed")
-    commands.setblocking(True)
     stream.put(end)
     stream.flush()
     _end_descendants()

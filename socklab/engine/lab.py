@@ -128,7 +128,6 @@ class Lab:
 
     def run(self) -> None:
         """Serve until the consumer quits or goes away, or a run that nobody watches has ended."""
-        self._consumer.setblocking(False)
         self._selector.register(self._consumer, selectors.EVENT_READ, self._read_commands)
         self._selector.register(self._bell_read, selectors.EVENT_READ, lambda _mask: os.read(self._bell_read, 4096))
         if not self._spec.free or self._topology.wire is not None or self._spec.capture:
@@ -221,7 +220,8 @@ class Lab:
 
     def _read_commands(self, _mask: int) -> None:
         try:
-            data = self._consumer.recv(65536)
+            # The socket itself stays blocking: a flood of events waits for a consumer that reads slowly.
+            data = self._consumer.recv(65536, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:  # ECONNRESET: the consumer was killed
