@@ -102,8 +102,8 @@ class Wiretap:
                 fix="--net two-hosts where the machine allows it: `socklab doctor` says so.",
             )
         answer = self._wire.do(action.verb, action.words)
-        if answer.text:
-            self._tell("info", answer.text, answer.fix)
+        if answer.text and not (answer.done and action.verb in ("deliver", "drop", "release")):
+            self._tell("info", answer.text, answer.fix)  # what was delivered or dropped, the packets' fates say
         self._tell_rules(answer.rules)
         self.pump()
 

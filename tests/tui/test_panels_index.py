@@ -11,7 +11,7 @@ from socklab import events as ev
 from socklab import state as st
 from socklab.persistent import PMap
 from socklab.tui.lines import Key
-from socklab.tui.panels.index import ClientIndex, HolderIndex, SocketIndex, port_of
+from socklab.tui.panels.index import HOST, ClientIndex, HolderIndex, SocketIndex, port_of
 from tests.tui.panel_support import PID, Scene
 
 ADDRESSES = [f"127.0.0.1:{port}" for port in (80, 8080, 9000, 40001, 40002, 40003)]
@@ -80,7 +80,7 @@ def test_every_listed_socket_has_one_key_and_the_vanished_ones_stay_until_the_pr
     for state in told(list(events)):
         listed = {(host, id) for host, table in state.tables.items() for id in table.rows}
         vanished = {key for key, row in state.changed.sockets.items() if row is not None} - listed
-        keys = list(kept.keys(state))
+        keys = [key for key in kept.keys(state) if not key[0].endswith(HOST)]
         assert len(keys) == len(set(keys))
         assert set(keys) == listed | vanished
 
@@ -103,8 +103,23 @@ def test_waiting_connections_are_those_a_scan_of_the_table_finds(events: list[ev
                 assert sorted(row.id for row in found) == sorted(row.id for row in scanned)
 
 
-def test_both_ends_of_a_connection_stand_side_by_side_the_servers_end_first() -> None:
+def test_each_host_has_its_own_table_under_its_own_heading() -> None:
     state = Scene(hosts=2).full().state
+    keys = SocketIndex().keys(state)
+    heads = [place for place, key in enumerate(keys) if key[0].endswith(HOST)]
+    assert [keys[place][0].removesuffix(HOST) for place in heads] == ["server", "client"]
+    assert {host for host, _ in keys[1 : heads[1]]} == {"server"}
+    assert {host for host, _ in keys[heads[1] + 1 :]} == {"client"}
+
+
+def test_a_host_without_sockets_has_no_heading() -> None:
+    scene = Scene(hosts=2).after_listen()
+    scene.tell(ev.Sockets(t=9, host="client", set=(), gone=()))
+    assert [key for key in SocketIndex().keys(scene.state) if key[0].endswith(HOST)] == [("server" + HOST, 0)]
+
+
+def test_on_one_host_both_ends_of_a_connection_stand_side_by_side_the_servers_end_first() -> None:
+    state = Scene().full().state
     keys = SocketIndex().keys(state)
     rows = [state.tables[host].rows[id] for host, id in keys]
     assert rows[0].state == st.LISTEN

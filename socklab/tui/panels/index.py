@@ -19,8 +19,11 @@ from socklab.persistent import PMap
 from socklab.text import safe
 from socklab.tui.lines import Key
 
-_Order: TypeAlias = tuple[int, int, str, int, int, int]
-"""(0 for listeners, server's port, client's address, client's port, 1 for the client's end, id)"""
+_Order: TypeAlias = tuple[int, int, int, str, int, int, int]
+"""(host's place, 0 for listeners, server's port, client's address, client's port, 1 for the client's end, id)"""
+
+HOST = "\0host"
+"""Appended to a host's name: the key of the heading over its sockets, where several hosts have a table."""
 
 _REBUILD = 400
 """So many moved rows make a new sort cheaper than insertions."""
@@ -43,6 +46,8 @@ class SocketIndex:
         """A new list at every change: whoever holds an older one keeps it as it was."""
         self._shown: tuple[object, object, Sequence[Key]] | None = None
         self._waiting: dict[str, dict[int, ev.SocketRow]] = {}
+        self._places: dict[str, int] = {}
+        """Hosts with a table of their own, in the order they are shown."""
 
     def keys(self, state: st.LabState) -> Sequence[Key]:
         """Every listed socket, and those that went away since the program last ran, where they were."""
@@ -59,8 +64,23 @@ class SocketIndex:
             order, keys = self._order.copy(), keys.copy()
             for entry in gone:
                 _insert(order, keys, entry)
+        else:
+            order = self._order
+        keys = self._headed(order, keys)
         self._shown = (state.tables, state.changed.sockets, keys)
         return keys
+
+    def _headed(self, order: list[tuple[_Order, Key]], keys: list[Key]) -> list[Key]:
+        """The keys with one for each host's heading, where several hosts have rows."""
+        if len(self._places) < 2:
+            return keys
+        headed: list[Key] = []
+        for host, place in self._places.items():
+            start, end = (bisect_left(order, each, key=lambda entry: entry[0][0]) for each in (place, place + 1))
+            if end > start:
+                headed.append((host + HOST, 0))
+                headed += keys[start:end]
+        return headed
 
     def waiting(self, state: st.LabState, listener: ev.SocketRow, host: str) -> list[ev.SocketRow]:
         """Connections in the listener's accept queue: handshake complete, no descriptor yet.
@@ -79,14 +99,20 @@ class SocketIndex:
     def _follow(self, state: st.LabState) -> None:
         rows = {host: table.rows for host, table in state.tables.items()}
         ports = frozenset(port_of(r.local) for table in state.tables.values() for r in table.listeners.values())
+        known = [host.name for host in state.header.hosts] if state.header else []
+        places = {
+            host: n for n, host in enumerate(sorted(rows, key=lambda h: (known.index(h) if h in known else 99, h)))
+        }
         if (
             ports == self._ports
+            and places == self._places
             and len(rows) == len(self._rows)
             and all(self._rows.get(host) is found for host, found in rows.items())
         ):
             return
         moved: list[tuple[str, ev.SocketRow | None, ev.SocketRow | None]] = []
-        same_ports, self._ports = ports == self._ports, ports
+        same_ports, self._ports = ports == self._ports and places == self._places, ports
+        self._places = places
         for host in {**self._rows, **rows}:
             old = self._rows.get(host, _NONE)
             for id, before, after in rows.get(host, _NONE).differences(old):
@@ -125,10 +151,11 @@ class SocketIndex:
         self._keys = [key for _, key in self._order]
 
     def _order_of(self, host: str, row: ev.SocketRow) -> _Order:
+        place = self._places.get(host, 0)
         if row.state == st.LISTEN:
-            return 0, port_of(row.local), row.local, 0, 0, row.id
+            return place, 0, port_of(row.local), row.local, 0, 0, row.id
         server, client, side = self._split(row)
-        return 1, port_of(server), client.rpartition(":")[0], port_of(client), side, row.id
+        return place, 1, port_of(server), client.rpartition(":")[0], port_of(client), side, row.id
 
     def _split(self, row: ev.SocketRow) -> tuple[str, str, int]:
         """(address of the server's end, of the client's end, 1 if the row is the client's)"""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
-from socklab.tui.lines import Key, Line, Span, View, client_role, clip, column, wrap
+from socklab.tui.lines import Key, Line, Span, View, client_role, clip, column, width, wrap
 from socklab.tui.panels.common import NO_ADDRESS, address, brief, count, fit, marker, obvious
-from socklab.tui.panels.index import CLIENTS, HOLDERS, SOCKETS
+from socklab.tui.panels.index import CLIENTS, HOLDERS, HOST, SOCKETS
 
 TITLE = "Sockets"
 
@@ -89,6 +89,8 @@ def head(state: st.LabState, view: View) -> list[Line]:
 def line(state: st.LabState, key: Key, view: View) -> Line:
     """The row of one socket. A key that neither the table nor the last change knows gives an empty line."""
     host, id = key
+    if host.endswith(HOST):
+        return _heading(state, host.removesuffix(HOST), view)
     if _RAW in host:
         return _raw_line(state, key, view)
     table = state.tables.get(host)
@@ -123,6 +125,13 @@ def render(state: st.LabState, view: View) -> list[Line]:
     if len(keys) > len(shown):
         lines.append(((f" … {count(len(keys) - len(shown))} more", "dim"),))
     return fit(lines, view)
+
+
+def _heading(state: st.LabState, name: str, view: View) -> Line:
+    """ "server 10.0.0.1 ╌╌╌" over the sockets of a host."""
+    addresses = next((host.addresses for host in state.header.hosts if host.name == name), ()) if state.header else ()
+    text: Line = ((f" {safe(name)}", "title"), (f" {safe(addresses[0])}" if addresses else "", "dim"), (" ", ""))
+    return clip((*text, ("╌" * max(0, view.width - width(text)), "rule")), view.width)
 
 
 def _nothing(state: st.LabState, view: View) -> list[Line]:

@@ -15,7 +15,7 @@ from socklab import state as st
 from socklab.persistent import Log
 from socklab.text import safe
 from socklab.trail import TRAIL, Passed, index_of
-from socklab.tui.lines import Key, Line, View, cell_len, client_role, clip, column, pad, width, wrap
+from socklab.tui.lines import Key, Line, Span, View, cell_len, client_role, clip, column, pad, width, wrap
 from socklab.tui.panels import wirearrow
 from socklab.tui.panels.common import count, fit, marker, words
 from socklab.tui.panels.index import CLIENTS
@@ -157,9 +157,10 @@ class _Places:
         self.numbers = view.width >= _WIDE
         """The columns beside the arrows are there."""
         self.time = 10 if view.width >= 70 else 0
-        self.who = 8 if view.width >= _MEDIUM else 6 if TRAIL.connections(state.packets) > 1 else 0
+        self.who = 7 if view.width >= _MEDIUM else 6 if TRAIL.connections(state.packets) > 1 else 0
         self.before = 1 + self.time + self.who
-        rest = view.width - self.before - 2
+        # One cell stays free at the right: a scroll bar is no lifeline.
+        rest = view.width - self.before - 3
         self.lane = max(4, min(64, rest - wirearrow.NUMBER_CELLS - 14) if self.numbers else rest)
 
 
@@ -177,7 +178,7 @@ def line(state: st.LabState, key: Key, view: View) -> Line:
     spans: Line = (
         marker(change),
         *((column(f"{passed.packet.t / 1e9:.3f} ", places.time, "dim", right=True),) if places.time else ()),
-        *((column(who[-places.who + 1 :], places.who, role or "dim"),) if places.who else ()),
+        *((_named(who, places.who, role),) if places.who else ()),
         *wirearrow.arrow(state, passed, places.lane, role, change, numbers=not places.numbers),
     )
     if places.numbers:
@@ -186,6 +187,12 @@ def line(state: st.LabState, key: Key, view: View) -> Line:
         spans = tuple((text, f"current {its}") for text, its in spans)
         spans = (("▸" if not change else spans[0][0], "current"), *spans[1:])
     return clip(spans, view.width)
+
+
+def _named(who: str, cells: int, role: str) -> Span:
+    """The name, or the port's digits, with a blank behind."""
+    shown = who[-(cells - 1) :] if who.startswith(":") else column(who, cells - 1)[0]
+    return column(shown, cells, role or "dim")
 
 
 def _who(state: st.LabState, passed: Passed) -> str:

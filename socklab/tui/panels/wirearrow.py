@@ -76,7 +76,7 @@ def _dropped(passed: Passed, lane: int, shaft: str, change: str, *, numbers: boo
 def _in_flight(passed: Passed, fate: str, lane: int, shaft: str, change: str, *, numbers: bool) -> Line:
     """The packet itself in the middle of the wire: behind it the way it came, before it the way to go."""
     word: Line = ((f" {fate}", "warn"),) if fate else ()
-    label = _label(passed, lane - 7, change, numbers=numbers, also=word)
+    label = _label(passed, min(lane - 7, lane * 6 // 10), change, numbers=numbers, also=word)
     box: Line = (("[", "strong"), *label, ("]", "strong"))
     rest = lane - width(box) - 1
     behind = rest // 2
