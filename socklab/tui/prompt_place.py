@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from socklab import events as ev
 
 if TYPE_CHECKING:
-    from socklab.tui.lab import LabScreen
+    from socklab.tui.labview import LabView
     from socklab.tui.prompt import Prompt
 
 
@@ -29,9 +29,9 @@ class PromptPlace:
         self._clients = clients
         self._typed = typed
         self._say = say
-        self._screen: LabScreen | None = None
+        self._screen: LabView | None = None
 
-    def open(self, screen: LabScreen, text: str, *, cursor: int | None = None) -> None:
+    def open(self, screen: LabView, text: str, *, cursor: int | None = None) -> None:
         """Open with `text` typed, the cursor at its end or at `cursor`."""
         from socklab.tui.prompt import Prompt, hint
 
