@@ -7,6 +7,7 @@ language. Never reads the kernel. docs/probe-howto.md lists them all.
 
 from __future__ import annotations
 
+from socklab.probes import packets  # noqa: F401  registers its probes
 from socklab.probes.network import client_row, own_listeners, port_of, server_ports
 from socklab.probes.program import call_name, errno_name
 from socklab.probes.registry import (

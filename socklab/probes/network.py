@@ -84,7 +84,8 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 # ---------------------------------------------------------------- clients
 
 
-def _client(state: LabState, parts: dict[str, str]) -> ev.Client:
+def client_of(state: LabState, parts: dict[str, str]) -> ev.Client:
+    """The client a probe's name speaks of."""
     found = state.clients.get(parts["CLIENT"])
     if found is None:
         raise Unmeasured(f"no client {parts['CLIENT']} yet")
@@ -102,32 +103,42 @@ def client_row(state: LabState, client: ev.Client) -> ev.SocketRow | None:
     return None if found is None else table.rows.get(found)
 
 
-@probe("client.CLIENT.state", "TCP state of its socket, SYN_SENT")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = _client(state, parts)
+def _own_row(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
+    client = client_of(state, parts)
     row = client_row(state, client)
     if row is None:
         raise Unmeasured(f"no TCP table lists a socket of client {client.name}")
-    return TCP_STATES[row.state]
+    return row
+
+
+@probe("client.CLIENT.state", "TCP state of its socket, SYN_SENT")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return TCP_STATES[_own_row(state, parts).state]
 
 
 @probe("client.CLIENT.retransmits", "times its last segment was sent again without an answer")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = _client(state, parts)
-    row = client_row(state, client)
-    if row is None:
-        raise Unmeasured(f"no TCP table lists a socket of client {client.name}")
-    return row.retransmits
+    return _own_row(state, parts).retransmits
+
+
+@probe("client.CLIENT.rx_queue", "Recv-Q of its socket: bytes received and not read yet")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _own_row(state, parts).rx_queue
+
+
+@probe("client.CLIENT.tx_queue", "Send-Q of its socket: bytes written and not acknowledged yet")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _own_row(state, parts).tx_queue
 
 
 @probe("client.CLIENT.phase", "connecting, open, half-closed, closed, reset, failed; a command: running, done")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _client(state, parts).phase
+    return client_of(state, parts).phase
 
 
 @probe("client.CLIENT.local", "its own address and port")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = _client(state, parts)
+    client = client_of(state, parts)
     if not client.local:
         raise Unmeasured(f"client {client.name} has no address yet")
     return client.local
@@ -135,7 +146,7 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 
 @probe("client.CLIENT.port", "its own port, which its kernel picked")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = _client(state, parts)
+    client = client_of(state, parts)
     if not client.local:
         raise Unmeasured(f"client {client.name} has no address yet")
     return port_of(client.local)
@@ -143,32 +154,32 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 
 @probe("client.CLIENT.received", "bytes it has received")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _client(state, parts).received
+    return client_of(state, parts).received
 
 
 @probe("client.CLIENT.sent", "bytes it has sent")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _client(state, parts).sent
+    return client_of(state, parts).sent
 
 
 @probe("client.CLIENT.errno", "error its last call met, ECONNREFUSED; none")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return errno_name(_client(state, parts).errno)
+    return errno_name(client_of(state, parts).errno)
 
 
 @probe("client.CLIENT.eof", "yes when it has read the end of the stream")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _client(state, parts).eof
+    return client_of(state, parts).eof
 
 
 @probe("client.CLIENT.tail", "the last bytes it received, as text")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return safe(_client(state, parts).tail, lines=True)
+    return safe(client_of(state, parts).tail, lines=True)
 
 
 @probe("client.CLIENT.code", "exit status of its command")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = _client(state, parts)
+    client = client_of(state, parts)
     if client.phase != "done":
         raise Unmeasured(f"{client.name} has not ended yet" if client.argv else f"client {client.name} runs no command")
     return client.code
@@ -176,7 +187,42 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 
 @probe("client.CLIENT.output", "what its command printed on standard output")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return text_of(state.output, _client(state, parts).name, ("out",))
+    return text_of(state.output, client_of(state, parts).name, ("out",))
+
+
+def _server_end(state: LabState, parts: dict[str, str]) -> ev.SocketRow | None:
+    """The server's end of this client's connection, accepted or not."""
+    client = client_of(state, parts)
+    table = state.table_of(_server_host(state))
+    found = table.by_ends.get((client.remote, client.local)) if client.local and client.remote else None
+    return None if found is None else table.rows.get(found)
+
+
+def _server_row(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
+    row = _server_end(state, parts)
+    if row is None:
+        raise Unmeasured(f"the server's host lists no socket for client {parts['CLIENT']}")
+    return row
+
+
+@probe("server.CLIENT.listed", "yes when the server's host has a socket for this client's connection")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _server_end(state, parts) is not None
+
+
+@probe("server.CLIENT.state", "TCP state of the server's end of this client's connection")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return TCP_STATES[_server_row(state, parts).state]
+
+
+@probe("server.CLIENT.rx_queue", "its Recv-Q: bytes received and not read yet")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _server_row(state, parts).rx_queue
+
+
+@probe("server.CLIENT.tx_queue", "its Send-Q: bytes written and not acknowledged yet")
+def _(state: LabState, parts: dict[str, str]) -> Value:
+    return _server_row(state, parts).tx_queue
 
 
 def _client_states(state: LabState) -> list[str]:

@@ -14,6 +14,7 @@ from socklab.errors import UsageError
 from socklab.nearest import suggest
 from socklab.state import TCP_STATES, LabState
 from socklab.text import safe
+from socklab.wire_verbs import KINDS
 
 Value: TypeAlias = int | str | bool
 
@@ -40,6 +41,10 @@ PARTS: dict[str, tuple[str, str]] = {
     "STATE": ("|".join(sorted({s.lower() for s in TCP_STATES.values()})), "a TCP state in small letters"),
     "COUNTER": (r"[A-Z][A-Za-z0-9]+", "a counter by the kernel's name"),
     "I": (r"[0-5]", "an argument, counted from 0"),
+    "KIND": (
+        "|".join(KINDS),
+        "a kind of packet as the wire's verbs know it: syn, syn-ack, ack (alone), data, fin, rst, tcp, udp, icmp",
+    ),
 }
 
 _COUNTERS = """

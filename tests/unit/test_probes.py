@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -210,7 +212,7 @@ def test_a_killed_program_has_a_signal_and_no_exit_status() -> None:
         probes.measure(state, "process.exit_code")
 
 
-EXAMPLE = {"FD": "3", "CLIENT": "a", "STATE": "syn_recv", "COUNTER": "ListenDrops", "I": "1"}
+EXAMPLE = {"KIND": "syn-ack", "FD": "3", "CLIENT": "a", "STATE": "syn_recv", "COUNTER": "ListenDrops", "I": "1"}
 
 
 @pytest.mark.parametrize("name", sorted(probes.NAMES))
@@ -236,3 +238,74 @@ def test_only_dotted_names_in_braces_are_substituted() -> None:
     text = "{listener.port} { 0.0.0.0:80 } {x} {10.0.0.1:80} {fd.3.kind}"
     assert probes.names_in(text) == ["listener.port", "fd.3.kind"]
     assert probes.substitute(text, str.upper) == "LISTENER.PORT { 0.0.0.0:80 } {x} {10.0.0.1:80} FD.3.KIND"
+
+
+# ---------------------------------------------------------------- packets
+
+
+def segment(
+    number: int, source: str, flags: int, *, seq: int = 0, ack: int = 0, window: int = 100, payload: bytes = b""
+) -> ev.Packet:
+    """A TCP segment between client a (10.0.0.2:50001) and the server, without options, as it lies on the wire."""
+    ends = ((b"\x0a\0\0\x02", 50001), (b"\x0a\0\0\x01", 8080))
+    (here, port), (there, remote) = ends if source == "client" else ends[::-1]
+    length = 40 + len(payload)
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0x4000, 64, 6, 0, here, there)
+    tcp = struct.pack(">HHIIBBHHH", port, remote, seq, ack, 0x50, flags, window, 0, 0)
+    to = "server" if source == "client" else "client"
+    return ev.Packet(lab.t(), number, source, to, ip + tcp + payload, length)
+
+
+SYN, FIN, RST, ACK = 2, 1, 4, 16
+ON_THE_WIRE = lab.state_of(
+    lab.start(shared=False),
+    lab.client("a", 1),
+    lab.client("b", 2),
+    lab.sockets(ev.SocketRow(201, 2, lab.SERVER, "10.0.0.2:50001", 3)),
+    lab.sockets(ev.SocketRow(101, 2, "10.0.0.2:50001", lab.SERVER, 1, rx_queue=7, tx_queue=9), host="client"),
+    [segment(1, "client", SYN, seq=10), ev.PacketFate(lab.t(), 1, "delivered")],
+    [segment(2, "server", SYN | ACK, seq=70, ack=11), ev.PacketFate(lab.t(), 2, "delivered")],
+    [segment(3, "client", ACK, seq=11, ack=71, window=0), ev.PacketFate(lab.t(), 3, "held")],
+    [segment(4, "server", SYN | ACK, seq=70, ack=11), ev.PacketFate(lab.t(), 4, "dropped")],
+    [segment(5, "client", RST | ACK, seq=11, ack=71), ev.PacketFate(lab.t(), 5, "held")],
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("packets.count", 5),
+        ("packets.a.count", 5),
+        ("packets.b.count", 0),
+        ("packets.held", 2),
+        ("packets.a.held", 2),
+        ("packets.dropped", 1),
+        ("packets.syn-ack", 1),
+        ("packets.a.rst", 1),
+        ("packets.retransmits", 1),
+        ("packets.b.retransmits", 0),
+        ("packets.zero_windows", 1),
+        ("packets.last.flags", "RST-ACK"),
+        ("packets.a.last.from", "client"),
+        ("packets.last.fate", "held"),
+        ("packets.next.flags", "ACK"),
+        ("packets.next.from", "client"),
+        ("packets.a.window", 100),
+        ("server.a.listed", True),
+        ("server.b.listed", False),
+        ("server.a.state", "SYN_RECV"),
+        ("client.a.rx_queue", 7),
+        ("client.a.tx_queue", 9),
+    ],
+)
+def test_packets_and_both_ends_of_a_connection_are_read(name: str, value: probes.Value) -> None:
+    measured = probes.measure(ON_THE_WIRE, name)
+    assert (type(measured), measured) == (type(value), value)
+
+
+def test_once_nothing_is_held_there_is_no_next_packet() -> None:
+    state = lab.state_of_from(ON_THE_WIRE, ev.PacketFate(lab.t(), 3, "delivered"), ev.PacketFate(lab.t(), 5, "dropped"))
+    assert probes.measure(state, "packets.held") == 0
+    with pytest.raises(probes.Unmeasured, match="no packet is held"):
+        probes.measure(state, "packets.next.flags")
+    assert probes.measure(ON_THE_WIRE, "packets.held") == 2
