@@ -153,6 +153,8 @@ class Board:
             return
         module = panel(name)
         full = module.TITLE if name in hidden else safe(module.title(state))
+        if name == "wire" and len(slot.panels) > 4:
+            full = NAMES[name]  # among so many tabs its numbers would be cut; its head says them
         title, hot = self._title(slot, name, full, state, width + 1, focused=focused)
         if name in hidden:
             view.show(masked(width, height), title, hot)

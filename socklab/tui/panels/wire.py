@@ -26,7 +26,7 @@ TITLE = "Wire"
 _KIND = "packet"
 """First part of a packet's Key; the second is its number."""
 
-_WIDE = 84
+_WIDE = 116
 """From here on numbers have columns of their own, beside the arrows."""
 _MEDIUM = 50
 
@@ -111,17 +111,16 @@ def _host(state: st.LabState, name: str, lane: int) -> str:
 
 def _rules(state: st.LabState, cells: int) -> str:
     """ "holding syn-ack", cut to what fits; how many, where not even one does."""
-    rules = state.wire_rules
-    if not rules:
-        network = state.header.network if state.header else ""
-        said = "seen on loopback" if network == "private" else ""
-        return said if cell_len(said) <= cells else ""
-    spoken = [safe(rule) for rule in rules]
-    text = "; ".join(f"holding {rule[5:]}" if rule.startswith("hold ") else rule for rule in spoken)
-    if cell_len(text) <= cells:
-        return text
-    first = spoken[0] + (f" +{len(rules) - 1}" if len(rules) > 1 else "")
-    return first if cell_len(first) <= cells else f"{len(rules)} rule{'s' * (len(rules) > 1)}"[: max(0, cells)]
+    rules = [safe(rule) for rule in state.wire_rules]
+    kept = f"{count(len(state.on_the_way))} {_kept_word(state)}" if len(state.on_the_way) else ""
+    spoken = "; ".join(f"holding {rule[5:]}" if rule.startswith("hold ") else rule for rule in rules)
+    ways = [", ".join(filter(None, (spoken, kept)))]
+    if rules:
+        first = f"{rules[0]} +{len(rules) - 1}" if len(rules) > 1 else rules[0]
+        ways += [spoken, f"{first}, {kept}", first, f"{len(rules)} rule{'s' * (len(rules) > 1)}"]
+    elif state.header is not None and state.header.network == "private":
+        ways = ["seen on loopback"]
+    return next((way for way in ways if cell_len(way) <= cells), "")
 
 
 def foot(state: st.LabState, view: View) -> list[Line]:

@@ -20,7 +20,7 @@ _INDENT = 7
 def details(state: st.LabState, passed: Passed, who: str, cells: int, height: int) -> list[Line]:
     """All of it: headline, fields by layer (the innermost first: it is what one looks for), bytes."""
     segment = passed.segment
-    lines = wrap(_headline(state, passed, who), cells, _INDENT)
+    lines = _wrapped(_headline(state, passed, who), cells)
     found = fields(passed.packet.data, passed.packet.length)
     layers = list(dict.fromkeys(field.layer for field in found if field.layer != "payload"))
     for layer in reversed(layers):
@@ -47,8 +47,10 @@ def _headline(state: st.LabState, passed: Passed, who: str) -> Line:
         (safe(name(passed)), "strong"),
         (f"  {safe(packet.source)} {segment.source_end} → {safe(packet.destination)} {segment.destination_end}", ""),
         (of, "dim"),
-        (f"  at {packet.t / 1e9:.6f} s, {plural(packet.length, 'byte')}, ", "dim"),
-        (safe(told), role),
+        (", ", "dim"),
+        (_glued(f"at {packet.t / 1e9:.6f} s, "), "dim"),
+        (f"{_glued(plural(packet.length, 'byte'))}, ", "dim"),
+        (_glued(safe(told)), role),
     ]
     for mark in passed.seen.marks:
         spans += [(", ", "dim"), (MARKS.get(mark, (mark, mark))[0], "warn")]
@@ -69,9 +71,11 @@ def _layer(layer: str, parts: list[Field], passed: Passed, cells: int) -> list[L
         extra = _relative(part, passed)
         if extra:
             spans.append((_glued(f" ({extra})"), "name"))
-    return [
-        tuple((text.replace(_GLUE, " "), role) for text, role in line) for line in wrap(tuple(spans), cells, _INDENT)
-    ]
+    return _wrapped(tuple(spans), cells)
+
+
+def _wrapped(line: Line, cells: int) -> list[Line]:
+    return [tuple((text.replace(_GLUE, " "), role) for text, role in found) for found in wrap(line, cells, _INDENT)]
 
 
 _GLUE = "\u00a0"
