@@ -53,6 +53,18 @@ class Reset(msgspec.Struct, frozen=True, tag="reset"):
     name: str
 
 
+class StopReading(msgspec.Struct, frozen=True, tag="stop-reading"):
+    """`stop-reading a`: what comes stays in the kernel's receive queue."""
+
+    name: str
+
+
+class Read(msgspec.Struct, frozen=True, tag="read"):
+    """`read a`: reads what has come, and all that comes from now on."""
+
+    name: str
+
+
 class Run(msgspec.Struct, frozen=True, tag="run"):
     """`! curl -s http://server:8080/`: a real program where clients live; `! @server ss -ltn` on the server's host."""
 
@@ -75,7 +87,7 @@ class Wire(msgspec.Struct, frozen=True, tag="wire"):
     words: tuple[str, ...] = ()
 
 
-Action: TypeAlias = Connect | Send | HalfClose | Close | Reset | Run | Set | Wire
+Action: TypeAlias = Connect | Send | HalfClose | Close | Reset | StopReading | Read | Run | Set | Wire
 
 
 VERBS: dict[str, str] = {
@@ -84,6 +96,8 @@ VERBS: dict[str, str] = {
     "half-close": "half-close [NAME]",
     "close": "close [NAME]",
     "reset": "reset [NAME]",
+    "stop-reading": "stop-reading [NAME]",
+    "read": "read [NAME]",
     "!": "! [@HOST] COMMAND ...",
     "set": "set [@HOST] SETTING [VALUE]",
     "hold": "hold [WHICH PACKETS]",
@@ -175,7 +189,7 @@ def _unescaped(verb: str, quoted: str) -> bytes:
             position += 1
 
 
-def _one_name(kind: type[HalfClose] | type[Close] | type[Reset]) -> Callable[[str, str], Action]:
+def _one_name(kind: type[HalfClose | Close | Reset | StopReading | Read]) -> Callable[[str, str], Action]:
     def parse_name(verb: str, rest: str) -> Action:
         if len(rest.split()) > 1:
             raise _wrong(verb, "one client at a time")
@@ -228,6 +242,8 @@ _PARSERS: dict[str, Callable[[str, str], Action]] = {
     "half-close": _one_name(HalfClose),
     "close": _one_name(Close),
     "reset": _one_name(Reset),
+    "stop-reading": _one_name(StopReading),
+    "read": _one_name(Read),
     "set": _set,
     **dict.fromkeys(("hold", "deliver", "drop", "delay", "loss", "reorder", "release"), _wire),
 }

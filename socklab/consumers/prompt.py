@@ -28,7 +28,7 @@ others run         step this process or thread while the others run on;
 show KIND          all descriptors, sockets, queues, counters or clients;
                    the source, the output
 connect [N|NAMES]  open clients
-send [NAME] "TEXT" also half-close, close and reset [NAME]
+send [NAME] "TEXT" also half-close, close, reset, stop-reading, read [NAME]
 ! COMMAND          run a command where the clients live, such as
                    ! curl -s http://server:8080/
 input "TEXT"       bytes for the program's standard input

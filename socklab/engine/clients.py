@@ -47,6 +47,8 @@ class Client:
         self.errno = 0
         self.unsent = b""
         self.shut = False
+        self.deaf = False
+        """It does not read: what comes stays in the kernel's receive queue."""
 
 
 class Clients:
@@ -85,6 +87,8 @@ class Clients:
             self._close(self._named(action.name), "closed")
         elif isinstance(action, actions.Reset):
             self._reset(self._named(action.name))
+        elif isinstance(action, actions.StopReading | actions.Read):
+            self._listen(self._named(action.name), deaf=isinstance(action, actions.StopReading))
 
     def _connect_in_turn(self, names: tuple[str, ...]) -> Iterator[None]:
         """One after the other: a SYN that overtakes the last client's ACK finds a queue that is not yet full.
@@ -183,7 +187,7 @@ class Clients:
             return True
         client.phase = "open"
         client.local = _ends(client.sock.getsockname())
-        self._selector.modify(client.sock, selectors.EVENT_READ, lambda mask: self._ready(client, mask))
+        self._watch(client, self._interest(client))
         self._tell(client)
         return True
 
@@ -213,9 +217,7 @@ class Clients:
             client.errno = error.errno or errno.EIO
             self._close(client, "reset" if error.errno == errno.ECONNRESET else "failed")
             return
-        interest = selectors.EVENT_READ if not client.eof else 0
-        interest |= selectors.EVENT_WRITE if client.unsent else 0
-        self._watch(client, interest)
+        self._watch(client, self._interest(client))
 
     def _watch(self, client: Client, interest: int) -> None:
         assert client.sock is not None
@@ -226,6 +228,15 @@ class Clients:
             self._selector.register(client.sock, interest, lambda mask: self._ready(client, mask))
         elif watched:
             self._selector.unregister(client.sock)
+
+    def _listen(self, client: Client, *, deaf: bool) -> None:
+        client.deaf = deaf
+        if client.phase != "connecting":
+            self._watch(client, self._interest(client))
+
+    def _interest(self, client: Client) -> int:
+        reads = 0 if client.eof or client.deaf else selectors.EVENT_READ
+        return reads | (selectors.EVENT_WRITE if client.unsent else 0)
 
     def _half_close(self, client: Client) -> None:
         assert client.sock is not None
@@ -281,7 +292,7 @@ class Clients:
             client.tail = (client.tail + data)[-TAIL_BYTES:]
         else:
             client.eof = True
-            self._watch(client, selectors.EVENT_WRITE if client.unsent else 0)
+            self._watch(client, self._interest(client))
         self._tell(client)
 
     def _tell(self, client: Client) -> None:

@@ -18,7 +18,7 @@ from socklab import events as ev
 from socklab.errors import SocklabError, UsageError
 from socklab.nearest import suggest
 
-CLIENT_VERBS = ("send", "half-close", "close", "reset")
+CLIENT_VERBS = ("send", "half-close", "close", "reset", "stop-reading", "read")
 _PROGRAM_VERBS = {
     "step": "step: to the next stop",
     "over": "over: to the next call",
