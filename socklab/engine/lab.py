@@ -284,6 +284,8 @@ class Lab:
     def _go_on(self, mode: str, *, tid: int = 0, until: str = "") -> None:
         script = self._script
         if script is not None and script.question is not None:
+            if self._spec.unattended:
+                return  # it was asked for before the question was seen, and is asked for again after the answer
             raise UsageError("A question is open.", fix="Answer it, or let it be shown without a guess.")
         self._steering.run_in(mode, until)
         if script is not None and script.go_on():
