@@ -60,7 +60,8 @@ def fill(text: str, state: LabState, *, asking: Predict | None = None) -> str:
     """
 
     def value_of(name: str) -> str:
-        if asking is not None and (name == asking.measure or (asking.hides and name not in _TOLD_ANYWAY)):
+        told_away = asking is not None and name == asking.measure and asking.when != "done"
+        if told_away or (asking is not None and asking.hides and name not in _TOLD_ANYWAY):
             return UNMEASURED
         try:
             value = shown(probes.measure(state, name))
