@@ -1,0 +1,22 @@
+"""One connection, from the handshake to the end."""
+import socket
+import sys
+
+
+def main():
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8080
+
+    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+    address = ("0.0.0.0", port)  # INADDR_ANY
+    server.bind(address)
+
+    server.listen(5)
+
+    client, peer = server.accept()
+
+    client.close()
+    server.close()
+
+
+main()
