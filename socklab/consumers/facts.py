@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from socklab import events as ev
 from socklab import state as st
+from socklab.consumers import packetfacts
 from socklab.text import safe
 
 MOST = 24
@@ -49,7 +50,8 @@ class Told:
         lines: list[str] = []
         for kind, news in NEWS.items():
             if kind not in masked:
-                lines += _cut(list(news(self._seen[kind], now)))
+                told = list(news(self._seen[kind], now))
+                lines += told if kind == "wire" else _cut(told)  # of packets each counts
                 self._seen[kind] = now
         return lines
 
@@ -257,6 +259,7 @@ NEWS: dict[str, Callable[[st.LabState, st.LabState], Iterator[str]]] = {
     "queues": queue_news,
     "counters": counter_news,
     "clients": client_news,
+    "wire": packetfacts.packet_news,
 }
 """By the name of the panel that a prediction may hide."""
 
@@ -265,7 +268,7 @@ NEWS: dict[str, Callable[[st.LabState, st.LabState], Iterator[str]]] = {
 
 
 def everything(state: st.LabState, kind: str) -> list[str]:
-    """All lines of one kind: descriptors, sockets, queues, counters or clients; never cut, "none" when empty."""
+    """All lines of one kind: descriptors, sockets, queues, counters, clients or wire; never cut, "none" when empty."""
     lines: list[str] = []
     if kind == "descriptors":
         lines = [
@@ -286,4 +289,6 @@ def everything(state: st.LabState, kind: str) -> list[str]:
         lines = [line.removeprefix("* ") for line in counter_news(st.LabState(), state)]
     elif kind == "clients":
         lines = [client_text(client) for client in state.clients.values()]
+    elif kind == "wire":
+        return packetfacts.every_packet(state) or ["no packet"]
     return lines or [f"no {kind}"]

@@ -25,18 +25,20 @@ c, continue        run free; c CONDITION: until a stop that fits, such as
 p, pause           hold a running program
 others run         step this process or thread while the others run on;
                    others hold: each stops at its own calls again
-show KIND          all descriptors, sockets, queues, counters or clients;
-                   the source, the output
+show KIND          all descriptors, sockets, queues, counters, clients or
+                   packets (wire); the source, the output
 connect [N|NAMES]  open clients
 send [NAME] "TEXT" also half-close, close, reset, stop-reading, read [NAME]
 ! COMMAND          run a command where the clients live, such as
                    ! curl -s http://server:8080/
+hold [KIND]        keep packets on the wire, such as hold syn-ack, hold ack
+                   from a; also deliver, drop, delay, loss, reorder, release
 input "TEXT"       bytes for the program's standard input
 focus PID          speak of that process or thread
 q, quit            end the lab
 h, help, ?         this text"""
 
-KINDS = ("descriptors", "sockets", "queues", "counters", "clients", "source", "output")
+KINDS = ("descriptors", "sockets", "queues", "counters", "clients", "wire", "source", "output")
 
 _PLAIN: dict[str, ev.AnyCommand] = {
     "s": ev.Step(),
