@@ -190,7 +190,8 @@ class Exited(Event, frozen=True, tag="exited"):
 
 
 class Output(Event, frozen=True, tag="output"):
-    """Bytes the program (source "server") or a client's command (source = its name) wrote. stream: out, err."""
+    """Bytes the program (source "server") or a client's command (source = its name) wrote. stream: out, err; in =
+    what was typed to it, as the terminal would have echoed it."""
 
     source: str
     stream: str
@@ -211,6 +212,10 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
     position: int = 0
     detail: str = ""
     """A socket that no table lists yet, as getsockopt gives it: "tcp", "udp", "unix stream"."""
+    watches: tuple[tuple[int, int, int], ...] = ()
+    """Of an epoll instance (fdinfo, tfd:): descriptor, events waited for, the program's own data. At most 64."""
+    watches_more: bool = False
+    """It watches more than those."""
 
 
 class Descriptors(Event, frozen=True, tag="descriptors"):

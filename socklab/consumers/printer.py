@@ -241,6 +241,8 @@ class Printer:
         self._tell_unheld(before, event.tid)
 
     def _output_came(self, _before: st.LabState, event: ev.Output, _after: st.LabState) -> None:
+        if event.stream == "in":
+            return  # it was typed right here
         source = "the program" if event.source == "server" else f"client {safe(event.source)}"
         where = " on stderr" if event.stream == "err" else ""
         key = (event.source, event.stream)

@@ -25,6 +25,10 @@ READ_ALL = 64
 SPREAD = 64
 """Of a larger table each look reads again so many entries that are expected to be as they were, in turn."""
 
+MOST_WATCHED = 64
+"""So many descriptors of an epoll instance's list are told."""
+_EPOLL = "anon_inode:[eventpoll]"
+
 _PIDFD_GETFD = 438  # the same number on every architecture (Linux 5.6)
 _SO_COOKIE = 57
 
@@ -198,11 +202,15 @@ class DescriptorTable:
         name = str(fd)
         try:
             target = os.readlink(name, dir_fd=self._fd_directory)
-            info = procfs.parse_fdinfo(procfs.read_text(name, self._info_directory))
+            text = procfs.read_text(name, self._info_directory)
+            info = procfs.parse_fdinfo(text)
         except OSError:
             # ENOENT: closed. ESRCH: the process ended. EACCES cannot come after the directory was opened, except
             # by an exec of a set-user-ID program, whose table is as good as closed to us.
             return None
+        if target == _EPOLL:
+            watches, more = procfs.parse_epoll_targets(text, MOST_WATCHED)
+            return Descriptor(fd, target, flags=info.flags, watches=watches, watches_more=more)
         inode = _inode(target, "socket")
         detail = ""
         if inode and not self._listed(inode):

@@ -234,6 +234,28 @@ def parse_fdinfo(text: str) -> FdInfo:
         raise ProcFormatError("/proc/PID/fdinfo", text) from error
 
 
+def parse_epoll_targets(text: str, most: int) -> tuple[tuple[tuple[int, int, int], ...], bool]:
+    """What an epoll instance watches: (descriptor, events, data) by descriptor, and whether there are more than `most`.
+
+    A last line that was cut, as a reader of a long file may find it, counts as more. Source: proc_pid_fdinfo(5):
+    `tfd: 5 events: 19 data: 5 ...`, events and data hexadecimal.
+    """
+    found: list[tuple[int, int, int]] = []
+    more = False
+    for line in text.splitlines(keepends=True):
+        if not line.startswith("tfd:"):
+            continue
+        words = line.replace(":", ": ").split()
+        try:
+            if not line.endswith("\n"):
+                raise ValueError("cut")
+            found.append((int(words[1]), int(words[3], 16), int(words[5], 16)))
+        except (ValueError, IndexError):
+            more = True
+    found.sort()
+    return tuple(found[:most]), more or len(found) > most
+
+
 def parse_wchan(text: str) -> str:
     """Kernel function a task sleeps in; "" when it runs (the file says 0). Source: proc_pid_wchan(5)."""
     return "" if text in ("0", "") else text

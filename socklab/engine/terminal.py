@@ -71,6 +71,7 @@ class Terminal:
         try:
             if self._typed not in self._open:
                 raise SocklabError("The program has closed its terminal.")
-            os.write(self._typed, data)
+            taken = os.write(self._typed, data)
+            self._stream.put(ev.Output(self._stream.now(), "server", "in", data[:taken]))
         except OSError as error:
             raise SocklabError(f"The program does not take input: {error.strerror}.") from error

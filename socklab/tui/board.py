@@ -82,6 +82,9 @@ class Board:
         """Tab group to the tab the user chose; without one the group follows the program."""
         self.selected: dict[str, Key | str] = {}
         self.expanded: frozenset[str] = frozenset()
+        self.frame = 0
+        """The frame of the call stack that the source shows; 0 = the innermost."""
+        self._frame_of = (0, 0)
         self.maximised = ""
         self.frame_only = True
         """The first frame has titles and bars only: it is there before the panels' modules are imported."""
@@ -159,11 +162,13 @@ class Board:
         if name in hidden:
             view.show(masked(width, height), title, hot)
             return
+        if (state.stops, state.focus) != self._frame_of:
+            self._frame_of, self.frame = (state.stops, state.focus), 0
         looked = View(
             width=width,
             height=height,
             lesson=self.lesson,
-            selected=self.selected.get(name),
+            selected=self.selected.get(name) if name != "source" else ("frame", self.frame),
             expanded=self.expanded,
             past=past,
             maximised=bool(self.maximised),
@@ -187,6 +192,9 @@ class Board:
 
     def _row_action(self, name: str, state: st.LabState, looked: View) -> Callable[[int], str] | None:
         """What a click on a row of the panel asks for."""
+        if name == "source" and "frames" in looked.expanded and state.task is not None:
+            first = looked.height - len(state.task.stack)
+            return lambda row: f"frame({row - first})" if row >= first else ""
         if name != "processes":
             return None
         from socklab.tui.panels import processes

@@ -50,6 +50,7 @@ KEYS = (
         PROGRAM, "", "]"),
     Key("left_square_bracket", "neighbour(-1)", "task before", "The process or thread before.", PROGRAM, "", "["),
     Key("f", "others", "free others", "Let the other tasks run while this one is stepped; again: hold them.", PROGRAM),
+    Key("b", "stack", "call stack", "Every frame below the source (backtrace); up and down choose one.", LOOK),
     Key("i", "stdin", "stdin", "Type a line into the program's standard input.", PROGRAM),
     Key("k", "connect", "connect", "Connect one more client.", CLIENTS, "hr"),
     Key("K,shift+k", "connect_many", "connect N", "Connect several clients at once.", CLIENTS, shown="K"),

@@ -65,6 +65,8 @@ class LabView(Screen[None]):
         """The stop that is shown; None = now."""
         self._alone = 0
         """The task that is stepped while the others run; 0 = each stops on its own."""
+        self.per_second = 0
+        """Calls a second, while the program runs."""
         self.marked = -1
         """Index of the marked choice of an open question."""
         self._leave = leave
@@ -217,7 +219,12 @@ class LabView(Screen[None]):
             line = status.past(self.at, now.stops, width)
         else:
             line = status.line(
-                state, self.lesson, width, chosen=bool(self.following.chosen), others_run=self._others_run(state)
+                state,
+                self.lesson,
+                width,
+                chosen=bool(self.following.chosen),
+                others_run=self._others_run(state),
+                per_second=self.per_second,
             )
         self.status.show([line])
         if self.typing.is_open:

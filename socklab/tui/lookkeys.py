@@ -14,6 +14,7 @@ from socklab import events as ev
 from socklab.tui.board import NUMBER, PANELS
 from socklab.tui.lines import Key
 from socklab.tui.lineview import LineView
+from socklab.tui.stackkeys import Rate, StackKeys
 from socklab.tui.theme import Look
 from socklab.tui.wirekeys import WireKeys
 
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 from socklab.tui.programkeys import ProgramKeys
 
 
-class LookKeys(WireKeys, ProgramKeys):
+class LookKeys(StackKeys, WireKeys, ProgramKeys):
     """Focus, selection, size and detail."""
+
+    def on_mount(self) -> None:
+        """In addition to the view's own: Textual calls each class's handler."""
+        rate = Rate()
+        self.set_interval(0.5, lambda: self.measure_rate(rate))
 
     # ---------------------------------------------------------------- looking
 
@@ -126,6 +132,9 @@ class LookKeys(WireKeys, ProgramKeys):
         if view.panel == "processes":
             self._choose_row(by)
             return
+        if view.panel == "source" and "frames" in self.board.expanded:
+            self.action_frame(self.board.frame + by)
+            return
         if view.panel == "sockets":
             names = [key for key in self._socket_keys(view) if "\0" not in key[0]]  # no headings, no raw lines
         elif view.panel == "clients":
@@ -194,6 +203,8 @@ class LookKeys(WireKeys, ProgramKeys):
             self.board.maximised = ""
         elif self.at is not None:
             self.at = None
+        elif "frames" in self.board.expanded:
+            self.action_stack()
         elif self._open_question() is not None:
             self._send(ev.Answer(None))
         elif self.focused is not None:

@@ -106,7 +106,7 @@ class ProgramKeys(LabView):
         self.typing.open(self, "until ")
 
     def action_stdin(self) -> None:
-        self.typing.open(self, 'stdin "\\n"', cursor=7)
+        self.typing.open(self, "stdin ")
 
     def action_quit_lab(self) -> None:
         ended = self.bridge.now.ended

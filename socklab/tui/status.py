@@ -80,10 +80,19 @@ def past(stop: int, stops: int, width: int) -> Line:
 
 
 def line(
-    state: st.LabState, lesson: Lesson | None, width: int, *, chosen: bool = False, others_run: bool = False
+    state: st.LabState,
+    lesson: Lesson | None,
+    width: int,
+    *,
+    chosen: bool = False,
+    others_run: bool = False,
+    per_second: int = 0,
 ) -> Line:
-    """`chosen`: the user has fixed the screen on one task. `others_run`: it alone is held at its calls."""
+    """`chosen`: the user has fixed the screen on one task. `others_run`: it alone is held at its calls. `per_second`:
+    calls of a program that runs."""
     left: Line = ((" ", ""), *program(state))
+    if per_second and not held(state):
+        left = (*left, (f"  {per_second:,} calls/s", "number"))
     if others_run:
         left = (*left, ("  others run on, ", "warn"), ("f", "key"), (" holds them", "dim"))
     elif chosen and len(state.tasks) > 1:

@@ -96,8 +96,8 @@ def test_a_socket_that_two_processes_hold_names_the_other_holder() -> None:
         ev.Descriptors(t=9, pid=PID + 1, set=(ev.Descriptor(4, "socket:[70077]", 70077, flags=2),)),
     )
     said = text(descriptors.render(scene.state, View(100, 20)))
-    assert f"= {PID + 1} fd 4" in said
-    assert f"= {PID} fd 4" in said
+    assert f"≡ also in {PID + 1}" in said
+    assert f"≡ also in {PID}" in said
 
 
 def test_flags_are_named_in_full_where_there_is_room() -> None:

@@ -170,9 +170,10 @@ def test_children_stand_under_their_parent() -> None:
         ev.Processes(t=9, set=(ev.ProcessRow(PID + 1, PID, "server", "Z"),)),
     )
     drawn = [plain(line) for line in processes.render(scene.state, View(58, 9))]
-    assert drawn[0].startswith(f"server {PID}")
-    assert any(line.startswith(f"└ server {PID + 1}") and "zombie" in line for line in drawn)
-    assert any(line.startswith(f"  └ thread {PID + 2}") for line in drawn)
+    assert drawn[0].startswith(f"■ server {PID}")
+    (place,) = [place for place, line in enumerate(drawn) if line[2:].startswith(f"└ server {PID + 1}")]
+    assert "Z" in drawn[place].split()
+    assert drawn[place + 1][2:].startswith(f"  └ thread {PID + 2}")
 
 
 PREDICT = """

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from socklab import events as ev
 from socklab import state as st
 from socklab.lesson import canonical
 from socklab.text import safe
 from socklab.tui.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
-from socklab.tui.panels import bytesview
+from socklab.tui.panels import bytesview, waiting
 from socklab.tui.panels.common import call_name, count, descriptors_of, error_words, fit, signal_name, words
 from socklab.tui.panels.index import CLIENTS
 from socklab.tui.panels.statusline import task_words
@@ -56,6 +58,11 @@ def render(state: st.LabState, view: View) -> list[Line]:
         return fit(lines, view)
     decoded = _decoded(state, task, task.call)
     head = [_heading(state, task, task.call, view), *_call(decoded, view), *_outcome(state, task, decoded, view)]
+    table = waiting.table(state, task, task.call, view, view.height - len(head))
+    if table:
+        # The lists themselves are told by the table; what is left of the arguments comes below it.
+        head += table
+        decoded = replace(decoded, args=tuple(arg for arg in decoded.args if arg.name not in waiting.LISTS), meaning="")
     return fit([*head, *_body(decoded, view, view.height - len(head))], view)
 
 

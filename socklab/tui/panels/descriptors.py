@@ -186,6 +186,8 @@ def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
         if descriptor.detail.startswith("tcp") or not descriptor.detail:
             return ((kind, ""), (", not in /proc/net/tcp" if view.width >= 50 else ", not listed", "dim"))
         return ((kind, ""), (f" {target[7:]}" if view.width >= 50 else "", "dim"))
+    if target == "anon_inode:[eventpoll]":
+        return _epoll(descriptor, view)
     access = _ACCESS[descriptor.flags & O_ACCMODE] if descriptor.flags & O_ACCMODE < 3 else ""
     spans: list[Span] = [(kind, "path" if target.startswith("/") else "")]
     if view.width >= 50 and kind == "pipe":
@@ -198,6 +200,17 @@ def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
     return tuple(spans)
 
 
+def _epoll(descriptor: ev.Descriptor, view: View) -> Line:
+    """An epoll instance and the descriptors on its list."""
+    watched = [str(fd) for fd, _, _ in descriptor.watches]
+    if not watched:
+        return (("epoll", ""), (", watches nothing", "dim"))
+    most = 12 if view.width >= 50 else 5
+    more = len(watched) > most or descriptor.watches_more
+    told = ", ".join(watched[:most]) + (" ..." if more else "")
+    return (("epoll", ""), (" watches ", "dim"), (told, "number"))
+
+
 def _sharers(state: st.LabState, pid: int, fd: int, descriptor: ev.Descriptor) -> Line:
     """Other processes that hold the same socket or pipe: its end is only closed when the last of them closes it."""
     if not descriptor.inode:
@@ -206,9 +219,9 @@ def _sharers(state: st.LabState, pid: int, fd: int, descriptor: ev.Descriptor) -
     if not others:
         return ()
     with_pid, with_fd = others[0]
-    where = f"fd {with_fd}" if with_pid == pid else f"{with_pid} fd {with_fd}"
+    where = f"fd {with_fd}" if with_pid == pid else str(with_pid) if with_fd == fd else f"{with_pid} fd {with_fd}"
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return ((f"  = {where}{more}", "name"),)
+    return (("  ≡ ", "name"), ("also in " if with_pid != pid else "also ", "dim"), (f"{where}{more}", "name"))
 
 
 def _flags(descriptor: ev.Descriptor, cells: int) -> Line:

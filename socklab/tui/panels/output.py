@@ -1,4 +1,4 @@
-"""What the traced program and the clients' commands wrote, newest at the bottom.
+"""What the traced program and the clients' commands wrote, and what was typed to the program; newest at the bottom.
 
 In: Output events. Out: the last lines, made visible, each with its writer where there are several. Reads only as far
 back as the panel is high.
@@ -9,10 +9,13 @@ from __future__ import annotations
 from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
-from socklab.tui.lines import Line, View, client_role
+from socklab.tui.lines import Line, View, client_role, column
 from socklab.tui.panels.common import fit, words
 
 TITLE = "Output"
+
+_STREAMS = {"err": ("! ", "bad"), "in": ("> ", "key")}
+"""Signs of what is no standard output: standard error, and what was typed."""
 
 _FAR = 64 * 1024
 """Bytes looked at: a program that writes without line ends is shown no further back."""
@@ -38,14 +41,15 @@ def render(state: st.LabState, view: View) -> list[Line]:
         if lines_seen > wanted or size > _FAR:
             break
     chunks.reverse()
-    several = len({chunk.source for chunk in chunks}) > 1
+    names = {safe(chunk.source) for chunk in chunks}
+    cells = min(12, max(map(len, names))) if len(names) > 1 else 0
     lines: list[Line] = []
     for source, stream, data in _pieces(chunks):
-        prefix = f"{safe(source)} " if several else ""
-        role = "bad" if stream == "err" else ""
-        mark = "! " if stream == "err" else ""
+        mark, role = _STREAMS.get(stream, ("", ""))
+        writer = client_role(source) if source != "server" else "dim"
         for text in safe(data[-_FAR:], lines=True).split("\n"):
-            lines.append(((prefix, client_role(source) if source != "server" else "dim"), (mark, "bad"), (text, role)))
+            line: Line = ((mark, role), (text, role))
+            lines.append((column(safe(source), cells, writer), (" ", ""), *line) if cells else line)
     return fit(lines[-wanted:], view)
 
 

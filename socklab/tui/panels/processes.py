@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
-from socklab.tui.lines import EMPTY, Line, Span, View, plain, spread, width, wrap
+from socklab.tui.lines import EMPTY, Line, Span, View, plain, width, wrap
 from socklab.tui.panels.common import count, fit, plural, size, words
 from socklab.tui.panels.statusline import task_words
 
@@ -137,8 +137,12 @@ def _task(state: st.LabState, task: st.Task, branch: str, below: str, view: View
         yield from wrap((margin, *said), view.width, indent=indent)
         facts = EMPTY
     else:
-        facts = _facts(state, task, row, view.width - width((*head, *said)) - 2, brief=several and not focus)
-        yield spread((*head, *said), facts, view.width) if facts and several else (*head, *said, ("  ", ""), *facts)
+        room = view.width - width((*head, *said)) - 2
+        facts = _facts(state, task, row, 1000, brief=several and not focus)
+        if width(facts) > room:
+            facts = _facts(state, task, row, room, brief=True) if several and not focus else EMPTY
+        gap: Span = (" " * (2 + room - width(facts) if several else 2), "")
+        yield (*head, *said, gap, *facts) if facts else (*head, *said)
     if not facts and not (view.compact and several and not focus):
         told = _facts(state, task, row, view.width - indent, brief=False)
         if told:

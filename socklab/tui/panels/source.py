@@ -15,7 +15,7 @@ from typing import Protocol
 from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
-from socklab.tui.lines import Line, Span, View, clip, plain, spread, width, wrap
+from socklab.tui.lines import EMPTY, Line, Span, View, clip, plain, spread, width, wrap
 from socklab.tui.panels.common import call_name, fit, words
 from socklab.tui.panels.statusline import result_words
 
@@ -39,14 +39,21 @@ def title(state: st.LabState) -> str:
     return f"{name}:{frame.line}" + (f" {safe(frame.function)}" if frame.function else "") if frame.line else name
 
 
-def frame_of(state: st.LabState) -> ev.Frame | None:
-    """The innermost frame in the user's own source."""
+def frame_of(state: st.LabState, view: View | None = None) -> ev.Frame | None:
+    """The innermost frame in the user's own source, or the one that is chosen."""
     task = state.task
-    return task.stack[0] if task is not None and task.stack else None
+    return task.stack[_place(task, view)] if task is not None and task.stack else None
+
+
+def _place(task: st.Task, view: View | None) -> int:
+    """Which frame is shown: 0 unless the call stack is open and another is chosen."""
+    if view is None or "frames" not in view.expanded or not isinstance(view.selected, tuple):
+        return 0
+    return max(0, min(view.selected[1], len(task.stack) - 1))
 
 
 def render(state: st.LabState, view: View) -> list[Line]:
-    frame = frame_of(state)
+    frame = frame_of(state, view)
     task = state.task
     if frame is None or task is None:
         return _without_frame(state, view)
@@ -61,10 +68,13 @@ def render(state: st.LabState, view: View) -> list[Line]:
         head = words(f"Line {frame.line} is beyond the end of {safe(frame.path)}: has it been changed?", view)
     else:
         head = []
-    stack = _stack(task, view)
+    stack = _stack(state, task, view)
     height = max(1, view.height - len(head) - len(stack))
     top = _window(source.path, frame.line, len(text.lines), height)
-    return fit([*head, *_listing(state, task, text, frame.line, top, height, view), *stack], view)
+    listing = _listing(state, task, text, frame.line, top, height, view)
+    if stack:  # its frames stand at the bottom of the panel, where clicks look for them
+        listing += [EMPTY] * (height - len(listing))
+    return fit([*head, *listing, *stack], view)
 
 
 def _without_frame(state: st.LabState, view: View) -> list[Line]:
@@ -88,18 +98,31 @@ def _without_frame(state: st.LabState, view: View) -> list[Line]:
     return fit(lines, view)
 
 
-def _stack(task: st.Task, view: View) -> list[Line]:
+def _stack(state: st.LabState, task: st.Task, view: View) -> list[Line]:
     """Every frame, when asked for."""
-    if "stack" not in view.expanded or len(task.stack) < 2:
+    opened = "frames" in view.expanded
+    if not opened and ("stack" not in view.expanded or len(task.stack) < 2):
         return []
     return [
         (
-            ("in " if place == 0 else "called by ", "dim"),
+            (("▸" if place == _place(task, view) else " ") if opened else "", "key"),
+            ("in        " if place == 0 else "called by ", "dim"),
             (safe(frame.function) or "?", "name"),
             (f" {safe(frame.path.rpartition('/')[2])}:{frame.line}", "path"),
+            ("  ", ""),
+            *_text_at(state, frame),
         )
-        for place, frame in enumerate(task.stack[: max(2, view.height // 3)])
+        for place, frame in enumerate(task.stack[: len(task.stack) if opened else max(2, view.height // 3)])
     ]
+
+
+def _text_at(state: st.LabState, frame: ev.Frame) -> Line:
+    """The frame's own line of source, without its indent."""
+    source = state.sources.get(frame.path)
+    text = _text(source) if source is not None else None
+    if text is None or not 0 < frame.line <= len(text.lines):
+        return ()
+    return ((text.lines[frame.line - 1].strip(), ""),)
 
 
 # ---------------------------------------------------------------- the window
@@ -149,7 +172,7 @@ def _listing(
 
 def _current(state: st.LabState, task: st.Task, number: int, digits: int, body: Line, view: View) -> list[Line]:
     """The line of the call: whole, on as many rows as it needs (three at most), with what came of it at its end."""
-    sign, said = _sign(state, task)
+    sign, said = _sign(state, task) if not _place(task, view) else ("▷", (("in this call", "dim"),))
     role = "current" if sign != "·" else "dim"
     gutter: Span = (f"{sign}{number:>{digits}}  ", role)
     indent = min(_indent(body) + 4, view.width // 3)
