@@ -14,6 +14,7 @@ import click
 from socklab import __version__
 from socklab.errors import SocklabError
 
+_PCAP_HELP = "Write the packets that cross between the hosts to FILE, for Wireshark or tshark."
 _NETWORKS = ("auto", "two-hosts", "private", "machine")
 _NETWORK_HELP = "Where it plays: private hosts of the lab's own, or this machine's network. Default: the best allowed."
 
@@ -73,11 +74,13 @@ def cli(ctx: click.Context) -> int:
 @click.option("--plain", is_flag=True, help="No screen: text line by line, for a screen reader or a pipe.")
 @click.option("--auto", is_flag=True, help="Run through by itself, unasked; exit code 0 only if every check held.")
 @click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
-def lesson(name: str, lang: str | None, net: str, plain: bool, auto: bool, json_: bool) -> int:
+@click.option("--pcap", metavar="FILE", default="", help=_PCAP_HELP)
+def lesson(name: str, lang: str | None, net: str, plain: bool, auto: bool, json_: bool, pcap: str) -> int:
     """Run the lesson NAME (see `socklab lessons`), or the one in a folder."""
     from socklab import launch
 
-    return launch.lesson(name, language=lang or "", network=net, mode=launch.Mode.of(plain, auto, json_))
+    mode = launch.Mode.of(plain, auto, json_)
+    return launch.lesson(name, language=lang or "", network=net, capture=pcap, mode=mode)
 
 
 @cli.command(short_help="List the lessons, or check their files.")
@@ -109,6 +112,7 @@ def doctor(json_: bool) -> int:
 @click.option("--until", metavar="CONDITION", default="", help=_UNTIL_HELP)
 @click.option("--env", "variables", metavar="K=V", multiple=True, help="A variable of its environment; repeatable.")
 @click.option("--cwd", type=click.Path(exists=True, file_okay=False, resolve_path=True), help="Where it runs.")
+@click.option("--pcap", metavar="FILE", default="", help=_PCAP_HELP)
 @click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(
@@ -120,6 +124,7 @@ def run(
     until: str,
     variables: tuple[str, ...],
     cwd: str | None,
+    pcap: str,
     program: str,
     arguments: tuple[str, ...],
 ) -> int:
@@ -139,6 +144,7 @@ def run(
         network=net,
         free=free,
         until=until,
+        capture=pcap,
         mode=launch.Mode.of(plain, auto, json_),
     )
 
@@ -157,6 +163,16 @@ def attach(plain: bool, auto: bool, json_: bool, free: bool, until: str, childre
 
     mode = launch.Mode.of(plain, auto, json_)
     return launch.attach(pid, children=children, free=free, until=until, mode=mode)
+
+
+@cli.command(short_help="Write the packets of a recorded stream as a capture file.")
+@click.option("--pcap", metavar="FILE", required=True, help="The capture to write, for Wireshark or tshark.")
+@click.argument("recording", type=click.Path(exists=True, dir_okay=False))
+def export(pcap: str, recording: str) -> int:
+    """Write what crossed the wire in RECORDING, the stream of a run with --json, as a capture."""
+    from socklab import export as export_module
+
+    return export_module.show(recording, pcap)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ class Mode(enum.Enum):
         return self in (Mode.JSON, Mode.JSON_AUTO)
 
 
-def lesson(name: str, *, language: str = "", network: str = "auto", mode: Mode = Mode.SCREEN) -> int:
+def lesson(name: str, *, language: str = "", network: str = "auto", capture: str = "", mode: Mode = Mode.SCREEN) -> int:
     """Run a lesson. Raises UsageError (no such lesson, no terminal), LessonError, SocklabError."""
     if mode is Mode.SCREEN:
         need_terminal(f"socklab lesson {safe(name)} --plain")
@@ -59,9 +59,10 @@ def lesson(name: str, *, language: str = "", network: str = "auto", mode: Mode =
     from socklab.spec import RunSpec
 
     folder = lessons.find(name)
+    capture = _capture_path(capture)
     if mode is Mode.SCREEN:
         guardian.guard()
-    wanted = RunSpec(lesson=str(folder), language=language, network=network, unattended=mode.is_auto)
+    wanted = RunSpec(lesson=str(folder), language=language, network=network, capture=capture, unattended=mode.is_auto)
     with Link.start(wanted) as link:
         if mode is Mode.SCREEN:
             from socklab.tui import app
@@ -81,6 +82,7 @@ def program(
     network: str = "auto",
     free: bool = False,
     until: str = "",
+    capture: str = "",
     mode: Mode = Mode.SCREEN,
 ) -> int:
     """Run a program of the user's own; its exit status is ours. Raises UsageError, SocklabError."""
@@ -94,6 +96,7 @@ def program(
         network=network,
         free=free,
         until=until,
+        capture=_capture_path(capture),
         unattended=mode.is_auto,
     )
     return _own(wanted, mode, "socklab run --plain PROGRAM")
@@ -108,6 +111,22 @@ def attach(pid: int, *, children: bool = False, free: bool = False, until: str =
     target.read(pid)
     wanted = RunSpec(attach=pid, children=children, free=free, until=until, unattended=mode.is_auto)
     return _own(wanted, mode, f"socklab attach --plain {pid}")
+
+
+def _capture_path(path: str) -> str:
+    """Absolute: the engine may run elsewhere. Raises UsageError where no file can be made."""
+    if not path:
+        return ""
+    target = Path(path).absolute()
+    if target.is_dir():
+        why = "it is a directory"
+    elif not target.parent.is_dir():
+        why = "its directory does not exist"
+    elif not os.access(target if target.exists() else target.parent, os.W_OK):
+        why = "permission denied"
+    else:
+        return str(target)
+    raise UsageError(f"The capture {safe(path)} cannot be written: {why}.")
 
 
 def _check_condition(until: str) -> None:
