@@ -152,7 +152,7 @@ class Board:
         if width < 1 or height < 1:
             return
         if state.header is None or self.frame_only:
-            view.show((), *self._title(slot, name, NAMES[name], state, width + 1, focused=focused))
+            view.show((), *self._title(slot, name, self._name(name), state, width + 1, focused=focused))
             return
         module = panel(name)
         full = module.TITLE if name in hidden else safe(module.title(state))
@@ -189,6 +189,10 @@ class Board:
             state = replace(state, question=None)
         view.row_action = self._row_action(name, state, looked)
         view.show(module.render(state, looked), title, hot, follow=name in ("source", "clients", "processes"))
+
+    def _name(self, name: str) -> str:
+        """The panel's title before its module is asked."""
+        return "Your program" if name == "narration" and self.lesson is None else NAMES[name]
 
     def _row_action(self, name: str, state: st.LabState, looked: View) -> Callable[[int], str] | None:
         """What a click on a row of the panel asks for."""

@@ -67,6 +67,8 @@ class LabView(Screen[None]):
         """The task that is stepped while the others run; 0 = each stops on its own."""
         self.per_second = 0
         """Calls a second, while the program runs."""
+        self.until, self.until_from = "", -1
+        """The condition it runs on to, and the count of stops when that was asked for."""
         self.marked = -1
         """Index of the marked choice of an open question."""
         self._leave = leave
@@ -225,6 +227,7 @@ class LabView(Screen[None]):
                 chosen=bool(self.following.chosen),
                 others_run=self._others_run(state),
                 per_second=self.per_second,
+                until=self.until if state.stops == self.until_from else "",
             )
         self.status.show([line])
         if self.typing.is_open:
@@ -339,6 +342,11 @@ class LabView(Screen[None]):
         return alone is not None and alone.status != "exited"
 
     # ---------------------------------------------------------------- what its keys are for, made elsewhere
+
+    def open_descriptors(self) -> list[int]:
+        """Descriptor numbers of the followed process, for the prompt to complete."""
+        now = self._now()
+        return sorted(now.descriptors.get(now.task.pid, ())) if now.task is not None else []
 
     def _clients(self) -> Iterable[str]:
         """Names of the clients, for the prompt to complete."""

@@ -50,6 +50,7 @@ class ProgramKeys(LabView):
             if isinstance(command, ev.Continue):
                 self.following.wherever()
                 self._alone = 0 if command.until != "step" else self._alone
+                self.until, self.until_from = command.until, now.stops
             elif isinstance(command, ev.Step) and len(now.tasks) > 1:
                 command = ev.Step(tid=now.focus, over=command.over)
             self._send(command)

@@ -23,9 +23,9 @@ _PROGRAM_VERBS = {
     "step": "step: to the next stop",
     "over": "over: to the next call",
     "next": "next: to the lesson's next step",
-    "until": "until accept | until read fd=4 | until any error; alone: run freely",
+    "until": "until accept | read fd=4 | write errno=EPIPE | any error; alone: run freely",
     "pause": "pause: hold the program",
-    "stdin": 'stdin "hello\\n": bytes for the program',
+    "stdin": 'stdin hello: a line for the program; stdin "a\\x00b": these bytes alone',
     "quit": "quit",
 }
 VERBS = {**actions.VERBS, **_PROGRAM_VERBS}
@@ -76,16 +76,20 @@ def _quoted(rest: str) -> bytes:
     return action.data if isinstance(action, actions.Send) else b""
 
 
-def completions(line: str, clients: Iterable[str]) -> list[str]:
-    """Lines that `line` may be meant to become: verbs first, then names of clients."""
+def completions(line: str, clients: Iterable[str], fds: Iterable[int] = ()) -> list[str]:
+    """Lines that `line` may be meant to become: verbs first, then names of clients, or words of a stop condition.
+
+    `fds`: descriptors that are open now.
+    """
     verb, blank, rest = line.partition(" ")
     if not blank:
         return [f"{known} " for known in VERBS if known.startswith(verb)]
     if verb in CLIENT_VERBS and " " not in rest:
         return [f"{verb} {name} " for name in clients if name.startswith(rest)]
-    if verb == "until" and " " not in rest:
-        calls = ("accept", "bind", "close", "connect", "listen", "read", "socket", "write", "any error")
-        return [f"until {call}" for call in calls if call.startswith(rest)]
+    if verb == "until":
+        from socklab.tui.completing import conditions
+
+        return [f"until {text}" for text in conditions(rest, fds)]
     return []
 
 
@@ -121,9 +125,12 @@ class Prompt(Input):
             self.text = text
             self.wrong = wrong
 
-    def __init__(self, clients: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, clients: Callable[[], Iterable[str]], fds: Callable[[], Iterable[int]] = lambda: ()
+    ) -> None:
         super().__init__(compact=True, select_on_focus=False)
         self._clients = clients
+        self._fds = fds
         self.past: list[str] = []
         self._at = 0
         self._cycle: list[str] = []
@@ -159,7 +166,7 @@ class Prompt(Input):
         if self._cycle and self.value in self._cycle:
             self._put(self._cycle[(self._cycle.index(self.value) + 1) % len(self._cycle)])
             return
-        self._cycle = found = completions(self.value, self._clients())
+        self._cycle = found = completions(self.value, self._clients(), self._fds())
         if not found:
             return
         if len(found) == 1:

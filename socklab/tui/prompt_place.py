@@ -37,7 +37,7 @@ class PromptPlace:
 
         self._screen = screen
         if self.field is None:
-            self.field = Prompt(self._clients)
+            self.field = Prompt(self._clients, screen.open_descriptors)
             screen.desk.mount(self.field)
         self.is_open = True
         self.field.begin(text)

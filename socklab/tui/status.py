@@ -87,12 +87,15 @@ def line(
     chosen: bool = False,
     others_run: bool = False,
     per_second: int = 0,
+    until: str = "",
 ) -> Line:
     """`chosen`: the user has fixed the screen on one task. `others_run`: it alone is held at its calls. `per_second`:
-    calls of a program that runs."""
+    calls of a program that runs. `until`: the condition it runs on to."""
     left: Line = ((" ", ""), *program(state))
-    if per_second and not held(state):
+    if per_second and not held(state) and not any("calls/s" in text for text, _ in left):
         left = (*left, (f"  {per_second:,} calls/s", "number"))
+    if until and not held(state):
+        left = (*left, ("  until ", "dim"), ("the next step" if until == "step" else safe(until), "name"))
     if others_run:
         left = (*left, ("  others run on, ", "warn"), ("f", "key"), (" holds them", "dim"))
     elif chosen and len(state.tasks) > 1:

@@ -15,27 +15,29 @@ from socklab import guide
 from socklab import state as st
 from socklab.text import safe
 from socklab.tui.lines import EMPTY, Line, View
-from socklab.tui.panels import markdown
-from socklab.tui.panels.common import fit, words
+from socklab.tui.panels import markdown, ownprogram
+from socklab.tui.panels.common import fit
 
 if TYPE_CHECKING:
     from socklab.lesson import Lesson
 
 TITLE = "Lesson"
+OWN = "Your program"
+"""The title where there is no lesson."""
 
 
 def title(state: st.LabState) -> str:
     """ "Step 3 of 9"."""
     steps = _steps(state.lesson_toml)
     if state.step is None or not steps:
-        return TITLE
+        return TITLE if state.lesson_toml else OWN
     return f"Step {min(state.step.index + 1, steps)} of {steps}"
 
 
 def render(state: st.LabState, view: View) -> list[Line]:
     lesson = view.lesson
     if lesson is None:
-        return fit(_own_program(state, view), view)
+        return fit(ownprogram.lines(state, view), view)
     return fit(_told(guide.narration(lesson, state), state, lesson, view), view)
 
 
@@ -65,13 +67,6 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
 def _checks(state: st.LabState) -> tuple[int, int]:
     held = sum(check.held for check in state.checks.values())
     return held, len(state.checks) - held
-
-
-def _own_program(state: st.LabState, view: View) -> list[Line]:
-    """No lesson: the one sentence that says what the screen shows."""
-    if state.task is None:
-        return words("No lesson: a program of your own. It is being started.", view)
-    return words("No lesson: a program of your own. It is held before each socket call, and after it.", view)
 
 
 @lru_cache(maxsize=4)
