@@ -7,9 +7,10 @@ the kernel decides whether an interrupted call goes on.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from socklab.engine import ptrace
 from socklab.engine.task import STOP_SIGNALS, Memory, Task
@@ -74,13 +75,18 @@ def resume_call(tid: int, arch: str) -> int:
     return number if result == -_ERESTART_RESTARTBLOCK else -1
 
 
-def let_go(tasks: dict[int, Task], doorbell: int, arch: str, child_ended: Callable[[int, int], None]) -> None:
-    """Detach from every task and empty `tasks`.
+def let_go(
+    tasks: dict[int, Task], early: Iterable[int], doorbell: int, arch: str, child_ended: Callable[[int, int], None]
+) -> None:
+    """Detach from every task and empty `tasks`. `early`: tasks at their first stop, whose parent's event is to come.
 
     A task can be let go only at a stop, and safely only at one we hold it at or that our interrupt caused: elsewhere
     a call may already carry the EINTR of that interrupt.
     """
-    newborn: set[int] = set()
+    newborn = set(early)
+    for tid in early:
+        with contextlib.suppress(ptrace.ProcessGone):  # killed meanwhile: its exit follows
+            ptrace.resume(ptrace.PTRACE_DETACH, tid)
     for task in list(tasks.values()):
         try:
             if task.held:

@@ -158,8 +158,7 @@ class Tracer:
             except ptrace.ProcessGone:
                 continue  # killed while stopped: its exit is the next thing waitpid reports
         if self._leaving:
-            self._early.clear()
-            seizing.let_go(tasks, self._doorbell.pid, self.arch, self._child_ended)
+            seizing.let_go(tasks, self._early, self._doorbell.pid, self.arch, self._child_ended)
 
     def _attached_stop(self, task: Task) -> None:
         """Entry or exit of any call, of a task without a filter."""
