@@ -108,35 +108,39 @@ def _fill(terminal: Terminal, sockets: int) -> None:
 
 def launch(rounds: int) -> list[Figures]:
     """Start to first paint, in turn with a bare application; and to the first stop of a real lesson."""
-    bare, screen, first, stop = [], [], [], []
+    bare, frame, screen, first, stop = [], [], [], [], []
     for turn in range(rounds + 1):
         terminal = Terminal([sys.executable, str(HERE / "programs" / "bare_panels.py")])
         terminal.wait_for("panel 7", 20)
         bare_ms = terminal.painted_at("panel 7")
         terminal.close()
         terminal = Terminal([sys.executable, str(HERE / "screen_lab.py"), "10"])
-        terminal.wait_for("held before accept", 20)
-        screen_ms = terminal.painted_at("held before accept")
+        terminal.wait_for("line_5 = accept", 20)
+        frame_ms, screen_ms = terminal.painted_at(), terminal.painted_at("line_5 = accept")
         terminal.close()
         terminal = Terminal(
             [sys.executable, "-m", "socklab", "lesson", "backlog"], env={"PYTHONPATH": str(HERE.parent)}
         )
-        terminal.wait_for("held before socket", 20)
-        first_ms, stop_ms = terminal.painted_at(), terminal.painted_at("held before socket")
+        terminal.wait_for("socket(AF_INET", 20)
+        first_ms, stop_ms = terminal.painted_at(), terminal.painted_at("socket(AF_INET")
         terminal.close()
-        if turn and None not in (bare_ms, screen_ms, first_ms, stop_ms):
+        if stop_ms is None:
+            raise SystemExit(f"the lesson never came to its first stop:\n{terminal.screen()}")
+        if turn and None not in (bare_ms, frame_ms, screen_ms, first_ms, stop_ms):
             bare.append(bare_ms or 0.0)
+            frame.append(frame_ms or 0.0)
             screen.append(screen_ms or 0.0)
             first.append(first_ms or 0.0)
             stop.append(stop_ms or 0.0)
     rows = [
         row("launch, bare Textual application (ms)", bare),
-        row("launch, screen with all panels filled (ms)", screen),
+        row("launch, screen: first paint (ms)", frame),
+        row("launch, screen: all panels filled (ms)", screen),
         row("launch, socklab lesson: first paint (ms)", first),
         row("launch, socklab lesson: first stop (ms)", stop),
     ]
     base = statistics.median(bare)
-    for figures, values in zip(rows, (bare, screen, first, stop), strict=True):
+    for figures, values in zip(rows, (bare, frame, screen, first, stop), strict=True):
         figures["times bare"] = statistics.median(values) / base
         show(figures, f"x {figures['times bare']:.2f} of bare")
     return rows

@@ -22,7 +22,7 @@ from socklab.tui.panels.common import call_name
 from socklab.tui.tableview import VirtualLines
 
 PANELS = (*arrangement.LEFT, *arrangement.RIGHT)
-NAMES = {name: name.capitalize() for name in PANELS} | {"narration": "Lesson"}
+NAMES = {name: name.capitalize() for name in PANELS} | {"narration": "Lesson", "wire": "Wire"}
 """Titles for as long as the panels' own modules need not be imported."""
 NUMBER = {name: str((index + 1) % 10) for index, name in enumerate(PANELS)} | {"wire": "w"}
 _SHORT = {"descriptors": "fds", "processes": "procs", "narration": "text", "counters": "counts"}

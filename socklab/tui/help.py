@@ -57,8 +57,9 @@ class HelpScreen(ModalScreen[None]):
         yield self._view
 
     def on_line_view_resized(self) -> None:
-        width = self._view.size.width
-        title: Line = (("Keys ", "focus"), ("━" * max(0, width - 28), "focus"), (" Esc closes, ↓ for more ", "dim"))
+        left, right = "Keys ", " Esc closes, ↓ for more"
+        rule = "━" * max(0, self._view.size.width - len(left) - len(right) - 1)
+        title: Line = ((left, "focus"), (rule, "focus"), (right, "dim"))
         self._view.show(lines(), title)
 
     def action_scroll(self, by: int) -> None:

@@ -83,6 +83,8 @@ class LabView(Screen[None]):
         """Notices seen and dismissed."""
         self._shown: tuple[int | None, st.LabState] = (None, self.bridge.now)
         self._painting = False
+        self._framed = False
+        """The first frame has been drawn."""
         self._question_rows: list[int] = []
 
         def bar() -> LineView:
@@ -200,9 +202,9 @@ class LabView(Screen[None]):
             hidden = guide.masked(self.lesson, state)
         for slot, view in zip(plan.slots, self.slots, strict=False):
             self.board.paint(state, slot, view, hidden=hidden, past=self.at is not None, focused=self.focused is view)
-        if self.board.frame_only:
-            self.board.frame_only = False
-            self.call_after_refresh(self.paint)
+        if self.board.frame_only and not self._framed:
+            self._framed = True
+            self.set_timer(0.015, self._fill)  # behind the frame that shows the frame
         if plan.header.height:
             self.header.show([status.header(state, self.lesson, width)])
         if plan.question.height:
@@ -240,6 +242,11 @@ class LabView(Screen[None]):
             situation, width, lesson=self.lesson is not None, choices=choices, wire=footer_situation(now)
         )
         self.footer.show([keys], hot=hot)
+
+    def _fill(self) -> None:
+        """The titles are on the screen: now the panels, whose modules take a while to import."""
+        self.board.frame_only = False
+        self.paint()
 
     def _paint_soon(self) -> None:
         """Once, after the messages that are waiting: several views tell of one resize."""

@@ -66,6 +66,7 @@ class Recorded(Scene):
 def backlog() -> list[ev.AnyEvent]:
     """The run of the backlog lesson to its question, and the accept after it."""
     scene = Recorded()
+    scene.tell(ev.LessonText(t=0, toml=TOML))
     scene.before_listen()
     scene.tell(ev.StepReached(t=6, index=0, phase="before"))
     scene.resume()

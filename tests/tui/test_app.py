@@ -394,3 +394,15 @@ async def test_nothing_is_asked_or_hidden_once_the_program_is_gone() -> None:
         text = text_of(app)
         assert "Your prediction" not in text
         assert "hidden until" not in text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_with_two_hosts_the_wire_has_its_place_from_the_first_frame(size: tuple[int, int]) -> None:
+    from msgspec.structs import replace
+
+    hosts = (ev.Host("server", ("10.0.0.1",)), ev.Host("client", ("10.0.0.2",)))
+    events = [replace(e, network="two-hosts", hosts=hosts) if isinstance(e, ev.Header) else e for e in backlog()]
+    app, _ = app_of(events, at_once=5)
+    async with app.run_test(size=size) as pilot:
+        await shown(pilot, "held before listen")
+        await until(pilot, lambda: "wire" in text_of(app).lower())
