@@ -179,6 +179,11 @@ events = some.one_of(
         signo=some.integers(0, 70),
     ),
     some.builds(ev.RawLine, t=some.just(1), host=some.just("server"), id=some.integers(1, 9), line=texts),
+    some.builds(
+        ev.Packet, t=numbers, id=some.integers(0, 9), source=texts, destination=texts, data=blobs, length=numbers
+    ),
+    some.builds(ev.PacketFate, t=numbers, id=some.integers(0, 9), fate=some.one_of(texts, some.just("held"))),
+    some.builds(ev.WireRules, t=some.just(1), rules=some.lists(texts, max_size=3).map(tuple)),
     some.builds(ev.Ended, t=some.just(1), reason=texts),
 )
 

@@ -44,7 +44,7 @@ def arrow(state: st.LabState, passed: Passed, lane: int, role: str, change: str,
     if fate == "delivered":
         waited = state.waited_ns.get(passed.packet.id)
         also = ((f" after {_duration(waited)}", "warn"),) if waited is not None else ()
-        label = _label(passed, lane - 5, change, numbers=numbers, also=also)
+        label = _label(passed, lane - 4, change, numbers=numbers, also=also)
         dashes = "─" * (lane - 4 - width(label))
         way: Line = (
             (("─ ", shaft), *label, (f" {dashes}▶", shaft))
@@ -75,8 +75,8 @@ def _dropped(passed: Passed, lane: int, shaft: str, change: str, *, numbers: boo
 
 def _in_flight(passed: Passed, fate: str, lane: int, shaft: str, change: str, *, numbers: bool) -> Line:
     """The packet itself in the middle of the wire: behind it the way it came, before it the way to go."""
-    word: Line = ((f" {fate}", "warn"),) if fate else ()
-    label = _label(passed, min(lane - 7, lane * 6 // 10), change, numbers=numbers, also=word)
+    word: Line = ((f" {safe(fate)}", "warn"),) if fate else ()
+    label = _label(passed, min(lane - 7, lane * 13 // 20), change, numbers=numbers, also=word)
     box: Line = (("[", "strong"), *label, ("]", "strong"))
     rest = lane - width(box) - 1
     behind = rest // 2
@@ -107,24 +107,23 @@ def _label(passed: Passed, cells: int, change: str, *, numbers: bool, also: Line
         return clip((named, (f": {safe(segment.problem)}", "bad"), *also), cells)
     short = _marks(passed, short=True)
     head: Line = (named, *_marks(passed, short=width((named, *also)) + 24 > cells))
-    size: Line = ((f" {brief(segment.payload_bytes, 5)} B", "number"),) if segment.payload_bytes else ()
-    ways: list[Line] = []
+    carries = segment.payload_bytes and not segment.protocol.startswith("ICMP")  # theirs is part of another packet
+    size: Line = ((f" {brief(segment.payload_bytes, 5)} B", "number"),) if carries else ()
+    ways: list[tuple[Line, int]] = []
+    # What may be said, and cells of payload that must fit beside it; the richest first.
+    least = _LEAST_PREVIEW if carries else 0
     if numbers and segment.protocol == "TCP":
         place: Line = ((f" seq {brief(passed.seen.seq, 8)}", "number"),)
         if segment.flags & ACK:
             place = (*place, (f" ack {brief(passed.seen.ack, 8)}", "number"))
         window: Line = ((f" win {brief(passed.seen.window, 7)}", "dim"),)
-        ways = [(*head, *place, *window, *size), (*head, *place, *size)]
+        ways = [((*head, *place, *window, *size), _GOOD_PREVIEW if carries else 0), ((*head, *place, *size), least)]
     if numbers:
-        ways.append((*head, *size))
-    ways += [head, (named, *short)]
-    least = _LEAST_PREVIEW if numbers and segment.payload_bytes and segment.protocol != "ICMPv6" else 0
-    for poorer, way in enumerate(ways):
+        ways += [((*head, *size), least), ((*head, *size), 0), ((named, *short, *size), 0)]
+    for way, preview in [*ways, (head, 0), ((named, *short), 0)]:
         room = cells - width(way) - width(also)
-        if room >= (_GOOD_PREVIEW if least and not poorer else least):
-            return (*way, *(_preview(passed, room - 1) if least else ()), *also)
-        if way == (*head, *size):
-            least = 0
+        if room >= preview:
+            return (*way, *(_preview(passed, room - 1) if preview else ()), *also)
     return clip((named, *also), cells)
 
 

@@ -70,7 +70,7 @@ def _layer(layer: str, parts: list[Field], passed: Passed, cells: int) -> list[L
         spans += [(_glued(f"{said} "), "dim"), (_glued(safe(part.value) or "yes"), "number")]
         extra = _relative(part, passed)
         if extra:
-            spans.append((_glued(f" ({extra})"), "name"))
+            spans.append((f"{_GLUE if cells >= 50 else ' '}({_glued(extra)})", "name"))
     return _wrapped(tuple(spans), cells)
 
 
