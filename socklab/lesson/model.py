@@ -196,6 +196,8 @@ class File(Part, frozen=True):
     pause: list[str] = msgspec.field(default_factory=lambda: list(DEFAULT_PAUSE))
     intro: str = ""
     outro: str = ""
+    one_language: str = ""
+    """Why there is a server in one language only; empty = there is one in each."""
 
 
 class Lesson(msgspec.Struct, frozen=True):
@@ -217,6 +219,7 @@ class Lesson(msgspec.Struct, frozen=True):
     pause: tuple[str, ...]
     intro: str
     outro: str
+    one_language: str
     network: str
     """any, two-hosts."""
     folder: Path | None

@@ -67,6 +67,7 @@ def parse(toml_text: str, where: str, *, name: str = "", folder: Path | None = N
         pause=tuple(file.pause),
         intro=file.intro,
         outro=file.outro,
+        one_language=file.one_language,
         network=file.network,
         folder=folder,
         toml=toml_text,
