@@ -51,18 +51,20 @@ def seize_threads(pid: int) -> list[int]:
             except ptrace.ProcessGone:
                 continue  # it has ended; the next list is without it
             except PermissionError:
-                if _traced_by_us(pid, tid):
-                    continue  # born of a seized thread meanwhile: the parent's event will tell
+                if _ours_or_ending(pid, tid):
+                    continue
                 raise
             seized.append(tid)
 
 
-def _traced_by_us(pid: int, tid: int) -> bool:
+def _ours_or_ending(pid: int, tid: int) -> bool:
+    """Born of a seized thread meanwhile, so that the parent's event will tell; or ending, so nothing is to be traced."""
+    ours = ["TracerPid:", str(os.getpid())]
     try:
         with open(f"/proc/{pid}/task/{tid}/status") as file:
-            return any(line.split() == ["TracerPid:", str(os.getpid())] for line in file)
+            return any(line.split() == ours or line.startswith(("State:\tX", "State:\tZ")) for line in file)
     except OSError:
-        return True  # it has ended: nothing is left to trace
+        return True
 
 
 def resume_call(tid: int, arch: str) -> int:
@@ -91,7 +93,7 @@ def let_go(
         try:
             if task.held:
                 _detach(tasks, task, task.signo)
-            elif not task.interrupted:
+            else:
                 ptrace.interrupt(task.tid)
         except ptrace.ProcessGone:
             continue  # its exit follows
@@ -129,6 +131,7 @@ def _serve(tasks: dict[int, Task], newborn: set[int], task: Task, signo: int, ev
     elif event == ptrace.EVENT_EXEC and ptrace.event_message(task.tid) != task.tid:
         tasks.pop(ptrace.event_message(task.tid), None)
     is_signal = event == 0 and signo != ptrace.SYSCALL_STOP
+    ptrace.interrupt(task.tid)  # any stop uses up the interrupt that was pending
     ptrace.resume(ptrace.PTRACE_CONT, task.tid, signo if is_signal else 0)
 
 

@@ -201,6 +201,8 @@ class Tracer:
         else:
             verdict = gate.enter(task, nr, arguments)
         if verdict == UNSEEN or nr == self._restart_call:
+            if task.interrupted:
+                ptrace.interrupt(task.tid)  # this stop has used up the one that was pending
             ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
             return
         task.resting = -1
@@ -246,6 +248,7 @@ class Tracer:
 
     def _post_stop(self, task: Task, result: int, ip: int, sp: int) -> None:
         self._pair.dissolve()
+        task.interrupted = task.paused = False
         if not ip:
             ip, sp, fp = ptrace.registers(task.tid, self.arch)
         else:
@@ -255,6 +258,8 @@ class Tracer:
     def _go_on(self, task: Task, signo: int = 0) -> None:
         """Resume after a stop that is no syscall stop; inside a call its exit stop must still come."""
         at_calls = task.in_call or task.attached
+        if task.interrupted and not task.in_call:
+            ptrace.interrupt(task.tid)  # this stop has used up the one that was pending
         ptrace.resume(ptrace.PTRACE_SYSCALL if at_calls else ptrace.PTRACE_CONT, task.tid, signo)
 
     def _other_stop(self, task: Task, signo: int, event: int) -> None:
@@ -264,15 +269,14 @@ class Tracer:
         elif event == ptrace.EVENT_EXEC:
             self._exec_event(task)
         elif event == ptrace.EVENT_STOP:
+            interrupted, task.interrupted = task.interrupted, False
             if signo in STOP_SIGNALS:
                 ptrace.resume(ptrace.PTRACE_LISTEN, task.tid)  # group-stop: it stays stopped, as without us
                 return
-            if task.interrupted:
-                task.interrupted = False
+            if interrupted:
                 call = seizing.resume_call(task.tid, self.arch)
                 task.resting = call if call >= 0 else task.resting
             if task.paused:
-                task.paused = False
                 task.held = "interrupt"
                 self._post_stop(task, 0, 0, 0)
             else:
