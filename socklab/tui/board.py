@@ -158,7 +158,7 @@ class Board:
         full = module.TITLE if name in hidden else safe(module.title(state))
         if name == "wire" and len(slot.panels) > 4:
             full = NAMES[name]  # among so many tabs its numbers would be cut; its head says them
-        title, hot = self._title(slot, name, full, state, width + 1, focused=focused)
+        title, hot = self._title(slot, name, full, state, width + 1, focused=focused, hidden=hidden)
         if name in hidden:
             view.show(masked(width, height), title, hot)
             return
@@ -236,7 +236,15 @@ class Board:
         return True
 
     def _title(
-        self, slot: Slot, name: str, full: str, state: st.LabState, width: int, *, focused: bool
+        self,
+        slot: Slot,
+        name: str,
+        full: str,
+        state: st.LabState,
+        width: int,
+        *,
+        focused: bool,
+        hidden: frozenset[str] = frozenset(),
     ) -> tuple[Line, list[tuple[int, int, str]]]:
         """A thin rule with the panel's name, or with the names of a tab group. Heavy where the focus is."""
         spans: list[Span] = []
@@ -252,7 +260,8 @@ class Board:
             else:
                 if room < 0:
                     text = _SHORT.get(each, text.lower())
-                text += "*" if _moved(each, state) else ""
+                # That something moved can be the answer: a counter of drops does not move by itself.
+                text += "*" if each not in hidden and _moved(each, state) else ""
                 roles = ("dim", "dim")
             entry = f"{NUMBER.get(each, '')} "
             spans += [(entry, roles[0]), (text, roles[1]), ("  ", "")]

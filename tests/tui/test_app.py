@@ -52,6 +52,7 @@ async def test_an_open_question_hides_what_would_answer_it(size: tuple[int, int]
         same_as_snapshot(text, f"question-{size[0]}x{size[1]}")
         assert "hidden until you answer" in text
         assert "5 of 4" not in text
+        assert "ockets*" not in text, "that a hidden panel moved may be the answer"
         assert "accept(listener" in text, "the source stays in sight"
 
 
