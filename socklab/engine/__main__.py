@@ -189,7 +189,7 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
         stream.put(ev.Notice(stream.now(), level, text, fix))
     if taken_by:
         stream.put(
-            ev.Notice(stream.now(), "info", f"Port {preferred} is taken ({taken_by}); the server uses {port}.", "")
+            ev.Notice(stream.now(), "info", f"{taken_by[0].upper()}{taken_by[1:]}; the server uses {port}.", "")
         )
     if failure is not None or subject is None:
         raise failure or SocklabError("nothing to run")

@@ -211,6 +211,9 @@ class Lab:
                 tid, self._deferred = self._deferred, None
                 if not script.stays:
                     self._resume(tid)
+        if self._spec.unattended and self._wiretap is not None and self._wiretap.broken:
+            self.reason = "failed"  # nobody is there to see that clients wait for ever
+            self._over = True
         drained = self._terminal is None or self._terminal.closed
         if self._drain_until and (drained or time.monotonic() > self._drain_until):
             self.reason = "exited" if self.reason == "quit" else self.reason

@@ -30,6 +30,8 @@ class Wiretap:
         self._sniffer: Sniffer | None = None
         self._file: BinaryIO | None = None
         self._left_out = 0
+        self.broken = False
+        """The wire's process died: no packet will cross any more."""
         self._rules: tuple[str, ...] = ()
         if topology.network == "private":
             try:
@@ -62,6 +64,7 @@ class Wiretap:
         if self._wire is not None and self._wire.ended:
             self._selector.unregister(self._wire.fileno())
             self._wire = None
+            self.broken = True
             self._tell("error", "The wire's process is gone: the hosts cannot reach each other.", "Start again.")
 
     def _write(self, found: list[ev.Packet | ev.PacketFate]) -> None:

@@ -1,4 +1,4 @@
-"""Whichever of the three processes is killed, at whatever moment, nothing of the lab is left.
+"""Whichever of the lab's processes is killed, at whatever moment, nothing of the lab is left.
 
 Each lab gets a mark in its environment that everything it starts inherits, a temporary folder and a cache of its own,
 and a random moment: after so many bytes of output. Oracles: /proc/*/environ, `ss`, the folder, the terminal's modes.
@@ -88,21 +88,23 @@ class Lab:
         return found
 
     def who(self, role: str) -> list[int]:
-        """The processes of a role: consumer, engine, tracee."""
+        """The processes of a role: consumer, engine, wire, tracee."""
         members = self.members()
-        engines = {pid for pid, words in members.items() if any("socklab.engine" in word for word in words)}
-        traced = set()
+        status: dict[int, dict[str, str]] = {}
         for pid in members:
             with contextlib.suppress(OSError):
-                for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                    if line.startswith("TracerPid:") and int(line.split()[1]):
-                        traced.add(pid)
-        doorbells = traced & engines
-        if role == "engine":
-            return sorted(engines - doorbells)
-        if role == "tracee":
-            return sorted(traced - doorbells)
-        return sorted(set(members) - engines - traced)
+                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                status[pid] = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        engines = {pid for pid in status if any("socklab.engine" in word for word in members[pid])}
+        traced = {pid for pid in status if status[pid]["TracerPid"] != "0"}
+        helpers = {pid for pid in engines if int(status[pid]["PPid"]) in engines}  # forked: the wire and the doorbell
+        found = {
+            "engine": engines - helpers,
+            "wire": helpers - traced,
+            "tracee": traced - helpers,
+            "consumer": set(status) - engines - traced,
+        }
+        return sorted(found[role])
 
     def kill(self, role: str, which: random.Random) -> bool:
         """SIGKILL one process of the role; false when none is alive any more."""
@@ -165,7 +167,7 @@ def _length(tmp: Path, lesson: str) -> int:
         lab.close()
 
 
-@pytest.mark.parametrize("role", ["consumer", "engine", "tracee"])
+@pytest.mark.parametrize("role", ["consumer", "engine", "wire", "tracee"])
 def test_nothing_is_left_when_one_process_is_killed_at_a_random_moment(role: str, folder: Path) -> None:
     chance = random.Random(f"nothing left {role}")
     lengths = {lesson: _length(folder, lesson) for lesson in ("lifecycle", "backlog")}
@@ -193,7 +195,10 @@ def test_the_terminal_is_sane_when_one_process_of_a_screen_is_killed(role: str, 
         lab = Lab(folder, chance.choice(["lifecycle", "backlog"]), screen=True)
         try:
             lab.read_until(chance.randrange(4_000, 30_000))
-            assert lab.kill(role, chance)
+            deadline = time.monotonic() + DEADLINE_S
+            while not lab.kill(role, chance):  # the screen is drawn before the engine and the program are there
+                assert time.monotonic() < deadline, f"no {role} came"
+                select.select([], [], [], 0.01)
             lab.drain_to_the_end()
             assert lab.left_over() == []
             assert termios.tcgetattr(lab.slave) == lab.modes
