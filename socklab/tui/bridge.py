@@ -51,6 +51,8 @@ class Bridge:
         self.link = link
         self.history = st.History()
         self.chips = Chips()
+        self.stop_of: dict[int, int] = {}
+        """Task to the number of its last stop."""
         self.measured_at: dict[int, int] = {}
         """Lesson step to the stop at which its answer was measured."""
         self._draw = draw
@@ -147,7 +149,8 @@ class Bridge:
     def _add(self, event: ev.AnyEvent) -> None:
         state = self.history.add(event)
         kind = type(event)
-        if kind is ev.Held:
+        if isinstance(event, ev.Held):
+            self.stop_of[event.tid] = state.stops
             self._chip(state)
         elif kind is ev.StepReached:
             self.chips.step_reached()

@@ -86,10 +86,10 @@ KEYS = (
 
 
 def footer(
-    situation: str, width: int, *, lesson: bool = True, choices: int = 9, wire: str = ""
+    situation: str, width: int, *, lesson: bool = True, choices: int = 9, wire: str = "", several: bool = False
 ) -> tuple[Line, list[tuple[int, int, str]]]:
     """The footer in `width` cells for one situation, and where a click asks for what. `wire`: w, or wg if it keeps
-    packets; what is in the hand comes first.
+    packets; what is in the hand comes first. `several`: there is another process or thread to go to.
 
     The keys that matter least are left out where the line is too short; help and quit always stay.
     """
@@ -105,7 +105,8 @@ def footer(
         in_hand = [(key.face, key.label, key.action) for key in of_wire if key.footer == "g"]
         stepping = 3 if situation == "h" else 1
         hold = [(key.face, key.label, key.action) for key in of_wire if key.footer == "w"]
-        entries = [*in_hand, *entries[:stepping], *hold, *entries[stepping:]]
+        tasks = [("]", "next task", "neighbour(1)")] if several else []
+        entries = [*in_hand, *entries[:stepping], *tasks, *hold, *entries[stepping:]]
     room = width - 1 - sum(_cells(entry) for entry in always)
     chosen: list[tuple[str, str, str]] = []
     for entry in entries:

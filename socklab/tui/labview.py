@@ -24,7 +24,7 @@ from socklab.tui.arrangement import Box, Plan
 from socklab.tui.board import Board
 from socklab.tui.bridge import Bridge, Source
 from socklab.tui.desk import Desk, Places
-from socklab.tui.following import Following
+from socklab.tui.following import Following, neighbour
 from socklab.tui.keys import footer
 from socklab.tui.lines import Line, clip, wrap
 from socklab.tui.lineview import LineView
@@ -211,7 +211,13 @@ class LabView(Screen[None]):
             self._paint_question()
         if plan.notice.height:
             self.notice.show(self._notice_lines(width))
-        line, hot = timeline.draw(self.bridge.chips, self.at, width, running=status.situation(now) == "r")
+        line, hot = timeline.draw(
+            self.bridge.chips,
+            self.at,
+            width,
+            running=status.situation(now) == "r",
+            here=self.bridge.stop_of.get(now.focus),
+        )
         self.timeline.show([line], hot=hot)
         self._paint_bottom(state, width)
 
@@ -239,7 +245,12 @@ class LabView(Screen[None]):
         situation = "p" if self.at is not None else "q" if predict is not None else status.situation(now)
         choices = len(predict.choices) if predict is not None else 0
         keys, hot = footer(
-            situation, width, lesson=self.lesson is not None, choices=choices, wire=footer_situation(now)
+            situation,
+            width,
+            lesson=self.lesson is not None,
+            choices=choices,
+            wire=footer_situation(now),
+            several=neighbour(now, 1) != 0,
         )
         self.footer.show([keys], hot=hot)
 

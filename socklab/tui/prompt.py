@@ -125,9 +125,7 @@ class Prompt(Input):
             self.text = text
             self.wrong = wrong
 
-    def __init__(
-        self, clients: Callable[[], Iterable[str]], fds: Callable[[], Iterable[int]] = lambda: ()
-    ) -> None:
+    def __init__(self, clients: Callable[[], Iterable[str]], fds: Callable[[], Iterable[int]] = lambda: ()) -> None:
         super().__init__(compact=True, select_on_focus=False)
         self._clients = clients
         self._fds = fds

@@ -67,8 +67,11 @@ class Chips:
         return self._of_stop[min(max(stop, 0), self.stops)]
 
 
-def draw(chips: Chips, at: int | None, width: int, *, running: bool) -> tuple[Line, list[tuple[int, int, str]]]:
-    """The line in `width` cells and its clickable places. `at` is the stop shown, None = now."""
+def draw(
+    chips: Chips, at: int | None, width: int, *, running: bool, here: int | None = None
+) -> tuple[Line, list[tuple[int, int, str]]]:
+    """The line in `width` cells and its clickable places. `at` is the stop shown, None = now; `here`: the last stop of
+    the task that is shown now, where another task has stopped since."""
     all_chips = chips.all
     stop = chips.stops if at is None else at
     counter = f" stop {stop} of {chips.stops} " if chips.stops else " not started "
@@ -77,14 +80,14 @@ def draw(chips: Chips, at: int | None, width: int, *, running: bool) -> tuple[Li
     room = width - 6 - cell_len(counter)
     if not all_chips or room < 8:
         return (*left, (" " * max(0, room), ""), *right), []
-    here = chips.index_of(stop)
-    first, behind = _window(all_chips, here, room)
+    place = chips.index_of(here if at is None and here else stop)
+    first, behind = _window(all_chips, place, room)
     spans: list[Span] = []
     hot: list[tuple[int, int, str]] = [(0, 3, "past"), (width - 3 - cell_len(counter), width, "future")]
     x = 3
     for index in range(first, behind):
         for text, role in _chip(
-            all_chips[index], here=index == here, past=at is not None and index > here, before=stop
+            all_chips[index], here=index == place, past=at is not None and index > place, before=stop
         ):
             spans.append((text, role))
             x += cell_len(text)

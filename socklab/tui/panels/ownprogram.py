@@ -11,6 +11,7 @@ from socklab.lesson import canonical
 from socklab.text import safe
 from socklab.tui.lines import EMPTY, Line, Span, View, wrap
 from socklab.tui.panels.common import call_name, server_host
+from socklab.tui.panels.index import HOLDERS
 
 _WAITS = ("accept", "select", "poll", "epoll_wait")
 
@@ -71,7 +72,8 @@ def _changes(state: st.LabState, task: st.Task) -> Line:
         return ()
     now = [(fd, before) for (pid, fd), before in sorted(state.changed.descriptors.items()) if pid == task.pid]
     opened = [str(fd) for fd, before in now if before is None and fd in table]
-    closed = [str(fd) for fd, before in now if before is not None and fd not in table]
+    left = [(fd, before) for fd, before in now if before is not None and fd not in table]
+    closed = [str(fd) for fd, _ in left]
     spans: list[Span] = []
     for word, fds in (("new", opened), ("closed", closed)):
         if fds and len(fds) < 9:
@@ -79,6 +81,12 @@ def _changes(state: st.LabState, task: st.Task) -> Line:
                 ("; " if spans else "", ""),
                 (f"{word}: descriptor {', '.join(fds)}", "new" if word == "new" else ""),
             ]
+    if len(left) == 1:
+        others = HOLDERS.holders(state, left[0][1].inode) if left[0][1].inode else ()
+        if others:
+            pid, fd = others[0]
+            who = f"descriptor {fd}" if pid == task.pid else f"process {pid}"
+            spans.append((f"; what it stood for stays open, {who} has it too", ""))
     return tuple(spans)
 
 
