@@ -155,7 +155,7 @@ class Board:
             view.show((), *self._title(slot, name, self._name(name), state, width + 1, focused=focused))
             return
         module = panel(name)
-        full = module.TITLE if name in hidden else safe(module.title(state))
+        full = module.TITLE if name in hidden else safe(self._told(module, name, state))
         if name == "wire" and len(slot.panels) > 4:
             full = NAMES[name]  # among so many tabs its numbers would be cut; its head says them
         title, hot = self._title(slot, name, full, state, width + 1, focused=focused, hidden=hidden)
@@ -189,6 +189,14 @@ class Board:
             state = replace(state, question=None)
         view.row_action = self._row_action(name, state, looked)
         view.show(module.render(state, looked), title, hot, follow=name in ("source", "clients", "processes"))
+
+    def _told(self, module: Panel, name: str, state: st.LabState) -> str:
+        """The panel's own title."""
+        if name != "source" or "frames" not in self.expanded:
+            return module.title(state)
+        from socklab.tui.panels import source
+
+        return source.title(state, self.frame)
 
     def _name(self, name: str) -> str:
         """The panel's title before its module is asked."""

@@ -30,7 +30,7 @@ def title(state: st.LabState) -> str:
     """ "Step 3 of 9"."""
     steps = _steps(state.lesson_toml)
     if state.step is None or not steps:
-        return TITLE if state.lesson_toml or state.started is None else OWN
+        return OWN if state.header is not None and not state.header.lesson else TITLE
     return f"Step {min(state.step.index + 1, steps)} of {steps}"
 
 

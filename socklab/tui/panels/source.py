@@ -30,11 +30,12 @@ _WHOLE = 400
 _KEPT = 12
 
 
-def title(state: st.LabState) -> str:
-    """ "server.c:23 main"."""
-    frame = frame_of(state)
-    if frame is None:
+def title(state: st.LabState, place: int = 0) -> str:
+    """ "server.c:23 main"; `place`: the frame of the call stack that is shown."""
+    task = state.task
+    if task is None or not task.stack:
         return TITLE
+    frame = task.stack[min(place, len(task.stack) - 1)]
     name = safe(frame.path.rpartition("/")[2])
     return f"{name}:{frame.line}" + (f" {safe(frame.function)}" if frame.function else "") if frame.line else name
 
