@@ -76,6 +76,11 @@ class Script:
         return self.offered or self.question is not None or self._next_beat is not None
 
     @property
+    def only_tells(self) -> bool:
+        """What is left to do at this stop needs no student: texts, and checks."""
+        return self._acting is None and all(isinstance(d, guide.Reach | guide.Check | guide.Done) for d in self._left)
+
+    @property
     def _begins_itself(self) -> bool:
         return self._unattended or self._flows_on
 
@@ -115,8 +120,10 @@ class Script:
     def go_on(self) -> bool:
         """The student steps on: let the lesson do what it offered, or begin its next beat at this stop.
 
-        False when the lesson has nothing more here: the program is to run.
+        False when the lesson has nothing more here: the program is to run. Unattended it goes on by itself.
         """
+        if self._unattended:
+            return False
         if self.offered:
             self.offered = False
             if self._left and isinstance(self._left[0], guide.Offer):
