@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from socklab import syscalls
 from socklab.conditions import Condition
-from socklab.engine.task import Task
+from socklab.engine.task import Stop, Task
 from socklab.engine.tracer import HOLD, RECORD, UNSEEN, Gate
 
 _FAMILY = frozenset(("fork", "vfork", "clone", "clone3", "wait4", "waitid"))
@@ -122,6 +122,28 @@ class UntilGate:
         is_socket = self._business.concerns_socket(task.pid, nr, args)
         wanted = self._condition.wants_return(self._business.names.get(nr, ""), args, result, is_socket)
         return HOLD if wanted else RECORD
+
+    def fits(self, stop: Stop) -> bool:
+        """Whether it would hold at this stop, which another gate may have asked for."""
+        is_socket = self._business.concerns_socket(stop.pid, stop.nr, stop.args)
+        name = self._business.names.get(stop.nr, "")
+        if stop.at == "enter":
+            return self._condition.wants_enter(name, stop.args, is_socket)
+        return self._condition.wants_return(name, stop.args, stop.result, is_socket)
+
+
+class BothGate:
+    """Whatever one of two gates wants to see or hold."""
+
+    def __init__(self, one: Gate, other: Gate) -> None:
+        self._one = one
+        self._other = other
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
+        return max(self._one.enter(task, nr, args), self._other.enter(task, nr, args))
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
+        return max(self._one.leave(task, nr, args, result), self._other.leave(task, nr, args, result))
 
 
 class FollowGate:

@@ -397,11 +397,20 @@ class Lab:
             watch.woke(stop.tid)
             watch.at_stop(stop)
         of_lesson = stop.at in ("enter", "return") and self._tell_script(stop)
-        lesson_acts = self._script is not None and self._script.waiting
-        if lesson_acts or self._steering.wants(stop, of_lesson=of_lesson):
+        if self._steering.wants(stop, of_lesson=of_lesson) or self._lesson_acts():
             self._hold(stop)
         else:
             self._steering.pass_by(stop)
+
+    def _lesson_acts(self) -> bool:
+        """The lesson needs this stop, whatever the student asked for."""
+        script = self._script
+        if script is None:
+            return False
+        if self._steering.runs_on and script.only_tells:
+            script.advance()
+            return script.stays
+        return script.waiting
 
     def _tell_script(self, stop: Stop) -> bool:
         name = canonical(syscalls.name(self._arch, stop.nr))

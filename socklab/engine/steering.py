@@ -7,7 +7,7 @@ the tracer. Belongs to the lab thread. Never looks at the kernel, never emits an
 from __future__ import annotations
 
 from socklab import conditions
-from socklab.engine.gates import Business, FollowGate, RunGate, StepGate, UntilGate
+from socklab.engine.gates import BothGate, Business, FollowGate, RunGate, StepGate, UntilGate
 from socklab.engine.task import Stop
 from socklab.engine.tracer import Gate, Tracer
 from socklab.errors import UsageError
@@ -17,13 +17,15 @@ STEP, OVER, LESSON, UNTIL, FREE = "step", "over", "lesson", "until", "free"
 
 class Steering:
     """The modes: STEP holds at every stop, OVER at the next entry, LESSON at the lesson's next moment, UNTIL where a
-    condition says, FREE nowhere. All but the last two see every stop here first; those let the tracer run ahead.
+    condition says, FREE nowhere. All but the last two see every stop here first; those let the tracer run ahead, unless
+    a lesson is under way.
     """
 
     def __init__(self, tracer: Tracer, business: Business, *, free: bool, scripted: bool, until: str = "") -> None:
         self._tracer = tracer
         self._business = business
         self._step_gate = StepGate(business)
+        self._until_gate: UntilGate | None = None
         self.mode = FREE if free else STEP
         self.scripted = scripted
         """A lesson is under way: it must see every stop, however fast the student wants to go."""
@@ -41,7 +43,9 @@ class Steering:
         """Choose how to go on; resumes nothing. Raises UsageError for a condition that is none."""
         gate: Gate = self._step_gate
         if mode == UNTIL:
-            gate = UntilGate(self._business, conditions.parse(until))
+            gate = self._until_gate = UntilGate(self._business, conditions.parse(until))
+            if self.scripted:
+                gate = BothGate(gate, self._step_gate)
         elif mode == FREE and not self.scripted:
             gate = RunGate(self._business)
         elif self.followed:
@@ -88,9 +92,16 @@ class Steering:
                 return False  # it stopped before the others were let go
         elif stop.at in ("interrupt", "signal"):
             return True
-        if self.mode in (STEP, UNTIL):
+        if self.mode == UNTIL:
+            return self._until_gate is None or self._until_gate.fits(stop)
+        if self.mode == STEP:
             return True
         return (self.mode == OVER and stop.at == "enter") or (self.mode == LESSON and of_lesson)
+
+    @property
+    def runs_on(self) -> bool:
+        """The student wants to be elsewhere: a text of the lesson is no reason to stop."""
+        return self.mode in (UNTIL, FREE)
 
     def hold(self, stop: Stop) -> None:
         """Keep it held. What the student wanted is reached; the next wish starts from a step."""

@@ -115,3 +115,26 @@ def test_the_network_asked_for_is_the_network_given(word: str) -> None:
         assert same == (state.header.network == "machine")
         if word == "Machine":
             assert same
+
+
+def test_running_until_a_call_passes_through_the_steps_of_the_lesson_on_the_way() -> None:
+    spec = RunSpec(lesson=str(lessons.find("lifecycle")), language="python", network="private")
+    reached, held = [], []
+    with Link.start(spec) as link:
+        deadline = time.monotonic() + DEADLINE_S
+        while 5 not in reached:
+            assert time.monotonic() < deadline, (reached, held)
+            select.select([link], [], [], 0.2)
+            for event in link.read_available():
+                if isinstance(event, ev.StepReached) and event.index not in reached:
+                    reached.append(event.index)
+                elif isinstance(event, ev.Asked):
+                    link.send(ev.Answer())
+                elif isinstance(event, ev.Answered | ev.Measured):
+                    link.send(ev.Continue("recv"))
+                elif isinstance(event, ev.Held):
+                    held.append(event.at)
+    assert reached == [0, 1, 2, 3, 4, 5], "no step is skipped"
+    assert held == ["enter", "return", "enter", "enter", "enter"], (
+        "socket asks and is answered when it returns, listen and accept ask, recv is what was wanted"
+    )
