@@ -33,7 +33,7 @@ from socklab.tui.theme import Look
 from socklab.tui.wirekeys import footer_situation, has_wire
 
 if TYPE_CHECKING:
-    pass
+    from socklab.tui.prompt import Export
 
 
 def how_far(state: st.LabState) -> tuple[int, ...]:
@@ -370,6 +370,6 @@ class LabView(Screen[None]):
         """Names of the clients, for the prompt to complete."""
         raise NotImplementedError
 
-    def _typed(self, command: ev.AnyCommand) -> None:
+    def _typed(self, command: ev.AnyCommand | Export) -> None:
         """A line of the prompt was in order."""
         raise NotImplementedError

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from socklab import events as ev
 from socklab.tui import status
 from socklab.tui.following import neighbour
+from socklab.tui.labview import LabView, how_far
 
 if TYPE_CHECKING:
-    pass
-
-from socklab.tui.labview import LabView, how_far
+    from socklab.tui.prompt import Export
 
 _NOT_HELD = {
     "r": "The program is running. p holds it.",
@@ -160,14 +159,21 @@ class ProgramKeys(LabView):
     def action_prompt(self) -> None:
         self.typing.open(self, "")
 
-    def _typed(self, command: ev.AnyCommand) -> None:
+    def _typed(self, command: ev.AnyCommand | Export) -> None:
         """A line of the prompt was in order."""
+        if isinstance(command, str):
+            self.export_packets(command)
+            return
         if isinstance(command, ev.Quit):
             self.action_quit_lab()
         elif isinstance(command, ev.Step | ev.Continue):
             self._run(command)
         else:
             self._send(command)
+
+    def export_packets(self, path: str) -> None:
+        """Write the packets so far to a file."""
+        raise NotImplementedError
 
     # ---------------------------------------------------------------- the past
 

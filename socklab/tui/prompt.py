@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
-from socklab import actions
+from socklab import actions, wire_verbs
 from socklab import events as ev
 from socklab.errors import SocklabError, UsageError
 from socklab.nearest import suggest
@@ -26,13 +26,18 @@ _PROGRAM_VERBS = {
     "until": "until accept | read fd=4 | write errno=EPIPE | any error; alone: run freely",
     "pause": "pause: hold the program",
     "stdin": 'stdin hello: a line for the program; stdin "a\\x00b": these bytes alone',
+    "pcap": "pcap FILE: write the packets so far as a capture",
     "quit": "quit",
 }
 VERBS = {**actions.VERBS, **_PROGRAM_VERBS}
 """Every verb of the prompt with the line it expects."""
 
 
-def parse(line: str) -> ev.AnyCommand:
+class Export(str):
+    """A file to write the packets so far to: nothing the engine is asked for."""
+
+
+def parse(line: str) -> ev.AnyCommand | Export:
     """The command a typed line stands for. Raises UsageError: the nearest verb, or what the verb expects."""
     line = line.strip()
     verb, _, rest = line.partition(" ")
@@ -51,6 +56,10 @@ def parse(line: str) -> ev.AnyCommand:
         return plain[verb]()
     if verb == "stdin":
         return ev.Input(_quoted(rest))
+    if verb == "pcap":
+        if not rest:
+            raise UsageError("pcap: the file's name is missing.", fix=VERBS[verb])
+        return Export(rest)
     if not verb:
         raise UsageError("Nothing typed.", fix="connect, send a, close a, until accept ...")
     if verb not in VERBS and not line.startswith("!"):
@@ -86,11 +95,27 @@ def completions(line: str, clients: Iterable[str], fds: Iterable[int] = ()) -> l
         return [f"{known} " for known in VERBS if known.startswith(verb)]
     if verb in CLIENT_VERBS and " " not in rest:
         return [f"{verb} {name} " for name in clients if name.startswith(rest)]
+    if verb in wire_verbs.VERBS:
+        return [f"{verb} {text}" for text in _wire_words(verb, rest, clients)]
     if verb == "until":
         from socklab.tui.completing import conditions
 
         return [f"until {text}" for text in conditions(rest, fds)]
     return []
+
+
+def _wire_words(verb: str, rest: str, clients: Iterable[str]) -> list[str]:
+    """`rest` with its last word finished: kinds of packets, ends, and what the verb knows besides."""
+    before, _, last = rest.rpartition(" ")
+    previous = before.rpartition(" ")[2]
+    if previous in ("from", "to"):
+        words: Iterable[str] = (*wire_verbs.HOSTS, *clients)
+    elif verb == "release":
+        words = wire_verbs.SCOPES
+    else:
+        words = (*wire_verbs.KINDS, "from", "to", *(("next",) if verb in ("hold", "drop", "reorder") else ()))
+    start = f"{before} " if before else ""
+    return [f"{start}{word} " for word in words if word.startswith(last)]
 
 
 def _common(lines: list[str]) -> str:
@@ -178,7 +203,7 @@ class Prompt(Input):
         self.value = text
         self.cursor_position = len(text)
 
-    def checked(self) -> ev.AnyCommand | None:
+    def checked(self) -> ev.AnyCommand | Export | None:
         """The command of what is typed; None, and the error said, where it is none."""
         try:
             return parse(self.value)

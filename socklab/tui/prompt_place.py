@@ -12,7 +12,7 @@ from socklab import events as ev
 
 if TYPE_CHECKING:
     from socklab.tui.labview import LabView
-    from socklab.tui.prompt import Prompt
+    from socklab.tui.prompt import Export, Prompt
 
 
 class PromptPlace:
@@ -21,7 +21,7 @@ class PromptPlace:
     def __init__(
         self,
         clients: Callable[[], Iterable[str]],
-        typed: Callable[[ev.AnyCommand], None],
+        typed: Callable[[ev.AnyCommand | Export], None],
         say: Callable[..., None],
     ) -> None:
         self.field: Prompt | None = None

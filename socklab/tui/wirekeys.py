@@ -117,6 +117,21 @@ class WireKeys:
         else:
             self._wire_verb("release")
 
+    def export_packets(self, path: str) -> None:
+        """Write the packets so far as a capture, where the screen runs."""
+        from pathlib import Path
+
+        from socklab import export
+
+        state = self.bridge.now
+        try:
+            with Path(path).expanduser().open("wb") as file:
+                count = export.state_packets(state, file)
+        except OSError as error:
+            self._say(f"{path} cannot be written: {error.strerror}.", wrong=True)
+            return
+        self._say(f"{count} packet{'s' * (count != 1)} written to {path}.", wrong=False)
+
     # ---------------------------------------------------------------- the chosen packet
 
     def choose_packet(self, view: LineView, by: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from socklab import events as ev
 from socklab.tui import arrangement, keys
 from socklab.tui.lines import plain
-from socklab.wire_verbs import parse
+from socklab.tui.prompt import completions
+from socklab.wire_verbs import HOSTS, parse
 from tests.support.wirescene import ACK, WireScene
 from tests.tui.support import app_of, text_of
 from tests.tui.test_app import lab, shown, until
@@ -184,3 +187,29 @@ def test_what_is_in_the_hand_comes_first_in_the_footer() -> None:
     assert "d deliver" not in plain(line)
     assert "H hold all" in plain(line)
     assert "H hold all" not in plain(keys.footer("h", 120)[0])
+
+
+async def test_the_packets_so_far_are_written_from_the_prompt(tmp_path: Path) -> None:
+    app, link = app_of(held_syn_ack())
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "[SYN-ACK")
+        screen = lab(pilot)
+        screen.typing.open(screen, f"pcap {tmp_path}/wire.pcap")
+        await pilot.press("enter")
+        await shown(pilot, "5 packets written")
+        assert (tmp_path / "wire.pcap").stat().st_size > 24 + 5 * (16 + 40)
+        screen.typing.open(screen, f"pcap {tmp_path}/nowhere/wire.pcap")
+        await pilot.press("enter")
+        await shown(pilot, "cannot be written")
+    assert link.commands == []
+
+
+def test_the_prompt_completes_kinds_ends_and_clients() -> None:
+    assert completions("hold syn", ["a"]) == ["hold syn ", "hold syn-ack "]
+    assert completions("hold ack fr", ["a"]) == ["hold ack from "]
+    assert completions("hold ack from ", ["a", "b"]) == [f"hold ack from {end} " for end in (*HOSTS, "a", "b")]
+    assert completions("release lo", []) == ["release loss "]
+    for line in completions("drop ", ["a"]):
+        words = line.split()[1:]
+        if words not in (["from"], ["to"]):
+            parse("drop", words, {})
