@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from socklab.tui.board import Board
 
 
+_FAST = 10
+"""Slower than this a rate says less than the calls themselves."""
+
+
 class Rate:
     """Calls a second of a program that runs, over the last second or so."""
 
@@ -75,6 +79,7 @@ class StackKeys:
         found = rate.at(time.monotonic(), now.entered)
         if now.ended is not None or any(task.status == "held" for task in now.tasks.values()):
             found = 0
+        found = found if found >= _FAST else 0
         if found != self.per_second:
             self.per_second = found
             self.paint()

@@ -106,13 +106,22 @@ def line(
     return spread(left, right, width)
 
 
+def _program(state: st.LabState) -> str:
+    """The program as its user would name it: the source it was built from, no folders that go without saying."""
+    if state.started is None or not state.started.argv:
+        return ""
+    first, *rest = state.started.argv
+    source = state.built.argv[-1] if state.built is not None and state.built.argv else first
+    here = state.started.cwd.rstrip("/") + "/"
+    return " ".join([source.rpartition("/")[2], *(word.removeprefix(here) for word in rest)])
+
+
 def header(state: st.LabState, lesson: Lesson | None, width: int) -> Line:
     """The lesson's title on the left, the machine on the right."""
     if lesson is not None:
         left: Line = ((" socklab", "focus"), ("   ", ""), (safe(lesson.title), "title"))
     else:
-        argv = " ".join(state.started.argv) if state.started else ""
-        left = ((" socklab", "focus"), ("   ", ""), (safe(argv), "title"))
+        left = ((" socklab", "focus"), ("   ", ""), (safe(_program(state)), "title"))
     head = state.header
     if head is None:
         return clip(left, width)

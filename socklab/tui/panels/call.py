@@ -17,7 +17,7 @@ from socklab.lesson import canonical
 from socklab.text import safe
 from socklab.tui.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
 from socklab.tui.panels import bytesview, waiting
-from socklab.tui.panels.common import call_name, count, descriptors_of, error_words, fit, signal_name, words
+from socklab.tui.panels.common import call_name, count, descriptors_of, error_words, fit, signal_name, sleeps_in, words
 from socklab.tui.panels.index import CLIENTS
 from socklab.tui.panels.statusline import task_words
 
@@ -57,11 +57,12 @@ def render(state: st.LabState, view: View) -> list[Line]:
             lines += words("No call has been made yet.", view)
         return fit(lines, view)
     decoded = _decoded(state, task, task.call)
-    head = [_heading(state, task, task.call, view), *_call(decoded, view), *_outcome(state, task, decoded, view)]
+    head = [_heading(state, task, task.call, view), *_call(decoded, view)]
+    outcome = _outcome(state, task, decoded, view)
     table = waiting.table(state, task, task.call, view, view.height - len(head))
+    head += [*table, *outcome]
     if table:
         # The lists themselves are told by the table; what is left of the arguments comes below it.
-        head += table
         decoded = replace(decoded, args=tuple(arg for arg in decoded.args if arg.name not in waiting.LISTS), meaning="")
     return fit([*head, *_body(decoded, view, view.height - len(head))], view)
 
@@ -174,7 +175,7 @@ def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View
     if not state.blocked(task.tid):
         return []
     process = state.processes.get(task.tid) or state.processes.get(task.pid)
-    where = safe(process.waits_in) if process is not None and process.waits_in not in ("", "0") else ""
+    where = sleeps_in(process)
     why = SLEEPS_UNTIL.get(canonical(decoded.name), "")
     spans: list[Span] = [("sleeping", "warn")]
     if where:

@@ -127,6 +127,12 @@ def signal_name(signo: int) -> str:
     return f"SIG{names[signo - 1]}" if 0 < signo <= len(names) else f"signal {signo}"
 
 
+def sleeps_in(row: ev.ProcessRow | None) -> str:
+    """Kernel function a task sleeps in, "" when that is not known. What the compiler hung on its name (.constprop.0)
+    is left out."""
+    return "" if row is None or row.waits_in == "0" else safe(row.waits_in.partition(".")[0])
+
+
 def server_host(state: st.LabState) -> str:
     """The host the traced program runs on."""
     return state.started.host if state.started else ""

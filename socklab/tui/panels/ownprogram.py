@@ -10,7 +10,7 @@ from socklab import state as st
 from socklab.lesson import canonical
 from socklab.text import safe
 from socklab.tui.lines import EMPTY, Line, Span, View, wrap
-from socklab.tui.panels.common import call_name, server_host
+from socklab.tui.panels.common import call_name, server_host, sleeps_in
 from socklab.tui.panels.index import HOLDERS
 
 _WAITS = ("accept", "select", "poll", "epoll_wait")
@@ -164,7 +164,7 @@ def _untraced(state: st.LabState, task: st.Task) -> Line:
     row = state.processes.get(task.tid)
     if task.in_call or row is None or row.state != "S":
         return ()
-    where = f" ({safe(row.waits_in)})" if row.waits_in not in ("", "0") else ""
+    where = f" ({sleeps_in(row)})" if sleeps_in(row) else ""
     said = f"It sleeps in a call that concerns no socket{where}. If it waits for input, "
     return ((said, ""), ("i", "key"), (" types a line.", "dim"))
 

@@ -13,7 +13,7 @@ from socklab import events as ev
 from socklab import state as st
 from socklab.text import safe
 from socklab.tui.lines import EMPTY, Line, Span, View, plain, width, wrap
-from socklab.tui.panels.common import count, fit, plural, size, words
+from socklab.tui.panels.common import count, fit, plural, size, sleeps_in, words
 from socklab.tui.panels.statusline import task_words
 
 TITLE = "Processes"
@@ -36,11 +36,12 @@ _ENDED = 3
 
 
 def title(state: st.LabState) -> str:
-    """ "Processes 3": those alive. Threads are counted when there are any."""
+    """ "Processes 3": those alive; "Tasks 5" when there are threads among them."""
     alive = {task.pid for task in state.tasks.values() if task.status != "exited"}
     tasks = sum(task.status != "exited" for task in state.tasks.values())
-    more = f", {plural(tasks, 'thread')}" if tasks > len(alive) else ""
-    return f"{TITLE} {count(len(alive))}{more}" if alive else TITLE
+    if tasks > len(alive):
+        return f"Tasks {count(tasks)}"
+    return f"{TITLE} {count(len(alive))}" if alive else TITLE
 
 
 def render(state: st.LabState, view: View) -> list[Line]:
@@ -164,8 +165,8 @@ def _facts(state: st.LabState, task: st.Task, row: ev.ProcessRow | None, cells: 
     kernel: list[Span] = [(letter, "number")]
     if not brief:
         kernel.append((f" {STATES.get(letter, '')}", "dim"))
-        if letter in ("S", "D") and row.waits_in not in ("", "0"):
-            kernel.append((f" in {safe(row.waits_in)}", "name"))
+        if letter in ("S", "D") and sleeps_in(row):
+            kernel.append((f" in {sleeps_in(row)}", "name"))
     pieces: list[Line] = [tuple(kernel)]
     if task.tid == task.pid:
         table = state.descriptors.get(task.pid)
