@@ -91,7 +91,7 @@ class Changed(msgspec.Struct, frozen=True):
     """Number of the last packet before that: the packets behind it are new."""
     fates: dict[int, str] = {}
     """Packets that were there before and have another fate since."""
-    settings: dict[tuple[str, str], str | None] = {}
+    settings: dict[tuple[str, str], str] = {}
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -458,8 +458,8 @@ def _counters(state: LabState, event: ev.Counters) -> LabState:
 def _setting(state: LabState, event: ev.Setting) -> LabState:
     old = state.settings.get(event.host, {})
     before = {**state.changed.settings}
-    if old.get(event.name) != event.value:
-        before.setdefault((event.host, event.name), old.get(event.name))
+    if event.name in old and old[event.name] != event.value:  # one that is read for the first time is no change
+        before.setdefault((event.host, event.name), old[event.name])
     return replace(
         state,
         t=event.t,

@@ -140,6 +140,7 @@ class Lab:
             self._watch = Watch(self._topology, self.stream, self._arch, self._fold)
             for pid in {task.pid for task in list(self.tracer.tasks.values()) if task.attached}:
                 self._watch.follow(pid)  # it may sleep on: no stop would tell of it
+            self._tell_settings()
         try:
             self._serve_lines()
             while not self._over:
@@ -155,6 +156,13 @@ class Lab:
             if self._wiretap is not None:
                 self._wiretap.close()
             self.tracer.ask_end()
+
+    def _tell_settings(self) -> None:
+        """The settings lessons speak of, as they are before anybody sets one."""
+        for host in self._topology.hosts:
+            if not host.shares_table_with:
+                for name, value in self._topology.settings(host.name).items():
+                    self.stream.put(ev.Setting(self.stream.now(), host.name, name, value))
 
     def _try_capture(self, path: str) -> None:
         assert self._wiretap is not None

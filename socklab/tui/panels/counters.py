@@ -64,10 +64,7 @@ def render(state: st.LabState, view: View) -> list[Line]:
         lines.extend(_counter(state, host, name, rise, view) for name, rise in risen)
     if not lines:
         lines.extend(words("No counter of the kernel has moved since the start.", view))
-    for host, settings in state.settings.items():
-        lines.append((("settings", "title"), (f" of {safe(host)}" if len(state.settings) > 1 else "", "dim")))
-        for name, value in settings.items():
-            lines.append((("  ", ""), (_short(name, view), "name"), (" = ", "dim"), (safe(value), "number")))
+    lines.extend(_settings(state, view))
     return fit(lines, view)
 
 
@@ -87,6 +84,30 @@ def _counter(state: st.LabState, host: str, name: str, rise: int, view: View) ->
     if meaning and view.width >= 50:
         spans.append((f"  {meaning}", "dim"))
     return tuple(spans)
+
+
+def _settings(state: st.LabState, view: View) -> list[Line]:
+    """A line a setting; hosts that agree share it. What was changed since the program last ran comes first."""
+    names = list(dict.fromkeys(name for settings in state.settings.values() for name in settings))
+    if not names:
+        return []
+    moved = {name for _, name in state.changed.settings}
+    names.sort(key=lambda name: name not in moved)  # a stable sort: the rest keeps its order
+    lines: list[Line] = [(("settings", "title"), (" of the kernel", "dim"))]
+    for name in names:
+        values = {host: settings[name] for host, settings in state.settings.items() if name in settings}
+        spans: list[Span] = [marker("changed" if name in moved else ""), (_short(name, view), "name"), (" = ", "dim")]
+        role = "number changed" if name in moved else "number"
+        if len(set(values.values())) == 1 and len(values) == len(state.settings):
+            spans.append((safe(next(iter(values.values()))), role))
+        else:
+            for place, (host, value) in enumerate(values.items()):
+                spans += [(", " if place else "", "dim"), (f"{safe(host)} ", "dim"), (safe(value), role)]
+        for host in values:
+            if (host, name) in state.changed.settings:
+                spans.append((f"  (was {safe(state.changed.settings[host, name])})", "dim"))
+        lines.append(tuple(spans))
+    return lines
 
 
 def _short(name: str, view: View) -> str:
