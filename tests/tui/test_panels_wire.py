@@ -14,7 +14,7 @@ from socklab import state as st
 from socklab.packets import decode as _decode
 from socklab.trail import TRAIL
 from socklab.tui.lines import View, plain, width
-from socklab.tui.panels import wire, wiredetail
+from socklab.tui.panels import counters, wire, wiredetail
 from tests.support.wirescene import ACK, SYN, WireScene, conversation, not_tcp, syn_ack_held
 from tests.tui.test_panels_untrusted import visible
 
@@ -313,3 +313,30 @@ def test_details_are_flowing_text_no_value_is_torn_from_its_name() -> None:
         told = [plain(line) for line in wiredetail.details(state, passed, "a", cells, 99)]
         assert any("window 502" in line for line in told)
         assert any("(64,256 bytes)" in line for line in told)
+
+
+# ---------------------------------------------------------------- settings of the hosts
+
+
+def settings_lines(scene: WireScene, cells: int = 58) -> list[str]:
+    lines = [plain(line) for line in counters.render(scene.state, View(cells, 20))]
+    return lines[next(n for n, line in enumerate(lines) if line.startswith("settings")) + 1 :]
+
+
+def test_a_setting_both_hosts_agree_on_is_told_once_and_one_that_differs_by_host() -> None:
+    scene = WireScene()
+    for host in ("server", "client"):
+        scene.tell(ev.Setting(1, host, "net.core.somaxconn", "4096"), ev.Setting(1, host, "net.ipv4.tcp_sack", "1"))
+    assert settings_lines(scene) == [" net.core.somaxconn = 4096", " net.ipv4.tcp_sack = 1"]
+    scene.resume()
+    scene.tell(ev.Setting(2, "server", "net.ipv4.tcp_sack", "0"))
+    assert settings_lines(scene)[0] == "*net.ipv4.tcp_sack = server 0, client 1  (was 1)"
+    assert settings_lines(scene, 38)[0].startswith("*tcp_sack = server 0, client 1")
+    scene.resume()
+    assert settings_lines(scene)[1] == " net.ipv4.tcp_sack = server 0, client 1"
+
+
+def test_reading_a_setting_for_the_first_time_is_no_change() -> None:
+    scene = WireScene()
+    scene.tell(ev.Setting(1, "server", "net.core.somaxconn", "4096"))
+    assert scene.state.changed.settings == {}
