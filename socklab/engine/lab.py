@@ -93,6 +93,8 @@ class Lab:
         self._wiretap: Wiretap | None = None
         self._terminal: Terminal | None = None
         self._over = False
+        self._lesson_set_in_vain = False
+        """A kernel setting was refused to the lesson and that was told: the next refusals say nothing new."""
         self._drain_until = 0.0
 
     # ---------------------------------------------------------------- called from other threads
@@ -336,7 +338,11 @@ class Lab:
                 yield from self._clients.perform(action)
         except SocklabError as error:
             # What a lesson can't do on this machine it teaches without; what the student typed deserves an answer.
-            self._tell("warning" if origin == "student" else "info", error.what, error.fix)
+            if origin == "student":
+                self._tell("warning", error.what, error.fix)
+            elif not (line.startswith("set ") and self._lesson_set_in_vain):
+                self._tell("info", error.what, error.fix)
+                self._lesson_set_in_vain = line.startswith("set ")
         self.fresh_state()
 
     def _set(self, action: actions.Set) -> None:

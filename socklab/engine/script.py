@@ -212,12 +212,16 @@ class Script:
             return False
         self._settle_until = 0.0
         found = f"is {shown(value)}" if value is not None else f"can't be read ({reason})"
-        waited = f"The lesson waited {directive.within_ms} ms for {directive.probe} to be {directive.wanted}"
+        waited = (
+            f"The lesson waited {directive.within_ms} ms for {directive.probe} to be {directive.wanted}; it {found}"
+        )
+        if any(isinstance(each, guide.Ask) for each in self._left):  # either number may be the answer
+            waited = f"What this step wants to show has not come about in {directive.within_ms} ms"
         self._stream.put(
             ev.Notice(
                 self._stream.now(),
                 "warning",
-                f"{waited}; it {found}.",
+                f"{waited}.",
                 _packet_fix(state) or "The machine may be slow: what is shown is what the kernel says now.",
             )
         )

@@ -138,3 +138,48 @@ def test_running_until_a_call_passes_through_the_steps_of_the_lesson_on_the_way(
     assert held == ["enter", "return", "enter", "enter", "enter"], (
         "socket asks and is answered when it returns, listen and accept ask, recv is what was wanted"
     )
+
+
+SLOW = """
+format = 1
+title = "A step that waits in vain"
+summary = "s"
+minutes = 1
+teaches = ["listen"]
+claims = ["C7"]
+reference = "listen(2)"
+server = { python = "server.py" }
+pause = ["listen"]
+intro = "i"
+outro = "o"
+
+[[step]]
+at = { syscall = "listen", when = "return" }
+do = ["set kernel.hostname x", "set kernel.hostname y", "connect a"]
+settle = { probe = "clients.established", is = 7, within_ms = 50 }
+after = "t"
+[step.predict]
+ask = "How many?"
+choices = [1, 7]
+measure = "clients.established"
+hides = ["clients"]
+explain = "e"
+
+[[check]]
+at = { syscall = "listen", when = "return" }
+probe = "clients.established"
+is = 1
+"""
+
+
+def test_a_step_that_waits_in_vain_gives_its_answer_away_by_neither_number(tmp_path: Path) -> None:
+    (tmp_path / "lesson.toml").write_text(SLOW)
+    (tmp_path / "server.py").write_text(
+        "import socket, sys\ns = socket.socket()\ns.bind(('', int(sys.argv[1])))\ns.listen(4)\n"
+    )
+    with Link.start(RunSpec(lesson=str(tmp_path), network="private")) as link:
+        state = Session(link)
+        told = state.run_until(lambda now: now.question is not None).notices
+    vain = [notice.text for notice in told if "has not come about" in notice.text]
+    assert len(vain) == 1 and not set("17") & set(vain[0])
+    assert sum("kernel.hostname" in notice.text for notice in told) == 1, "one refusal of a setting is enough"
