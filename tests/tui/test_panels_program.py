@@ -252,3 +252,11 @@ def test_ten_clients_fit_four_low_lines_and_their_states_with_them() -> None:
     drawn = clients.render(Scene().full().state, View(79, 4))
     assert len(drawn) == 4
     assert "a  ESTABLISHED" in text(drawn) and "j  SYN_SENT again 1×" in text(drawn)
+
+
+def test_no_line_is_said_to_sleep_in_a_call_the_program_ran_on_to_unseen() -> None:
+    row = ev.ProcessRow(PID, 4000, "server", "S", rss_bytes=1_376_256, waits_in="inet_csk_accept")
+    scene = Scene().after_close().resume().enter(ACCEPT, 3, held=False).tell(ev.Processes(t=9, set=(row,)))
+    said = text(source.render(scene.state, View(100, 20)))
+    assert "was held here last" in said
+    assert "asleep" not in said

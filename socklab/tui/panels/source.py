@@ -202,6 +202,9 @@ def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:
         return "▶", ()
     if task.status == "exited":
         return "✗", (("ended here", "bad"),)
+    if task.in_call and task.call is not None and not task.call.stack:
+        # It ran on to a call it was not held before: where in the source that is, nobody has looked.
+        return "·", (("was held here last", "dim"),)
     if state.blocked(task.tid):
         return "▷", ((f"asleep in {call_name(state, task.call.entered.nr)}" if task.call else "asleep", "warn"),)
     if task.in_call:
