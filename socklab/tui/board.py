@@ -92,6 +92,9 @@ class Board:
         """The chosen packet is told in place of the arrows."""
         self._tops: dict[str, int] = {}
         self._ends: dict[str, bool] = {}
+        self._chosen_in: tuple[object, ...] = ()
+        """The view, its rows and the packet chosen in it, when the wire was drawn last: another, and it is brought into
+        sight."""
         self._stop_of: dict[str, int] = {}
         """Stop at which a panel that tells something new at each was last drawn: it begins at its top again."""
 
@@ -241,6 +244,10 @@ class Board:
             foot=wire.foot(state, looked),
             tail=chosen < 0 or chosen == len(keys) - 1,
         )
+        chosen_in = (view, view.room, looked.selected)
+        if chosen >= 0 and chosen_in != self._chosen_in:
+            view.keep_in_sight(chosen)
+        self._chosen_in = chosen_in
         return True
 
     def _title(
