@@ -213,3 +213,13 @@ def test_the_prompt_completes_kinds_ends_and_clients() -> None:
         words = line.split()[1:]
         if words not in (["from"], ["to"]):
             parse("drop", words, {})
+
+
+async def test_the_chosen_packet_stays_in_sight_when_the_panel_gets_the_whole_screen_and_back() -> None:
+    app, _ = app_of(held_syn_ack(extra=60))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "[SYN-ACK")
+        await pilot.press("w", "up")
+        for _ in range(3):
+            await pilot.press("m")
+            await until(pilot, lambda: "[SYN-ACK" in text_of(app))
