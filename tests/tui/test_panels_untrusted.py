@@ -29,6 +29,7 @@ PANELS = (
     "processes",
     "wire",
 )
+SELECT, POLL, EPOLL_WAIT = 23, 7, 232
 HOSTILE = "\x1b]52;c;aGk=\x07[red]x[/] \x9b31m \u202etxt\u2066 \x00\r\n\t\u200b日本 é \ud83d \ue000"
 
 texts = some.one_of(
@@ -49,9 +50,9 @@ def views(draw: some.DrawFn) -> View:
     return View(
         width=draw(some.integers(8, 120)),
         height=draw(some.integers(1, 40)),
-        expanded=frozenset(draw(some.sets(some.sampled_from(["hex", "stack", "raw"])))),
+        expanded=frozenset(draw(some.sets(some.sampled_from(["hex", "stack", "raw", "frames"])))),
         maximised=draw(some.booleans()),
-        selected=draw(some.sampled_from([None, ("server", 1), "a"])),
+        selected=draw(some.sampled_from([None, ("server", 1), "a", ("frame", 2)])),
     )
 
 
@@ -89,11 +90,13 @@ events = some.one_of(
             some.builds(
                 ev.Descriptor,
                 fd=some.integers(0, 6),
-                target=some.one_of(texts, some.just("socket:[1]"), some.just("pipe:[2]")),
+                target=some.one_of(texts, some.sampled_from(["socket:[1]", "pipe:[2]", "anon_inode:[eventpoll]"])),
                 inode=some.integers(0, 3),
                 flags=some.integers(0, 0o4000000),
                 position=numbers,
                 detail=texts,
+                watches=some.lists(some.tuples(numbers, numbers, numbers), max_size=4).map(tuple),
+                watches_more=some.booleans(),
             ),
             max_size=4,
             unique_by=lambda held: held.fd,
@@ -149,12 +152,17 @@ events = some.one_of(
         ev.Enter,
         t=some.just(1),
         tid=some.just(PID),
-        nr=some.sampled_from([READ, WRITE, BIND, ACCEPT, 9999]),
+        nr=some.sampled_from([READ, WRITE, BIND, ACCEPT, SELECT, POLL, EPOLL_WAIT, 9999]),
         args=some.tuples(*[some.sampled_from([0, 1, 16, 4096, 8192, 2**64 - 1])] * 6),
         mem=mems,
     ),
     some.builds(
-        ev.Return, t=some.just(1), tid=some.just(PID), nr=some.just(READ), result=some.integers(-5000, 5000), mem=mems
+        ev.Return,
+        t=some.just(1),
+        tid=some.just(PID),
+        nr=some.sampled_from([READ, SELECT, POLL, EPOLL_WAIT]),
+        result=some.integers(-5000, 5000),
+        mem=mems,
     ),
     some.builds(ev.Resumed, t=some.just(1), tid=some.just(PID)),
     some.builds(

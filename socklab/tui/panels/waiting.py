@@ -84,7 +84,7 @@ def _what(state: st.LabState, task: st.Task, row: Watched, cells: int) -> tuple[
     if found is None:
         return safe(descriptor.detail or descriptor.target), ""
     if found.state == st.LISTEN:
-        return f"LISTEN {address(found.local, max(5, cells - 7))}", "listen"
+        return f"LISTEN {address(found.local, max(5, cells - 7), ports=len(found.local) + 7 > cells)}", "listen"
     client = CLIENTS.at(state, found.remote)
     if client:
         return f"client {client}", client_role(client)
