@@ -42,13 +42,13 @@ class HalfClose(msgspec.Struct, frozen=True, tag="half-close"):
 
 
 class Close(msgspec.Struct, frozen=True, tag="close"):
-    """`close a`."""
+    """`close a`; for a running program of `!`: SIGTERM."""
 
     name: str
 
 
 class Reset(msgspec.Struct, frozen=True, tag="reset"):
-    """`reset a`: SO_LINGER 0 and close; an RST goes out."""
+    """`reset a`: SO_LINGER 0 and close; an RST goes out. A running program of `!` gets SIGKILL."""
 
     name: str
 
@@ -135,7 +135,7 @@ def parse(line: str) -> Action:
 
 
 def _wrong(verb: str, why: str) -> UsageError:
-    return UsageError(f"{verb}: {why}", fix=f"Expected: {VERBS[verb]}")
+    return UsageError(f"{verb}: {why}.", fix=f"Expected: {VERBS[verb]}")
 
 
 def _name(verb: str, word: str) -> str:

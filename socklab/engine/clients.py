@@ -125,6 +125,8 @@ class Clients:
         client = self._clients.get(name)
         if client is None:
             known = ", ".join(list(self._clients)[:20]) or "none yet"
+            if len(self._clients) > 20:
+                known += f" and {len(self._clients) - 20} more"
             raise SocklabError(f"There is no client {name}. Clients: {known}.", fix=f"connect {name}   opens it.")
         if client.sock is None:
             raise SocklabError(f"Client {name} is closed.", fix="connect   opens a new one.")

@@ -19,6 +19,10 @@ from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
 from socklab.errors import SocklabError
 
+SHOWN_BYTES = 1 << 20
+"""So much of a command's output is told. What comes after it is read, so that the command is never slowed down (it may
+be somebody's peer), and let go: `! yes` would fill every consumer's memory."""
+
 
 class Command:
     """One real program, run on a host."""
@@ -30,6 +34,7 @@ class Command:
         self.process = process
         self.pid = process.pid
         self.open_pipes = 2
+        self.told_bytes = 0
         self.status: int | None = None
 
 
@@ -101,7 +106,7 @@ class Commands:
             except BlockingIOError:
                 return
             if data:
-                self._stream.put(ev.Output(self._stream.now(), command.name, stream_name, data))
+                self._show(command, stream_name, data)
                 return
             self._selector.unregister(pipe.fileno())
             pipe.close()
@@ -109,6 +114,23 @@ class Commands:
             self._finish(command)
 
         return read
+
+    def _show(self, command: Command, stream_name: str, data: bytes) -> None:
+        shown = data[: SHOWN_BYTES - command.told_bytes]
+        command.told_bytes += len(shown)
+        if shown:
+            self._stream.put(ev.Output(self._stream.now(), command.name, stream_name, shown))
+            if command.told_bytes == SHOWN_BYTES:
+                said = f"{command.name} has written {SHOWN_BYTES >> 10} KiB; what it writes from now on is not shown."
+                self._stream.put(ev.Notice(self._stream.now(), "info", said, f"close {command.name}   ends it."))
+
+    def stop(self, name: str, signo: int) -> bool:
+        """Send a signal to a running command and what it started in its session; False: there is none of that name."""
+        command = self._commands.get(name)
+        if command is None or command.status is not None:
+            return False
+        os.killpg(command.pid, signo)
+        return True
 
     def ended(self, pid: int, status: int) -> None:
         """A child that is not traced was reaped with wait's `status`. A command is done when its output is read too."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import socket
 import time
 from collections import deque
@@ -334,6 +335,10 @@ class Lab:
                 self._wiretap.act(action)
             elif isinstance(action, actions.Run):
                 self._commands.start(self._topology.resolve_words(action.argv), action.host)
+            elif isinstance(action, actions.Close) and self._commands.stop(action.name, signal.SIGTERM):
+                pass  # a running program was meant, not a client
+            elif isinstance(action, actions.Reset) and self._commands.stop(action.name, signal.SIGKILL):
+                pass
             else:
                 yield from self._clients.perform(action)
         except SocklabError as error:
