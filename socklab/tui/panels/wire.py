@@ -184,7 +184,7 @@ def line(state: st.LabState, key: Key, view: View) -> Line:
         spans = (*spans, *wirearrow.columns(passed, view.width - width(spans)))
     if view.selected == key:
         spans = tuple((text, f"current {its}") for text, its in spans)
-        spans = (("▸" if not change else spans[0][0], "current"), *spans[1:])
+        spans = (("▸", "current"), *spans[1:])
     return clip(spans, view.width)
 
 
