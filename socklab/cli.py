@@ -6,6 +6,9 @@ for: `socklab --help` must cost no more than Python and click.
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 from typing import Any
 
@@ -18,6 +21,7 @@ _PCAP_HELP = "Write the packets that cross between the hosts to FILE, for Wiresh
 _NETWORKS = ("auto", "two-hosts", "private", "machine")
 _NETWORK_HELP = "Where it plays: private hosts of the lab's own, or this machine's network. Default: the best allowed."
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _UNTIL_HELP = "Run on, and stop first where it fits: `accept`, `read fd=4`, `write errno=EPIPE`, `any error`."
 
 
@@ -40,8 +44,6 @@ class _Group(click.Group):
             code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            import os
-
             # What is still buffered would be flushed at exit, and complained about once more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 128 + 13
@@ -181,6 +183,8 @@ def main() -> None:
 
 
 def _main() -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no UTF-8 gets \u2013, not a traceback
     try:
         code = cli.main(prog_name="socklab", standalone_mode=False)
     except click.ClickException as error:
@@ -191,4 +195,11 @@ def _main() -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 130
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        print(f"socklab: The output can't be written: {error.strerror}.", file=sys.stderr)
+        # What is still buffered would be flushed at exit, and complained about once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 74  # EX_IOERR
     return code if isinstance(code, int) else 0

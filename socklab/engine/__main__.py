@@ -97,7 +97,7 @@ def _trace(
             "This machine does not let socklab trace a program (ptrace was refused).",
             fix="Run `socklab doctor`: it names what refuses and the exact fix.",
         ) from error
-    cwd = wanted.cwd or os.getcwd()
+    cwd = wanted.cwd or _here()
     stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.argv, cwd, traced))
     stream.flush()
     lab.attach(launched)
@@ -188,9 +188,7 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
     for level, text, fix in network.notices:
         stream.put(ev.Notice(stream.now(), level, text, fix))
     if taken_by:
-        stream.put(
-            ev.Notice(stream.now(), "info", f"{taken_by[0].upper()}{taken_by[1:]}; the server uses {port}.", "")
-        )
+        stream.put(ev.Notice(stream.now(), "info", f"{taken_by[0].upper()}{taken_by[1:]}; the server uses {port}.", ""))
     if failure is not None or subject is None:
         raise failure or SocklabError("nothing to run")
     names = syscalls.RUN_CALLS if lesson is None else syscalls.LESSON_CALLS | guide.pause_names(lesson)
@@ -214,6 +212,14 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
         tracer.close_doorbell()
         network.close()
     return lab.end_event()
+
+
+def _here() -> str:
+    """Where we are. A directory that has been removed under us is no reason not to teach: then the root."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
 
 
 def _tell_built(stream: Stream, prepared: program.Prepared) -> None:

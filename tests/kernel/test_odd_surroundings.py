@@ -1,0 +1,56 @@
+"""Started where things are missing: no current directory, no room for the output, a terminal without UTF-8."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import socklab
+
+pytestmark = pytest.mark.kernel
+
+ROOT = Path(socklab.__file__).resolve().parent.parent
+LESSON = (sys.executable, "-m", "socklab", "lesson", "lifecycle", "--auto", "--lang", "python")
+
+
+def _environment(**changes: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **changes}
+
+
+def test_a_lesson_runs_in_a_directory_that_was_removed(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f'cd "{gone}" && rmdir "{gone}" && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *LESSON], env=_environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The lesson is done" in done.stdout
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)], ids=["plain", "json"])
+def test_output_that_nothing_has_room_for_is_one_line_and_code_74(json: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*LESSON, *json],
+            env=_environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.stderr == "socklab: The output can't be written: No space left on device.\n"
+    assert done.returncode == 74
+
+
+def test_what_the_terminals_character_set_lacks_is_escaped() -> None:
+    done = subprocess.run(
+        LESSON, env=_environment(PYTHONIOENCODING="latin-1"), capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"GET / HTTP/1.0\u240d\u240a" in done.stdout
