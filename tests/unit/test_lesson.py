@@ -85,6 +85,16 @@ BROKEN = [
     ("is = 1", "", "check[0]: exactly one of is, at_least, at_most; 0", ""),
     ("is = 1", "is = 1\nat_least = 1", "check[0]: exactly one of is, at_least, at_most; 2", ""),
     ('at = "end"', 'at = "never"', "check[1].at:", ""),
+    ('do = "connect a"', 'do = "hold synn-ack"', "step[1].do[0]:", "Did you mean syn-ack?"),
+    ('do = "connect a"', 'offer = "delver"', "step[1].offer[0]:", '"deliver"'),
+    ('do = "connect a"', 'offer = "deliver"', "step[1].offer: `until` is missing", ""),
+    ('do = "connect a"', 'until = { probe = "packets.held", is = 0 }', "step[1].until: nothing is offered", ""),
+    ('{ syscall = "listen" }', '{ syscall = "listen", beat = 0 }', "step[0].at.beat: 0", ""),
+    ('{ syscall = "listen" }', '{ syscall = "listen", beat = 2 }', "step[0].at.beat: 2; the step before", ""),
+    ('{ syscall = "listen" }', '{ syscall = "listen", done = true }', "step[0].at.done: this is for checks", ""),
+    ('hides = ["queues"]', 'when = "done"', "step[1].predict.when: nothing is offered", ""),
+    ('is = "ESTABLISHED", ', "", "step[1].settle[0]: exactly one of is, at_least, at_most; 0", ""),
+    ("format = 1", 'format = 1\nnetwork = "three-hosts"', "network:", ""),
 ]
 
 
@@ -197,3 +207,33 @@ def test_an_installed_package_finds_the_lessons_it_was_shipped_with(tmp_path: Pa
         check=True,
     )
     assert done.stdout.split() == [str(tmp_path / "site" / "socklab" / "lessons"), *lesson.names()]
+
+
+BEATS = GOOD.replace(
+    """[[check]]
+at = { syscall = "accept" }""",
+    """[[step]]
+at = { syscall = "accept4", nth = 2, when = "blocked", beat = 2 }
+before = "The lesson goes on, the program stands still."
+offer = ["deliver", "deliver all"]
+until = [{ probe = "packets.held", is = 0 }, { probe = "clients.established", at_least = 1 }]
+
+[[check]]
+at = { syscall = "accept", nth = 2, beat = 2, when = "blocked", done = true }
+probe = "packets.held"
+at_most = 0
+
+[[check]]
+at = { syscall = "accept" }""",
+)
+
+
+def test_a_beat_belongs_to_the_moment_of_the_step_before_it() -> None:
+    with pytest.raises(LessonError, match=r"step\[2\].at.beat: 2; the step before it is not beat 1 of the same moment"):
+        lesson.parse(BEATS, "x/lesson.toml")  # accept4 counts as accept, but a lesson says one word
+    read = lesson.parse(BEATS.replace("accept4", "accept"), "x/lesson.toml")
+    assert read.steps[2].at == read.steps[1].at.next_beat
+    assert read.steps[2].offer == ["deliver", "deliver all"]
+    assert [each.wanted for each in read.steps[2].until] == ["0", "at least 1"]
+    assert read.checks[0].at == lesson.At("accept", 2, "blocked", beat=2, done=True)
+    assert read.network == "any"
