@@ -34,6 +34,10 @@ TCP_STATES = {
 }
 
 
+MOST_EXITED = 256
+"""Of more tasks that have ended only the last ones are kept."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """One syscall: entered, and, once `returned` is there, returned. `number` counts the calls of the whole run."""
 
@@ -112,6 +116,7 @@ class LabState(msgspec.Struct, frozen=True):
     started: ev.Started | None = None
     built: ev.Built | None = None
     tasks: dict[int, Task] = {}
+    """Threads by id, the dead ones too; of thousands that ended the last are kept."""
     focus: int = 0
     """The task held last, or the first one started."""
     calls: Log[Call] = msgspec.field(default_factory=Log)
@@ -354,7 +359,15 @@ def _exited(state: LabState, event: ev.Exited) -> LabState:
     calls = state.calls
     if task.call is not None and task.call.returned is None:
         calls = calls.append(task.call)  # exit_group and the like never return
-    return replace(_with_task(state, replace(task, status="exited", at="", exited=event), event.t), calls=calls)
+    state = replace(_with_task(state, replace(task, status="exited", at="", exited=event), event.t), calls=calls)
+    return state if len(state.tasks) <= 2 * MOST_EXITED else _without_the_oldest(state)
+
+
+def _without_the_oldest(state: LabState) -> LabState:
+    """A server that forks for every client leaves thousands behind: the last MOST_EXITED that ended are kept."""
+    over = [tid for tid, task in state.tasks.items() if task.status == "exited" and tid != state.focus]
+    dropped = frozenset(over[:-MOST_EXITED])
+    return replace(state, tasks={tid: task for tid, task in state.tasks.items() if tid not in dropped})
 
 
 @_on(ev.Output)

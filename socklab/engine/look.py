@@ -152,6 +152,10 @@ class Look:
         """
         return self._changed_processes(self._clock(), [pid])
 
+    def knows(self, pid: int) -> bool:
+        """Whether the task was still there when its row was last read."""
+        return pid in self._processes
+
     def raw_line(self, row: SocketRow) -> str | None:
         """The line of /proc/net/tcp or tcp6 that lists this socket now; None when none does. Reads both files."""
         return self._text.line_of(row)

@@ -37,8 +37,9 @@ class Watch:
         self._owed_since = 0.0
         """When a stop was first given less than a full look, which is owed since; 0 = nothing is."""
         self._sleeping_since: dict[int, float] = {}
-        self._threads: set[int] = set()
-        """Threads beside the leaders of their processes."""
+        self._rows: set[int] = set()
+        """Tasks whose state is read by itself: threads beside their leaders, and processes that have ended, which are
+        zombies until somebody has waited for them."""
         self.blocked: set[int] = set()
         """Tasks told to be asleep inside a call since they were last resumed."""
         hosts = [host.name for host in topology.hosts if not host.shares_table_with]
@@ -66,17 +67,16 @@ class Watch:
         """A task that runs: one that was forked has a table before its first stop, a thread a state of its own."""
         self._server.watch(task.pid)
         if task.tid != task.pid:
-            self._threads.add(task.tid)
+            self._rows.add(task.tid)
 
     def forget(self, stop: Stop) -> None:
         """The task is gone; a last look says what went with it."""
         self.woke(stop.tid)
         self.everywhere()
-        self._threads.discard(stop.tid)
         if stop.tid == stop.pid:
             self._server.unwatch(stop.pid)
-        else:
-            self._stream.put_all(self._server.process(stop.tid))
+        self._rows.add(stop.tid)
+        self._read_rows()
 
     def woke(self, tid: int) -> None:
         self._sleeping_since.pop(tid, None)
@@ -91,14 +91,19 @@ class Watch:
         for look in self._looks.values():
             self._stream.put_all(look.everything())
             cost += look.cost_ns
-        for tid in self._threads:
-            self._stream.put_all(self._server.process(tid))
+        self._read_rows()
         self._due = time.monotonic() + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
+
+    def _read_rows(self) -> None:
+        for tid in list(self._rows):
+            self._stream.put_all(self._server.process(tid))
+            if not self._server.knows(tid):
+                self._rows.discard(tid)
 
     def at_stop(self, stop: Stop) -> None:
         """A full look where it is cheap; with large tables only what the call touched now, and the rest soon after."""
         if stop.tid != stop.pid:
-            self._threads.add(stop.tid)
+            self._rows.add(stop.tid)
         if self._server.cost_ns < FULL_LOOK_NS or stop.at in ("interrupt", "signal"):
             self.everywhere()
             return

@@ -171,12 +171,14 @@ def test_a_child_that_has_ended_is_a_zombie_until_it_is_waited_for() -> None:
         assert lab.state.tasks[child].status == "exited"
         with open(f"/proc/{child}/stat") as file:
             assert file.read().rpartition(")")[2].split()[0] == "Z"
+        lab.wait(lambda s: child in s.processes and s.processes[child].state == "Z", "the zombie")
         lab.step_to(parent, "wait4", at="return")
         call = lab.state.tasks[parent].call
         assert call is not None
         assert call.returned is not None
         assert call.returned.result == child
         assert not os.path.exists(f"/proc/{child}/stat")
+        lab.wait(lambda s: child not in s.processes, "the end of the zombie")
 
 
 @pytest.mark.parametrize("example", THREADS)

@@ -144,6 +144,23 @@ def test_only_the_last_children_that_ended_are_listed() -> None:
     assert processes.order(scene.state) == [PID, PID + 57, PID + 58, PID + 59]
 
 
+def test_a_child_nobody_has_waited_for_is_called_a_zombie() -> None:
+    scene = family()
+    scene.tell(ev.Processes(t=12, set=(ev.ProcessRow(DEAD, PID, "server", "Z"),)))
+    drawn = [plain(line) for line in processes.render(scene.state, View(100, 12))]
+    assert any(f"server {DEAD}  exited with status 0, a zombie until it is waited for" in line for line in drawn)
+
+
+def test_of_thousands_of_children_that_ended_only_the_last_are_kept() -> None:
+    scene = Recorded()
+    scene.after_accept()
+    for child in range(PID + 10, PID + 3010):
+        scene.tell(ev.Forked(t=10, tid=PID, child=child, kind="fork"), ev.Exited(t=11, tid=child))
+    assert PID in scene.state.tasks
+    assert PID + 3009 in scene.state.tasks
+    assert len(scene.state.tasks) <= 2 * st.MOST_EXITED
+
+
 # ---------------------------------------------------------------- keys
 
 

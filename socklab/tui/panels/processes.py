@@ -122,6 +122,8 @@ def _task(state: st.LabState, task: st.Task, branch: str, below: str, view: View
     thread = task.tid != task.pid
     mark, role = sign(state, task)
     said = task_words(state, task)
+    if task.status == "exited" and row is not None and row.state == "Z":
+        said = (*said, (", a zombie until it is waited for", "warn"))
     name = safe(row.name) if row is not None else "thread" if thread else _program(state, task)
     head: Line = (
         (f"{mark} ", "current" if focus else role),
