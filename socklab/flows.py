@@ -23,7 +23,7 @@ DUPLICATE_ACK = "duplicate ACK"
 WINDOW_UPDATE = "window update"
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Seen(msgspec.Struct, frozen=True, gc=False):  # part of no cycle
     """A segment in its connection. For a packet that is not TCP, or malformed, only `segment` says anything."""
 
     segment: Segment

@@ -48,7 +48,7 @@ _EXTENSIONS = frozenset({0, 43, 44, 60, 135})
 """IPv6 extension headers that are walked through: hop-by-hop, routing, fragment, destination options, mobility."""
 
 
-class Option(msgspec.Struct, frozen=True):
+class Option(msgspec.Struct, frozen=True, gc=False):  # part of no cycle
     """One TCP option. kind: mss, window-scale, sack-permitted, sack, timestamps, or the number ("30")."""
 
     kind: str
@@ -56,7 +56,7 @@ class Option(msgspec.Struct, frozen=True):
     """mss: bytes; window-scale: shift; sack: left, right, left, right ...; timestamps: value, echo."""
 
 
-class Segment(msgspec.Struct, frozen=True):
+class Segment(msgspec.Struct, frozen=True, gc=False):  # part of no cycle
     """One IP packet, read as far as its bytes go. Numbers are as on the wire, in host order."""
 
     version: int = 0

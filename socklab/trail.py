@@ -21,7 +21,7 @@ KEEP = 80_000
 """Packets remembered; more than a log keeps, so that its recent past can be shown too."""
 
 
-class Passed(msgspec.Struct, frozen=True):
+class Passed(msgspec.Struct, frozen=True, gc=False):  # by the ten thousand, and part of no cycle
     """One packet of the wire, decoded, in its connection."""
 
     packet: ev.Packet
@@ -56,15 +56,16 @@ class Trail:
 
     def at(self, packets: Log[ev.Packet], index: int) -> Passed:
         """The packet at `index` of the log."""
-        self._follow(packets)
+        self.follow(packets)
         return self._all[packets.dropped + index - self._first]
 
     def connections(self, packets: Log[ev.Packet]) -> int:
         """How many connections were seen so far."""
-        self._follow(packets)
+        self.follow(packets)
         return len(self._openers)
 
-    def _follow(self, packets: Log[ev.Packet]) -> None:
+    def follow(self, packets: Log[ev.Packet]) -> None:
+        """Read what is new in the log; `at` does so too, all at once."""
         total, known = packets.dropped + len(packets), self._first + len(self._all)
         if not len(packets):
             return

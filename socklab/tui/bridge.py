@@ -152,10 +152,18 @@ class Bridge:
         if isinstance(event, ev.Held):
             self.stop_of[event.tid] = state.stops
             self._chip(state)
+        elif kind is ev.Packet:
+            self._decode(state)
         elif kind is ev.StepReached:
             self.chips.step_reached()
         elif isinstance(event, ev.Measured):
             self.measured_at[event.index] = state.stops
+
+    def _decode(self, state: st.LabState) -> None:
+        """Read the packet here, within the slice: thousands of them at the next drawing would keep a key waiting."""
+        from socklab.trail import TRAIL
+
+        TRAIL.follow(state.packets)
 
     def _chip(self, state: st.LabState) -> None:
         task = state.task
