@@ -12,7 +12,7 @@ from socklab.tui.lines import plain
 from socklab.tui.prompt import completions
 from socklab.wire_verbs import HOSTS, parse
 from tests.support.wirescene import ACK, WireScene
-from tests.tui.support import app_of, text_of
+from tests.tui.support import TOML, a_lesson, app_of, text_of
 from tests.tui.test_app import lab, shown, until
 
 
@@ -223,3 +223,16 @@ async def test_the_chosen_packet_stays_in_sight_when_the_panel_gets_the_whole_sc
         for _ in range(3):
             await pilot.press("m")
             await until(pilot, lambda: "[SYN-ACK" in text_of(app))
+
+
+async def test_a_question_that_hides_the_wire_hides_every_arrow_and_number_of_it() -> None:
+    lesson = a_lesson(TOML.replace('"queues", "sockets"', '"wire"'))
+    step = ev.StepReached(t=9, index=1, phase="before")
+    app, link = app_of([*held_syn_ack(), step, ev.Asked(t=9, index=1)], lesson=lesson)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "Your prediction")
+        assert "hidden until you answer" in text_of(app)
+        for word in ("SYN-ACK", "holding", "1 held", "Wire 5"):
+            assert word not in text_of(app)
+        link.give(ev.Measured(t=10, index=1, value=5))
+        await shown(pilot, "◁[SYN-ACK")
