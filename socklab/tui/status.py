@@ -98,9 +98,14 @@ def line(
         left = (*left, ("  until ", "dim"), ("the next step" if until == "step" else safe(until), "name"))
     if others_run:
         left = (*left, ("  others run on, ", "warn"), ("f", "key"), (" holds them", "dim"))
-    elif chosen and len(state.tasks) > 1:
-        left = (*left, ("  chosen, ", "dim"), ("Esc", "key"), (" follows what happens", "dim"))
     right: Line = (*progress(state, lesson), (" ", ""))
+    if chosen and not others_run and len(state.tasks) > 1:
+        room = width - cells_of(left) - cells_of(right)
+        told: tuple[Line, ...] = (
+            (("  chosen, ", "dim"), ("Esc", "key"), (" follows what happens", "dim")),
+            (("  chosen, ", "dim"), ("Esc", "key")),
+        )
+        left = (*left, *next((words for words in told if cells_of(words) <= room), ()))
     if cells_of(left) + cells_of(right) > width:
         return clip(left, width)
     return spread(left, right, width)
