@@ -33,6 +33,10 @@ VERBS = {**actions.VERBS, **_PROGRAM_VERBS}
 """Every verb of the prompt with the line it expects."""
 
 
+MOST_LETTERS = 2000
+"""The longest line: each letter is checked and drawn as it comes, so a longer one would be slow to type."""
+
+
 class Export(str):
     """A file to write the packets so far to: nothing the engine is asked for."""
 
@@ -151,12 +155,23 @@ class Prompt(Input):
             self.wrong = wrong
 
     def __init__(self, clients: Callable[[], Iterable[str]], fds: Callable[[], Iterable[int]] = lambda: ()) -> None:
-        super().__init__(compact=True, select_on_focus=False)
+        super().__init__(compact=True, select_on_focus=False, max_length=MOST_LETTERS)
         self._clients = clients
         self._fds = fds
         self.past: list[str] = []
         self._at = 0
         self._cycle: list[str] = []
+
+    def insert_text_at_cursor(self, text: str) -> None:
+        """What is pasted may hold escape sequences: a letter that can't be printed becomes a blank."""
+        room = MOST_LETTERS - len(self.value)
+        super().insert_text_at_cursor(_printable(text[: max(1, room)]))
+
+    def replace(self, text: str, start: int, end: int) -> None:
+        super().replace(_printable(text[:MOST_LETTERS]), start, end)
+
+    def restricted(self) -> None:
+        """The line is full. Textual rings the bell for every letter more; a book pasted by mistake has many."""
 
     def begin(self, text: str) -> None:
         """Open with `text` typed already."""
@@ -210,6 +225,10 @@ class Prompt(Input):
         except SocklabError as error:
             self.post_message(self.Said(" ".join(filter(None, (error.what, error.fix))), wrong=True))
             return None
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def hint(line: str) -> str:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from socklab import events as ev
 from socklab.tui.lab import LabScreen
+from socklab.tui.prompt import MOST_LETTERS
 from tests.tui.support import FakeLink, app_of, backlog, same_as_snapshot, text_of
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
@@ -407,3 +409,20 @@ async def test_with_two_hosts_the_wire_has_its_place_from_the_first_frame(size: 
     async with app.run_test(size=size) as pilot:
         await shown(pilot, "held before listen")
         await until(pilot, lambda: "wire" in text_of(app).lower())
+
+
+async def test_what_is_pasted_into_the_prompt_is_cut_to_a_line_and_holds_no_escape_sequence() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("colon")
+        field = lab(pilot).typing.field
+        assert field is not None
+        field.post_message(events.Paste("connect\x1b]52;c;aGk=\x07\u202e 3\nsecond line"))
+        await until(pilot, lambda: bool(field.value))
+        assert field.value == "connect ]52;c;aGk=   3"
+        field.post_message(events.Paste("y" * 100_000))
+        await until(pilot, lambda: len(field.value) == MOST_LETTERS)
+        await pilot.press("z")
+        assert len(field.value) == MOST_LETTERS
+        assert not link.commands
