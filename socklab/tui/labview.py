@@ -310,7 +310,10 @@ class LabView(Screen[None]):
             return [], []
         inner = arrangement.question_width(width, self.size.height, maximised=bool(self.board.maximised))
         told = guide.fill(" ".join(predict.explain.split()), self._state()) if asked.measured is not None else ""
-        return question.lines(predict, asked.measured, self.marked, inner, answered=asked.answered, explained=told)
+        turn = guide.offered(self.lesson, self._state()) if self.lesson is not None else ""
+        return question.lines(
+            predict, asked.measured, self.marked, inner, answered=asked.answered, explained=told, turn=turn
+        )
 
     def _paint_question(self) -> None:
         width = self._plan.question.width

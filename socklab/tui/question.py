@@ -30,11 +30,13 @@ def lines(
     *,
     answered: ev.Answered | None = None,
     explained: str = "",
+    turn: str = "",
 ) -> tuple[list[Line], list[int]]:
     """The body of the question, and for each line the choice a click there marks (-1 = none).
 
     `marked` is the index of the marked choice, -1 for none. `answered`: committed to, and the kernel
     answers when the call has returned. `explained`: the explanation, Markdown with its probes filled in.
+    `turn`: what the student is to do now, so that there is an answer.
     """
     width = max(20, width - 2)
     asked = wrap(((safe(predict.ask), "strong"),), width)
@@ -45,6 +47,13 @@ def lines(
     if answered is not None:
         said = f"You said {shown(answered.choice)}. " if answered.choice is not None else ""
         hint: Line = ((said, "strong"), ("s", "key"), (" steps on: the kernel answers.", "dim"))
+        if turn:
+            hint = (
+                (said, "strong"),
+                ("Your turn: ", "key"),
+                (safe(turn), "strong"),
+                ("  (s: the lesson does it)", "dim"),
+            )
     else:
         hint = (
             (f"1-{len(predict.choices)}", "key"),
