@@ -58,7 +58,8 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
         total: Line = ((f"{held} of {held + failed} checks held", "bad" if failed else "good"),)
         lines = [*lines, *([] if view.compact else [EMPTY]), total]
     offer = guide.offered(lesson, state)
-    if offer and lines:
+    asks = state.question is not None and state.question.measured is None
+    if offer and lines and not asks:  # an open question says it itself
         turn: Line = (("Your turn: ", "key"), (safe(offer), "strong"), ("  (s: the lesson does it)", "dim"))
         lines = [*lines, *([] if view.compact else [EMPTY]), turn]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
