@@ -223,8 +223,8 @@ def _run(rest: str) -> Run:
 
 def _set(verb: str, rest: str) -> Set:
     host, words = _host(verb, rest.split(), "server")
-    if not words or not re.fullmatch(r"[a-z0-9_]+([./][A-Za-z0-9_-]+)+", words[0]):
-        raise _wrong(verb, "the setting's name is missing, such as net.ipv4.tcp_syncookies")
+    if not words or not re.fullmatch(r"[a-z0-9_]+([./][A-Za-z0-9_-]+)*", words[0]):
+        raise _wrong(verb, "the setting's name is missing, such as net.ipv4.tcp_syncookies, or tcp_syncookies")
     # Settings such as net.ipv4.tcp_rmem hold several numbers.
     return Set(name=words[0].replace("/", "."), value=" ".join(words[1:]), host=host)
 
