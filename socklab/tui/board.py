@@ -78,8 +78,9 @@ class Board:
 
     def __init__(self, lesson: Lesson | None) -> None:
         self.lesson = lesson
-        self.pinned: dict[tuple[str, ...], str] = {}
-        """Tab group to the tab the user chose; without one the group follows the program."""
+        self.pinned: dict[str, str] = {}
+        """Tab group, by its first tab, to the tab the user chose; without one the group follows the program. A group
+        gets another last tab when there are packets."""
         self.selected: dict[str, Key | str] = {}
         self.expanded: frozenset[str] = frozenset()
         self.frame = 0
@@ -104,7 +105,7 @@ class Board:
         """The panel a slot shows: chosen by the user, else where the call in hand has its effect."""
         if len(slot.panels) == 1:
             return slot.panels[0]
-        chosen = self.pinned.get(slot.panels, "")
+        chosen = self.pinned.get(slot.panels[0], "")
         if chosen:
             return chosen
         task = state.task
@@ -126,13 +127,13 @@ class Board:
         for index, slot in enumerate(slots):
             if name in slot.panels:
                 if len(slot.panels) > 1:
-                    self.pinned[slot.panels] = name
+                    self.pinned[slot.panels[0]] = name
                 return index
         return -1
 
     def release(self, name: str) -> None:
         """Let the tab group that holds `name` follow the program again."""
-        for group in [group for group in self.pinned if name in group]:
+        for group in [group for group, chosen in self.pinned.items() if chosen == name]:
             del self.pinned[group]
 
     # ---------------------------------------------------------------- drawing

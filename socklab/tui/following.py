@@ -80,3 +80,18 @@ def neighbour(state: st.LabState, by: int) -> int:
         return living[0 if by > 0 else -1] if living else 0
     found = living[(living.index(state.focus) + by) % len(living)]
     return found if found != state.focus else 0
+
+
+def client_of_call(state: st.LabState) -> str:
+    """The client whose connection the followed task's call is about, "" when it is about none."""
+    task = state.task
+    if task is None or task.call is None:
+        return ""
+    from socklab.syscalls.groups import fd_argument
+    from socklab.syscalls.tables import name
+
+    place = fd_argument(name(state.header.arch if state.header else "x86_64", task.call.entered.nr))
+    row = state.socket_of(task.pid, task.call.entered.args[place] & 0xFFFFFFFF) if place is not None else None
+    if row is None or row.state == st.LISTEN:
+        return ""
+    return next((known for known, client in state.clients.items() if client.local == row.remote), "")

@@ -54,7 +54,7 @@ KEYS = (
     Key("i", "stdin", "stdin", "Type a line into the program's standard input.", PROGRAM),
     Key("k", "connect", "connect", "Connect one more client.", CLIENTS, "hr"),
     Key("K,shift+k", "connect_many", "connect N", "Connect several clients at once.", CLIENTS, shown="K"),
-    Key("e", "send", "send", "Send bytes from the chosen client (or the newest).", CLIENTS, "hr"),
+    Key("e", "send", "send", "Send bytes from the chosen client, or the one the call is about.", CLIENTS, "hr"),
     Key("h", "half_close", "half-close", "The chosen client sends FIN and goes on reading.", CLIENTS),
     Key("x", "close", "close", "The chosen client closes.", CLIENTS, "hr"),
     Key("R,shift+r", "reset", "reset", "The chosen client resets its connection (RST).", CLIENTS, shown="R"),

@@ -193,6 +193,7 @@ class LabView(Screen[None]):
         if wanted != self._wanted:
             self._wanted = wanted
             self.desk.arrange_anew()
+            self.call_after_refresh(self._paint_soon)  # another tab may have come without any place changing
         plan = self._plan
         if plan.kind == "tiny":
             self.tiny.show(self._tiny())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from socklab import events as ev
 from socklab.tui import status
-from socklab.tui.following import neighbour
+from socklab.tui.following import client_of_call, neighbour
 from socklab.tui.labview import LabView, how_far
 
 if TYPE_CHECKING:
@@ -118,13 +118,14 @@ class ProgramKeys(LabView):
         return self.bridge.now.clients
 
     def _chosen(self) -> str:
-        """The selected client, or the newest one that is open, or ""."""
+        """The selected client, or the one that the call in hand is about, or the newest one that is open, or ""."""
         clients = self.bridge.now.clients
         selected = self.board.selected.get("clients")
         if isinstance(selected, str) and selected in clients:
             return selected
         living = [name for name, client in clients.items() if client.phase in ("open", "half-closed", "connecting")]
-        return living[-1] if living else ""
+        served = client_of_call(self._now())
+        return served if served in living else living[-1] if living else ""
 
     def _do(self, verb: str) -> None:
         name = self._chosen()

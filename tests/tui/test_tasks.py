@@ -225,6 +225,27 @@ async def test_others_are_let_run_and_held_again() -> None:
         await until(pilot, lambda: sent(link)[1:] == [ev.Others(run=False)])
 
 
+async def test_bytes_are_sent_by_the_client_that_the_followed_task_serves() -> None:
+    app, link = app_of(family().events)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await on_screen(pilot, f"{SECOND} held before close")
+        await pilot.press("left_square_bracket")
+        await on_screen(pilot, f"{FIRST} asleep in read")
+        await pilot.press("x")
+        await until(pilot, lambda: sent(link) == [ev.Do("close a")])
+
+
+async def test_a_tab_that_was_chosen_stays_when_packets_add_another() -> None:
+    app, link = app_of(family().events)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_screen(pilot, f"{SECOND} held before close")
+        await pilot.press("9")
+        await on_screen(pilot, "9 Counters")
+        link.give(ev.Packet(t=40, id=1, source="client", destination="server", data=b"", length=40))
+        await on_screen(pilot, "w ")
+        assert "9 Counters" in text_of(app)
+
+
 async def test_pause_holds_the_running_ones_although_one_is_held() -> None:
     app, link = app_of(family().events)
     async with app.run_test(size=(120, 36)) as pilot:

@@ -9,6 +9,7 @@ from socklab import events as ev
 from socklab import state as st
 from socklab.lesson import canonical
 from socklab.text import safe
+from socklab.tui.following import client_of_call
 from socklab.tui.lines import EMPTY, Line, Span, View, wrap
 from socklab.tui.panels.common import call_name, server_host, sleeps_in
 from socklab.tui.panels.index import HOLDERS
@@ -109,7 +110,7 @@ def _hint(state: st.LabState, task: st.Task) -> Line:
     if name in _WAITS:
         return _elsewhere(state, task) or _nobody_yet(state) or (("k", "key"), (" connects one more client.", "dim"))
     if name == "read" and task.call is not None:
-        client = _client_of(state, task.pid, task.call.entered.args[0] & 0xFFFFFFFF)
+        client = client_of_call(state)
         if client:
             return (
                 (f"Client {safe(client)} has to say something: ", ""),
@@ -150,13 +151,6 @@ def _reachable(state: st.LabState, listener: ev.SocketRow) -> str:
     of = server_host(state)
     known = next((each.addresses for each in (state.header.hosts if state.header else ()) if each.name == of), ())
     return f"{safe(known[0]) if known else '127.0.0.1'}:{safe(port)}"
-
-
-def _client_of(state: st.LabState, pid: int, fd: int) -> str:
-    row = state.socket_of(pid, fd)
-    if row is None:
-        return ""
-    return next((name for name, client in state.clients.items() if client.local == row.remote), "")
 
 
 def _untraced(state: st.LabState, task: st.Task) -> Line:
