@@ -29,6 +29,7 @@ from socklab.guide.telling import (
     offered,
     progress,
     question,
+    stays,
     verdict,
 )
 from socklab.lesson import Settle, canonical
@@ -60,5 +61,6 @@ __all__ = [
     "pause_names",
     "progress",
     "question",
+    "stays",
     "verdict",
 ]

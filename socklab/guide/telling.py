@@ -176,6 +176,11 @@ def _beat_follows(lesson: Lesson, state: LabState) -> bool:
     return lesson.steps[at.index + 1].at == lesson.steps[at.index].at.next_beat
 
 
+def stays(lesson: Lesson, state: LabState) -> bool:
+    """To step on is to go on with the lesson: what is offered is done, or the next beat begins."""
+    return bool(offered(lesson, state)) or _beat_follows(lesson, state)
+
+
 def offered(lesson: Lesson, state: LabState) -> str:
     """The verb line the lesson is about to do, or "": the student may do it, or step on and leave it to the lesson.
 

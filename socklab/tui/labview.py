@@ -244,6 +244,8 @@ class LabView(Screen[None]):
             return
         predict = self._open_question()
         situation = "p" if self.at is not None else "q" if predict is not None else status.situation(now)
+        if situation == "r" and self.lesson is not None and guide.stays(self.lesson, now):
+            situation = "h"  # the program sleeps, the lesson goes on with a step
         choices = len(predict.choices) if predict is not None else 0
         keys, hot = footer(
             situation,
