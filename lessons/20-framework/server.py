@@ -32,7 +32,7 @@ def serve_with_flask(port):
     def page():
         return PAGE
 
-    app.run("0.0.0.0", port)
+    app.run("0.0.0.0", port, threaded=False)
 
 
 def serve_without_flask(port):
