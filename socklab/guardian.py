@@ -27,6 +27,9 @@ _LEAVE = (
 
 
 _DEADLINE_S = 3.0
+_GRACE_S = 5.0
+"""From a signal to leave until the screen is killed: it may be drowning in keys (100 kB pasted without brackets) and
+hear of nothing else; after a hang-up its input never ends either."""
 
 
 def guard() -> None:
@@ -44,14 +47,37 @@ def guard() -> None:
     if pid == 0:
         _die_with(guardian)
         return
+    leaving = _Leaving(pid)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, lambda got, _frame: _pass_on(pid, got))
+        signal.signal(number, lambda got, _frame: leaving.ask(got))
     for number in (signal.SIGINT, signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN):
         signal.signal(number, signal.SIG_IGN)
     from socklab import reaper
 
     reaper.become_subreaper()
-    _wait(pid, modes)
+    _wait(leaving, modes)
+
+
+class _Leaving:
+    """The screen was asked to leave, by a signal, at a time."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.number = 0
+        self._until = 0.0
+
+    def ask(self, number: int) -> None:
+        if not self.number:
+            self.number, self._until = number, time.monotonic() + _GRACE_S
+        _pass_on(self.pid, number)
+
+    def left_ms(self) -> int | None:
+        """How long it may still take; None = nobody has asked it to leave."""
+        return max(0, round((self._until - time.monotonic()) * 1000)) if self.number else None
+
+    def insist(self) -> None:
+        if self.number and time.monotonic() > self._until:
+            _pass_on(self.pid, signal.SIGKILL)
 
 
 def _die_with(guardian: int) -> None:
@@ -67,8 +93,9 @@ def _pass_on(pid: int, number: int, _frame: FrameType | None = None) -> None:
         os.kill(pid, number)
 
 
-def _wait(pid: int, modes: list[object]) -> None:
+def _wait(leaving: _Leaving, modes: list[object]) -> None:
     """Follow the child: stop with it, go on with it, end with it."""
+    pid = leaving.pid
     rung, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(bell)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler is what makes the bell ring
@@ -84,18 +111,19 @@ def _wait(pid: int, modes: list[object]) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
             _pass_on(pid, signal.SIGCONT)
             continue
-        for fd, event in watched.poll():
+        leaving.insist()
+        for fd, event in watched.poll(leaving.left_ms()):
             if fd == rung:
                 os.read(rung, 512)
             elif event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
                 # The terminal is gone. Only its session's leader gets SIGHUP from the kernel; the screen may not be it.
                 watched.unregister(0)
-                _pass_on(pid, signal.SIGHUP)
+                leaving.ask(signal.SIGHUP)
     if os.WIFSIGNALED(status):
         with contextlib.suppress(OSError, termios.error):  # the terminal may be gone: then it needs no care
             os.write(1, _LEAVE)
             termios.tcsetattr(0, termios.TCSADRAIN, modes)  # type: ignore[arg-type]
-        number = os.WTERMSIG(status)
+        number = leaving.number or os.WTERMSIG(status)
         with contextlib.suppress(OSError):
             os.write(2, f"socklab was ended by {signal.Signals(number).name}.\n".encode())
         code = 128 + number

@@ -8,6 +8,7 @@ import signal
 import sys
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,23 @@ def test_without_colour_no_colour_is_sent() -> None:
     # 39 and 49 are the terminal's own default colours.
     coloured = {n for n in map(int, filter(None, sgr)) if (30 <= n <= 48 and n != 39) or 90 <= n <= 107}
     assert not coloured
+
+
+DEAF = """
+import signal, time
+from socklab import guardian
+guardian._GRACE_S = 0.3
+guardian.guard()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("busy", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_screen_too_busy_to_hear_a_signal_is_killed_by_its_guardian() -> None:
+    terminal = Terminal([sys.executable, "-c", DEAF], columns=80, rows=24)
+    assert terminal.wait_for("busy", 20)
+    (screen,) = Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children").read_text().split()
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{screen}").exists()
