@@ -58,7 +58,7 @@ def seize_threads(pid: int) -> list[int]:
 
 
 def _ours_or_ending(pid: int, tid: int) -> bool:
-    """Born of a seized thread meanwhile, so that the parent's event will tell; or ending, so nothing is to be traced."""
+    """Born of a seized thread meanwhile, so that its parent's event will tell; or ending: nothing is left to trace."""
     ours = ["TracerPid:", str(os.getpid())]
     try:
         with open(f"/proc/{pid}/task/{tid}/status") as file:

@@ -37,7 +37,7 @@ from socklab.syscalls.capture_vectors import (
     sets_of,
 )
 
-_IOCTL_IN = {0x5421: 4, 0x5414: 8}  # FIONBIO, TIOCSWINSZ
+_IOCTL_IN = {0x5421: 4, 0x5452: 4, 0x5414: 8}  # FIONBIO, FIOASYNC, TIOCSWINSZ
 _IOCTL_OUT = {
     0x541B: 4,
     0x5411: 4,

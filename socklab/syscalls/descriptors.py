@@ -138,6 +138,7 @@ def _show_request(call: Call, index: int) -> Shown:
     return Shown(hex(value), strace=f"_IOC({ways[value >> 30]}, {numbers})")
 
 
+_NUMBER_IN = {0x5421, 0x5452}
 _NUMBER_OUT = {0x541B, 0x5411, 0x8905, 0x540F}
 _IOCTL_BARE = {0x5450, 0x5451}
 
@@ -149,11 +150,11 @@ def ioctl_takes_argument(request: int) -> bool:
 
 def _show_ioctl(call: Call, index: int) -> Shown:
     request, addr = call.u32(1), call.u64(index)
-    if request == 0x5421 or (request in _NUMBER_OUT and call.done):
-        data = call.before.at(addr, 4) if request == 0x5421 else call.after.at(addr, 4)
+    if request in _NUMBER_IN or (request in _NUMBER_OUT and call.done):
+        data = call.before.at(addr, 4) if request in _NUMBER_IN else call.after.at(addr, 4)
         if data and len(data) == 4:
             (value,) = unpack_from("<i", data)
-            meaning = ("on" if value else "off") if request == 0x5421 else ""
+            meaning = ("on" if value else "off") if request in _NUMBER_IN else ""
             return Shown(f"[{value}]", meaning, data)
         return unreadable(addr, data and b"")
     if request == 0x5413 and call.done:

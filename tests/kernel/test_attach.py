@@ -193,7 +193,7 @@ def test_every_thread_is_seized_and_stopped_on_its_own(folder: Path) -> None:
     with server("thread", folder) as (process, port):
         threads: set[int] = set()
         held: set[int] = set()
-        with Link.start(RunSpec(attach=process.pid)) as link, servers.Load(port, clients=3):
+        with servers.Load(port, clients=3), Link.start(RunSpec(attach=process.pid)) as link:
             for event in link.events(timeout=30):
                 if isinstance(event, ev.Forked):
                     assert event.kind == "thread"
@@ -277,7 +277,7 @@ def test_a_server_in_another_network_is_seen_with_the_sockets_of_that_network(fo
             link.send(ev.Do(line='send a "hello"'))
             for event in link.events(timeout=30):
                 if isinstance(event, ev.Client) and event.received:
-                    assert event.tail.endswith(f"one {process.pid}\n".encode())
+                    assert event.tail.endswith(f" {process.pid}\n".encode())
                     break
     finally:
         process.kill()

@@ -60,10 +60,10 @@ def until(condition: Callable[[], object], what: str, deadline_s: float = DEADLI
         threading.Event().wait(0.01)
 
 
-def ask(port: int, path: str = "/", timeout: float = DEADLINE_S) -> bytes:
-    """The whole answer to one GET request. Raises OSError when the connection is refused, reset or cut."""
+def ask(port: int, say: bytes = b"GET / HTTP/1.0\r\n\r\n", timeout: float = DEADLINE_S) -> bytes:
+    """The whole answer to one request. Raises OSError when the connection is refused, reset or cut."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        connection.sendall(say)
         pieces = []
         while piece := connection.recv(65536):
             pieces.append(piece)

@@ -26,7 +26,7 @@ static void serve(int connection) {
     ssize_t got = read(connection, request, sizeof request);
     if (got < 0) die("read");
     if (got > 0) {
-        int length = snprintf(body, sizeof body, "%s %d\n", kind, (int)getpid());
+        int length = snprintf(body, sizeof body, "%s %7d\n", kind, (int)getpid());
         int size = snprintf(answer, sizeof answer,
                             "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", length, body);
         if (write(connection, answer, size) != size) die("write");
