@@ -398,7 +398,9 @@ class Lab:
     # ---------------------------------------------------------------- stops
 
     def _serve_posts(self) -> None:
-        while self._posts and not self._over:
+        for _ in range(len(self._posts)):  # not those that come meanwhile: commands have their turn too
+            if self._over:
+                return
             post = self._posts.popleft()
             if not isinstance(post, Stop):
                 self._commands.ended(*post)

@@ -36,6 +36,9 @@ class Watch:
         self._due = 0.0
         self._owed_since = 0.0
         """When a stop was first given less than a full look, which is owed since; 0 = nothing is."""
+        self._looked = 0.0
+        self._gone: list[Stop] = []
+        """Tasks that have ended since the last full look."""
         self._sleeping_since: dict[int, float] = {}
         self._rows: set[int] = set()
         """Tasks whose state is read by itself: threads beside their leaders, and processes that have ended, which are
@@ -70,13 +73,15 @@ class Watch:
             self._rows.add(task.tid)
 
     def forget(self, stop: Stop) -> None:
-        """The task is gone; a last look says what went with it."""
+        """The task is gone; a last look says what went with it: at once, or soon where many go in a short time."""
         self.woke(stop.tid)
-        self.everywhere()
-        if stop.tid == stop.pid:
-            self._server.unwatch(stop.pid)
-        self._rows.add(stop.tid)
-        self._read_rows()
+        self._gone.append(stop)
+        now = time.monotonic()
+        if now - self._looked >= _LEAST_PERIOD_S:
+            self.everywhere()
+        else:
+            self._owed_since = self._owed_since or now
+            self._due = min(self._due, self._looked + _LEAST_PERIOD_S)
 
     def woke(self, tid: int) -> None:
         self._sleeping_since.pop(tid, None)
@@ -91,8 +96,14 @@ class Watch:
         for look in self._looks.values():
             self._stream.put_all(look.everything())
             cost += look.cost_ns
+        gone, self._gone = self._gone, []
+        for stop in gone:
+            if stop.tid == stop.pid:
+                self._server.unwatch(stop.pid)
+            self._rows.add(stop.tid)
         self._read_rows()
-        self._due = time.monotonic() + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
+        self._looked = time.monotonic()
+        self._due = self._looked + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
 
     def _read_rows(self) -> None:
         for tid in list(self._rows):

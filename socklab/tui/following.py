@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from socklab import state as st
+from socklab.tui.panels.statusline import sleeps_unseen
 
 
 class Following:
@@ -67,10 +68,7 @@ class Following:
 
 def asleep(state: st.LabState, task: st.Task) -> bool:
     """The task sleeps in the kernel: in the call that is shown, or in one that is not traced."""
-    if state.blocked(task.tid):
-        return True
-    row = state.processes.get(task.tid)
-    return task.status == "running" and not task.in_call and row is not None and row.state in ("S", "D")
+    return state.blocked(task.tid) or sleeps_unseen(state, task)
 
 
 def neighbour(state: st.LabState, by: int) -> int:

@@ -13,6 +13,7 @@ from socklab.tui.following import client_of_call
 from socklab.tui.lines import EMPTY, Line, Span, View, wrap
 from socklab.tui.panels.common import call_name, server_host, sleeps_in
 from socklab.tui.panels.index import HOLDERS
+from socklab.tui.panels.statusline import sleeps_unseen
 
 _WAITS = ("accept", "select", "poll", "epoll_wait")
 
@@ -155,9 +156,9 @@ def _reachable(state: st.LabState, listener: ev.SocketRow) -> str:
 
 def _untraced(state: st.LabState, task: st.Task) -> Line:
     """It sleeps in a call nobody asked to see: reading its terminal, most often."""
-    row = state.processes.get(task.tid)
-    if task.in_call or row is None or row.state != "S":
+    if not sleeps_unseen(state, task):
         return ()
+    row = state.processes.get(task.tid)
     where = f" ({sleeps_in(row)})" if sleeps_in(row) else ""
     said = f"It sleeps in a call that concerns no socket{where}. If it waits for input, "
     return ((said, ""), ("i", "key"), (" types a line.", "dim"))

@@ -16,6 +16,8 @@ _KILLED_BY = {
     9: "somebody sent it, and it cannot be caught",
 }
 
+_CALM_NS = 150_000_000
+"""A task that has made no call for so long, and sleeps, does not only look so between two calls."""
 _RATE_WINDOW_NS = 2_000_000_000
 
 
@@ -85,10 +87,18 @@ def task_words(state: st.LabState, task: st.Task) -> Line:
         return (("asleep in ", "warn"), (name, "name"))
     if task.in_call:
         return (("running ", "good"), (name, "name"))
-    row = state.processes.get(task.tid)
-    if row is not None and row.state in ("S", "D"):  # in a call that is not traced
+    if sleeps_unseen(state, task):
         return (("asleep in the kernel", "warn"),)
     return (("running", "good"),)
+
+
+def sleeps_unseen(state: st.LabState, task: st.Task) -> bool:
+    """It sleeps in a call that is not traced. A program that is busy was asleep at the last look, too, now and then."""
+    row = state.processes.get(task.tid)
+    if task.status != "running" or task.in_call or row is None or row.state not in ("S", "D"):
+        return False
+    last = task.call.returned if task.call is not None else None
+    return last is None or state.t - last.t >= _CALM_NS
 
 
 def result_words(result: int) -> Line:
