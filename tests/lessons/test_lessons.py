@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from socklab import events as ev
@@ -141,3 +143,49 @@ def test_no_narration_names_what_the_kernel_did_not_say(name: str, language: str
     settled = [said for said in run.narrations if guide.UNMEASURED not in said]
     # While a lesson acts a value may be missing for a moment; what is said last at a step must be whole.
     assert len(settled) >= len(lesson.load(lesson.find(name)).steps)
+
+
+def python_for_everybody() -> str:
+    """This interpreter, or the system's of the same version, that an unprivileged user may run."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (os.path.realpath(sys.executable), f"/usr/bin/python{version}"):
+        try:
+            subprocess.run([python, "-c", ""], user=65534, group=65534, extra_groups=[], check=True, cwd="/")
+        except (OSError, subprocess.CalledProcessError):  # not there, or in a home that is closed to others
+            continue
+        return python
+    pytest.skip(f"no Python {version} here that user 65534 may run")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="every other test here runs as an unprivileged user already")
+def test_an_unprivileged_user_holds_packets_too(tmp_path: Path) -> None:
+    skip_unless_possible("handshake", "python")
+    root = Path(__file__).resolve().parents[2]
+    for folder in (root, Path(msgspec.__file__)):
+        if not os.stat(folder).st_mode & 0o004:
+            pytest.skip(f"{folder} is not for everybody")
+    tmp_path.chmod(0o777)
+    python = python_for_everybody()
+    done = subprocess.run(
+        [python, "-m", "socklab", "lesson", "handshake", "--lang", "python", "--plain", "--auto"],
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        cwd=root,
+        env={
+            "PATH": os.defpath,
+            "HOME": str(tmp_path),
+            "TMPDIR": "/tmp",
+            "PYTHONPATH": f"{root}:{Path(msgspec.__file__).parents[1]}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "needs two hosts" in done.stdout:
+        pytest.skip("unprivileged users get no namespaces on this machine")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Network: two private hosts and a wire" in done.stdout
+    assert ", 0 failed." in done.stdout
