@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -267,3 +268,29 @@ def test_an_event_loop_s_call_tells_what_is_watched_and_what_came_back_ready(exa
         assert row is not None
         assert row.remote == lab.state.clients["b"].local
         assert not asleep(lab.state, lab.state.tasks[loop])
+
+
+LOAD = """\
+import socket
+while True:
+    with socket.create_connection(("server", 8080)) as client:
+        client.sendall(b"hi")
+        client.recv(16)
+"""
+
+
+def test_a_pause_is_heard_while_children_end_by_the_hundred(tmp_path: Path) -> None:
+    script = tmp_path / "load.py"
+    script.write_text(LOAD)
+    with lab_of("fork.c") as lab:
+        lab.step_to(lab.state.focus, *ACCEPT)
+        lab.link.send(ev.Continue())
+        lab.do(f"! {sys.executable} {script}")
+        lab.wait(lambda s: sum(isinstance(event, ev.Exited) for event in lab.seen) > 200, "two hundred children's ends")
+        stops = lab.state.stops
+        lab.link.send(ev.Pause())
+        lab.wait(lambda s: s.stops > stops and any(task.status == "held" for task in s.tasks.values()), "the pause")
+        began = len(lab.seen)
+        lab.wait(lambda s: all(lab.settled(tid) for tid in s.tasks), "everybody's stop")
+        ends = sum(isinstance(event, ev.Exited) for event in lab.seen[began:])
+        assert ends < 50, "nobody was let go on"
