@@ -147,6 +147,7 @@ def _network(wanted: spec.RunSpec, lesson: Lesson | None) -> topology.Topology:
         if wanted.network not in ("auto", "two-hosts"):
             raise UsageError(f"{needs}; --net {wanted.network} has none.", fix="Leave out --net.")
         _, why, fix = next(iter(network.notices), ("", "", "`socklab doctor` says what this machine allows."))
+        why = why.partition(" The lab runs on ")[0]  # it does not: this lesson plays nowhere else
         raise MachineError(f"{needs}. {why}".rstrip(), fix=fix)
     if wanted.network == "auto" and network.network == "private":
         network.notices = [("info", why, fix) for _, why, fix in network.notices]
