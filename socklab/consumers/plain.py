@@ -25,6 +25,8 @@ from socklab.text import safe
 _QUIET_MS = 130
 """A stop is told and the prompt shown once no event came for this long. With thousands of sockets the engine looks at
 the whole table a tenth of a second after the stop."""
+_CALM_S = 0.4
+"""The same when only looks at the kernel went on coming: a timer that counts down is different at each of them."""
 _RUNNING_MS = 700
 """The same while the program runs on its own business: the prompt is there to pause it."""
 _SETTLES_AT_MOST = 10.0
@@ -56,6 +58,20 @@ def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
     if task.exited is None:
         return 0
     return 128 + task.exited.signo if task.exited.signo else task.exited.code
+
+
+def due_steps(state: st.LabState, stepped: dict[int, tuple[int, str]]) -> list[ev.Step]:
+    """A step for every held task that has not got one at this stop; `stepped` remembers, by call and moment.
+
+    Several tasks may be held at once, each waiting for a step of its own.
+    """
+    due = []
+    for tid, task in state.tasks.items():
+        moment = (task.call.number if task.call is not None else -1, task.at)
+        if task.status == "held" and stepped.get(tid) != moment:
+            stepped[tid] = moment
+            due.append(ev.Step(tid=tid))
+    return due
 
 
 class Lines:
@@ -101,8 +117,11 @@ class _Session:
         self._hinted = False
         self._going = False
         self._stepped_at = 0
+        self._stepped: dict[int, tuple[int, str]] = {}
         self._answered: int | None = None
         self._step_since = 0.0
+        self._stirred = time.monotonic()
+        """When something happened last that was more than a look."""
         self._acted_before = 0
         self._echo = not os.isatty(0) if not auto else False
 
@@ -121,11 +140,14 @@ class _Session:
                     reading = False
             if self._link.fileno() in ready:
                 self._take_events()
-            elif not ready and not self._prompting and not self._quitting:
+            if (not ready or self._is_calm()) and not self._prompting and not self._quitting:
                 self._show_prompt()
             self._take_line()
         self._write(self._printer.flush(self._state) if self._state.ended is None else "")
         return exit_code(self._state, self._lesson)
+
+    def _is_calm(self) -> bool:
+        return self._patience() == _QUIET_MS and time.monotonic() - self._stirred > _CALM_S
 
     def _patience(self) -> int | None:
         """Milliseconds to wait for anything: without end once the prompt is shown."""
@@ -152,6 +174,8 @@ class _Session:
         for event in self._link.read_available():
             before = self._state
             self._state = st.apply(before, event)
+            if not isinstance(event, ev.Sockets | ev.Counters | ev.Processes):
+                self._stirred = time.monotonic()
             if isinstance(event, ev.StepReached):
                 self._step_since = time.monotonic()
                 self._acted_before = len(before.acted)
@@ -173,7 +197,10 @@ class _Session:
             self._answered = state.question.index
             self._send(ev.Answer(choice=None))
             self._stepped_at = 0  # a step asked for before the question was open is forgotten
-        if any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
+        if self._lesson is None:
+            for step in due_steps(state, self._stepped):
+                self._send(step)
+        elif any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
             self._stepped_at = state.stops
             self._send(ev.Step())
 

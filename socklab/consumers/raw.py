@@ -12,7 +12,7 @@ import select
 from socklab import events as ev
 from socklab import state as st
 from socklab.consumers import prompt
-from socklab.consumers.plain import Lines, exit_code
+from socklab.consumers.plain import Lines, due_steps, exit_code
 from socklab.errors import SocklabError
 from socklab.lesson import Lesson
 from socklab.link import Link
@@ -22,7 +22,7 @@ from socklab.link import Link
 _RARE = tuple(
     b'{"e":"%s"' % tag for tag in (b"started", b"exited", b"asked", b"answered", b"measured", b"lesson-done", b"ended")
 )
-_EVERY_STOP = (b'{"e":"held"', b'{"e":"resumed"')
+_EVERY_STOP = (b'{"e":"enter"', b'{"e":"return"', b'{"e":"held"', b'{"e":"resumed"')
 
 
 def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = False) -> int:
@@ -43,6 +43,7 @@ class _Pump:
         self._wanted = _RARE if free else (*_RARE, *_EVERY_STOP)
         self._state = st.LabState()
         self._stepped_at = 0
+        self._stepped: dict[int, tuple[int, str]] = {}
         self._lines = Lines()
         self._quitting = False
 
@@ -86,7 +87,10 @@ class _Pump:
             self._send(ev.Answer(choice=None))
             self._stepped_at = 0  # a step asked for before the question was open is forgotten
             self._state = st.apply(state, ev.Answered(t=state.t, index=state.question.index if state.question else 0))
-        if any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
+        if self._lesson is None:
+            for step in due_steps(state, self._stepped):
+                self._send(step)
+        elif any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
             self._stepped_at = state.stops
             self._send(ev.Step())
 

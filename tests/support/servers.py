@@ -30,16 +30,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answer_server(folder: Path) -> str:
-    """Path of the compiled servers/answer.c."""
+def built(name: str, folder: Path) -> str:
+    """Path of the compiled servers/NAME.c."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler here")
-    binary = folder / "answer"
+    binary = folder / name
     if not binary.exists():
-        source = str(SOURCES / "answer.c")
-        subprocess.run([compiler, "-g", "-O0", "-pthread", "-o", str(binary), source], check=True)
+        source = str(SOURCES / f"{name}.c")
+        subprocess.run([compiler, "-g", "-O0", "-w", "-pthread", "-o", str(binary), source], check=True)
     return str(binary)
+
+
+def answer_server(folder: Path) -> str:
+    """Path of the compiled servers/answer.c."""
+    return built("answer", folder)
 
 
 def command(kind: str, folder: Path, port: int) -> list[str]:
