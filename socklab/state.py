@@ -132,6 +132,8 @@ class LabState(msgspec.Struct, frozen=True):
     """The first value seen of each counter: what was there before the lab."""
     settings: dict[str, dict[str, str]] = {}
     processes: dict[int, ev.ProcessRow] = {}
+    process_seen: dict[int, int] = {}
+    """Time of the look that told each row, as it is, first."""
     clients: dict[str, ev.Client] = {}
     packets: Log[ev.Packet] = msgspec.field(default_factory=Log)
     fates: PMap[int, str] = msgspec.field(default_factory=PMap)
@@ -486,7 +488,9 @@ def _setting(state: LabState, event: ev.Setting) -> LabState:
 def _processes(state: LabState, event: ev.Processes) -> LabState:
     rows = {pid: row for pid, row in state.processes.items() if pid not in event.gone}
     rows.update((row.pid, row) for row in event.set)
-    return replace(state, t=event.t, processes=rows)
+    seen = {pid: t for pid, t in state.process_seen.items() if pid in rows}
+    seen.update((row.pid, event.t) for row in event.set)
+    return replace(state, t=event.t, processes=rows, process_seen=seen)
 
 
 @_on(ev.Acted)

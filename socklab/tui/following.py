@@ -21,18 +21,22 @@ class Following:
         self.chosen = 0
         self.shown = 0
         """The task on the screen; 0 = none has been yet."""
+        self._jump_after = -1
+        """Count of stops after which the next one is gone to; -1 = nothing is waited for."""
         self._made: tuple[st.LabState | None, int, st.LabState | None] = (None, 0, None)
 
     def choose(self, tid: int) -> None:
         self.chosen = self.shown = tid
+        self._jump_after = -1
 
     def let_go(self) -> None:
         """Follow the program again."""
         self.chosen = 0
 
-    def wherever(self) -> None:
-        """The program runs on as a whole: the next stop is the one to show, whichever task makes it."""
-        self.chosen = self.shown = 0
+    def wherever(self, stops: int) -> None:
+        """The program runs on as a whole: the stop after these is the one to show, whichever task makes it."""
+        self.chosen = 0
+        self._jump_after = stops
 
     def state(self, now: st.LabState) -> st.LabState:
         """`now`, with the followed task in focus."""
@@ -46,6 +50,9 @@ class Following:
         return made
 
     def _follow(self, now: st.LabState) -> int:
+        if 0 <= self._jump_after < now.stops:
+            self._jump_after = -1
+            return now.focus
         if self.chosen in now.tasks:
             return self.chosen
         self.chosen = 0

@@ -47,7 +47,7 @@ class ProgramKeys(LabView):
             self._awaiting = how_far(now)
             self._dismiss()
             if isinstance(command, ev.Continue):
-                self.following.wherever()
+                self.following.wherever(now.stops)
                 self._alone = 0 if command.until != "step" else self._alone
                 self.until, self.until_from = command.until, now.stops
             elif isinstance(command, ev.Step) and len(now.tasks) > 1:

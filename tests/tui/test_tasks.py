@@ -97,9 +97,15 @@ def test_a_chosen_task_is_followed_even_asleep_and_dead() -> None:
 
 def test_running_on_as_a_whole_shows_whichever_task_stops_first() -> None:
     scene, following = family(), Following()
-    following.choose(FIRST)
-    following.wherever()
-    assert following.state(scene.state).focus == scene.state.focus
+    following.choose(PID)
+    following.wherever(scene.state.stops)
+    assert following.state(scene.state).focus == PID, "until something stops the screen stays"
+    scene.resume()
+    assert following.state(scene.state).focus == PID
+    scene.tell(*enters(FIRST, CLOSE, 4))
+    assert following.state(scene.state).focus == FIRST
+    scene.tell(*enters(PID, CLOSE, 4))
+    assert following.state(scene.state).focus == FIRST, "the first stop is what was waited for"
 
 
 def test_the_followed_state_is_the_very_same_until_something_happens() -> None:

@@ -16,6 +16,8 @@ _KILLED_BY = {
     9: "somebody sent it, and it cannot be caught",
 }
 
+_APART_NS = 20_000_000
+"""So long after its last call it was seen asleep: not just between two calls."""
 _CALM_NS = 150_000_000
 """A task that has made no call for so long, and sleeps, does not only look so between two calls."""
 _RATE_WINDOW_NS = 2_000_000_000
@@ -55,7 +57,8 @@ def others(state: st.LabState, tasks: list[st.Task]) -> str:
     """What these do, counted: "others: 1 held, 2 asleep"."""
     counted: dict[str, int] = {}
     for task in tasks:
-        word = "held" if task.status == "held" else "asleep" if state.blocked(task.tid) else "running"
+        asleep = state.blocked(task.tid) or sleeps_unseen(state, task)
+        word = "held" if task.status == "held" else "asleep" if asleep else "running"
         counted[word] = counted.get(word, 0) + 1
     known = [f"{count(counted[word])} {word}" for word in ("held", "running", "asleep") if word in counted]
     return f"{'other' if len(tasks) == 1 else 'others'}: {', '.join(known)}"
@@ -98,7 +101,9 @@ def sleeps_unseen(state: st.LabState, task: st.Task) -> bool:
     if task.status != "running" or task.in_call or row is None or row.state not in ("S", "D"):
         return False
     last = task.call.returned if task.call is not None else None
-    return last is None or state.t - last.t >= _CALM_NS
+    if last is None or state.t - last.t >= _CALM_NS:
+        return True
+    return state.process_seen.get(task.tid, 0) - last.t >= _APART_NS
 
 
 def result_words(result: int) -> Line:
