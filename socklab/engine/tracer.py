@@ -83,6 +83,7 @@ class Tracer:
         self._foreign = False
         self._pair = pairing.Pairing()
         self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
+        self._never_shown = frozenset(syscalls.numbers(arch, ALWAYS))
         self._restart_call = syscalls.number(arch, RESTART)
         self._audit_arch = ptrace.AUDIT_ARCH[arch]
         self._returns = 0
@@ -186,21 +187,18 @@ class Tracer:
         self._entered(task, ptrace.syscall_entry(task.tid))
 
     def _entered(self, task: Task, entry: ptrace.Entry) -> None:
-        _op, _arch, ip, sp, nr, *args = entry
+        nr = entry[4]
+        arguments = entry[5:]
+        if nr in self._never_shown or not task.started:
+            nr = self._shown_instead(task, nr)
         gate = self.gate
-        arguments = tuple(args)
-        if nr == self._restart_call and task.resting >= 0:
-            nr = task.resting  # the registers still hold the arguments of the call that goes on
-        if not task.started or nr in self._affinity_calls:
-            if nr in self._affinity_calls:
-                self._pair.dissolve()
-                self._pair = pairing.Pairing(given_up=True)
+        if nr < 0:
             verdict = UNSEEN
         elif gate is None:
             verdict = RECORD
         else:
             verdict = gate.enter(task, nr, arguments)
-        if verdict == UNSEEN or nr == self._restart_call:
+        if verdict == UNSEEN:
             if task.interrupted:
                 ptrace.interrupt(task.tid)  # this stop has used up the one that was pending
             ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
@@ -215,9 +213,17 @@ class Tracer:
         stream.put(ev.Enter(stream.now(), task.tid, nr, arguments, mem))
         if verdict == HOLD:
             task.held = "enter"
-            self._post_stop(task, 0, ip, sp)
+            self._post_stop(task, 0, entry[2], entry[3])
         else:
             ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+
+    def _shown_instead(self, task: Task, nr: int) -> int:
+        """The call that one of ALWAYS stands for; -1 = none."""
+        if nr in self._affinity_calls:
+            self._pair.dissolve()
+            self._pair = pairing.Pairing(given_up=True)
+        # The registers still hold the arguments of the call that goes on.
+        return task.resting if nr == self._restart_call else -1
 
     def _exit_stop(self, task: Task) -> None:
         if not task.in_call:  # the exit of an execve that was entered unseen
