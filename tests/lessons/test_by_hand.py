@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -107,3 +109,15 @@ def test_a_student_who_lets_everything_go_is_told_and_the_lesson_goes_on(student
     assert any(text.startswith("The lesson waited 2000 ms for server.a.state to be SYN_RECV") for text in warnings)
     student.link.send(ev.Step())
     student.at_question(2)
+
+
+def test_at_the_plain_prompt_too_a_packet_is_delivered_by_its_verb() -> None:
+    typed = "\n" * 6 + "1\ndeliver\nshow queues\nq\n"
+    command = [sys.executable, "-m", "socklab", "lesson", "handshake", "--lang", "python", "--plain"]
+    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=False)
+    if "needs two hosts" in done.stdout:
+        pytest.skip(done.stdout.splitlines()[0])
+    assert "You: deliver" in done.stdout
+    assert "Right: 1. The kernel answers by itself" in done.stdout
+    assert "The lesson: deliver" not in done.stdout
+    assert "SYN queue 1" in done.stdout
