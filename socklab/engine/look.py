@@ -137,6 +137,9 @@ class Look:
         unlisted = set(delta.unlisted)
         events: list[Event] = []
         for of, each in self._watched.items():
+            if not each.known:  # a process just born has a whole table already: its parent's
+                events += self._descriptors(t, of, *each.look(unlisted))
+                continue
             numbers = [*(fds if each is table else []), *each.holding(unlisted)]
             events += self._descriptors(t, of, *each.look_at(numbers))
         events += self._sockets(t, delta)

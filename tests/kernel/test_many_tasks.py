@@ -138,7 +138,7 @@ def test_each_process_of_a_forking_server_stops_on_its_own_and_shares_its_socket
         assert lab.call(child) == "close"
         assert lab.state.tasks[parent].status == "held", "each on its own: the parent is where it was"
 
-        lab.wait(lambda s: child in s.descriptors)
+        lab.wait(lambda s: child in s.descriptors, "the child's table")
         assert lab.inodes(parent) == lab.inodes(child) == sockets_of(parent) == sockets_of(child)
         (listener, connection) = sorted(lab.inodes(parent))
 
