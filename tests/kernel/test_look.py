@@ -518,6 +518,19 @@ def blocked_in_accept(server: socket.socket) -> Iterator[int]:
         os.waitpid(pid, 0)
 
 
+def test_a_quick_look_at_a_process_just_born_tells_its_whole_table() -> None:
+    def act() -> None:
+        server = listening()
+        client, accepted = pair(server)
+        with looking() as look, client, accepted, blocked_in_accept(server) as pid:
+            look.everything()
+            look.watch(pid)
+            told = {descriptor.fd for descriptor in descriptors_of(look.touched(pid, [server.fileno()]))}
+            assert {server.fileno(), client.fileno(), accepted.fileno()} <= told
+
+    privately(act)
+
+
 def test_a_process_blocked_in_accept_sleeps_and_says_where_and_then_is_gone_once() -> None:
     def act() -> None:
         server = listening()
