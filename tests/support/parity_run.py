@@ -15,7 +15,9 @@ What is compared are the names, symbolic arguments and results of every call of 
   4. with `one_line`, for runtimes that move work between threads as they like (Go, a JVM): all threads are one
      sequence of the calls that name a socket, in the order in which they ended;
   5. what is done with files of /proc, /sys and /dev, which a server's own clock may ask at any time;
-  6. structs strace looks into and socklab shows as an address (SHALLOW): name and result.
+  6. with `any_fd`, for servers with threads: which number a new descriptor gets. A blocked accept has chosen its number
+     before it sleeps, so that it matters whether another thread closed its own in time;
+  7. structs strace looks into and socklab shows as an address (SHALLOW): name and result.
 """
 
 from __future__ import annotations
@@ -72,6 +74,8 @@ _TIMED_OUT = re.compile(r"^(poll|ppoll|select|pselect6|epoll_p?wait2?|wait4|wait
 _AGAIN = re.compile(r"^(restart_syscall|futex)\(")
 # strace takes messages to the kernel's routing tables apart; socklab shows their bytes.
 _NETLINK = re.compile(r"^(send|recv)(to|from|msg)\(.*sa_family=AF_NETLINK")
+_FD_USED = re.compile(r"^(\w+\((?:AT_FDCWD, )?)(?:[4-9]|[1-9]\d+)\b")
+_FD_GIVEN = re.compile(r"^((?:accept4?|openat|open|socket|dup)\(.* = )(?:[4-9]|[1-9]\d+)$")
 _BORN = re.compile(r"^(?:clone3?|v?fork)\(.* = (\d+)$")
 _NAMES_SOCKET = re.compile(
     r"^(socket|bind|listen|accept4?|connect|[gs]etsockopt|get(sock|peer)name|shutdown|sendto|sendmsg|recvfrom|recvmsg)\("
@@ -259,7 +263,7 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
 # ---------------------------------------------------------------- the comparison
 
 
-def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False) -> list[list[str]]:
+def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, any_fd: bool = False) -> list[list[str]]:
     """The threads' calls, equal whenever the program did the same. `ports`: those the test chose, which stay."""
     tids = {str(tid) for tid in trace.tasks} | {
         found[1] for lines in trace.tasks.values() for line in lines if (found := _BORN.match(line))
@@ -282,6 +286,8 @@ def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False) ->
         line = chosen.sub("PORT", ids.sub("TASK", line))
         for pattern, word in WORDS:
             line = pattern.sub(word, line)
+        if any_fd:
+            line = _FD_GIVEN.sub(r"\1FD", _FD_USED.sub(r"\1FD", line))
         return _PORT.sub(port, line)
 
     def kept(line: str) -> bool:
@@ -353,6 +359,7 @@ def compare(
     cwd: str = "/",
     environment: Mapping[str, str] | None = None,
     one_line: bool = False,
+    any_fd: bool = False,
 ) -> tuple[str, list[list[str]]]:
     """(first difference, strace's calls) of a server that is given a port."""
     fixed = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C", "COLUMNS": "80", "LINES": "24"}
@@ -360,8 +367,8 @@ def compare(
     ports = [servers.free_port(), servers.free_port()]
     ours = by_socklab(argv(ports[0]), drive(ports[0]), cwd, fixed)
     theirs = by_strace(argv(ports[1]), drive(ports[1]), cwd, fixed, ours.names)
-    expected = comparable(theirs, ports, one_line=one_line)
-    return first_difference(comparable(ours, ports, one_line=one_line), expected), expected
+    expected = comparable(theirs, ports, one_line=one_line, any_fd=any_fd)
+    return first_difference(comparable(ours, ports, one_line=one_line, any_fd=any_fd), expected), expected
 
 
 def main() -> int:
