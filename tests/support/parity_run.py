@@ -268,7 +268,7 @@ def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, an
     tids = {str(tid) for tid in trace.tasks} | {
         found[1] for lines in trace.tasks.values() for line in lines if (found := _BORN.match(line))
     }
-    ids = re.compile(r"\b(" + "|".join(tids) + r")\b")
+    ids = re.compile(r" *\b(" + "|".join(tids) + r")\b")  # with the blanks that make up for a shorter id
     in_bytes = re.compile("|".join(_as_bytes(int(tid)) for tid in tids))
     chosen = re.compile(r"\b(" + "|".join(map(str, ports)) + r")\b")
     named: dict[str, str] = {"0": "0"}
