@@ -70,7 +70,7 @@ _CHECKS: dict[str, tuple[str, str, Callable[[], trials.Result]]] = {
         trials.check_sock_diag,
     ),
     "compiler": ("C compiler", "Lessons run with their Python server.", trials.check_compiler),
-    "curl": ("curl", "The lesson that is visited by a real curl can't be finished.", trials.check_curl),
+    "curl": ("curl", "A Python program asks for pages where lessons would show a real curl.", trials.check_curl),
     "terminal": ("terminal of 80x24", "The screen is cramped or can't be drawn; --plain works.", trials.check_terminal),
     "utf8": ("UTF-8", "Lines and arrows may show as question marks.", trials.check_utf8),
 }

@@ -8,9 +8,12 @@ own and dies with the engine.
 from __future__ import annotations
 
 import os
+import re
 import selectors
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 
 from socklab import events as ev
@@ -22,6 +25,10 @@ from socklab.errors import SocklabError
 SHOWN_BYTES = 1 << 20
 """So much of a command's output is told. What comes after it is read, so that the command is never slowed down (it may
 be somebody's peer), and let go: `! yes` would fill every consumer's memory."""
+
+_PLAIN_CURL = re.compile(r"curl (-sS? )?http://\S+")
+_CURL = """import sys, urllib.request as r
+sys.stdout.buffer.write(r.build_opener(r.ProxyHandler({})).open(sys.argv[1]).read())"""
 
 
 class Command:
@@ -58,6 +65,7 @@ class Commands:
     def start(self, argv: tuple[str, ...], host: str) -> None:
         """Run a program on a host, its output read from pipes. Raises SocklabError when it cannot be started."""
         base = os.path.basename(argv[0]) or "command"
+        argv = self._instead_of_curl(argv) or argv
         name, number = base, 1
         while name in self._commands:
             number += 1
@@ -95,6 +103,14 @@ class Commands:
         self._tell(command, "running")
         if command.pid in self._ended_early:
             self.ended(command.pid, self._ended_early.pop(command.pid))
+
+    def _instead_of_curl(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Python asks for the page where curl is not installed; () = it can't, or need not, stand in."""
+        if argv[0] != "curl" or shutil.which("curl") or not _PLAIN_CURL.fullmatch(" ".join(argv)):
+            return ()
+        said = "curl is not installed: a Python program asks for the page in its place."
+        self._stream.put(ev.Notice(self._stream.now(), "info", said, ""))
+        return sys.executable, "-I", "-c", _CURL, argv[-1]
 
     def _reader(self, command: Command, stream_name: str) -> Callable[[int], None]:
         pipe = command.process.stdout if stream_name == "out" else command.process.stderr

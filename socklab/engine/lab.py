@@ -42,6 +42,8 @@ from socklab.state import LabState, apply
 _TICK_SETTLE_S = 0.004
 _TICK_LIVE_S = 0.05
 _TICK_IDLE_S = 0.25
+_STILL_S = 90.0
+"""How long a lesson that runs by itself may stand still: longer than a SYN waits to be sent again (64 s at most)."""
 _DRAIN_S = 2.0
 """How long the last output of a program that has ended is waited for."""
 
@@ -94,6 +96,7 @@ class Lab:
         self._wiretap: Wiretap | None = None
         self._terminal: Terminal | None = None
         self._over = False
+        self._last_change: tuple[LabState | None, float] = (None, 0.0)
         self._lesson_set_in_vain = False
         """A kernel setting was refused to the lesson and that was told: the next refusals say nothing new."""
         self._drain_until = 0.0
@@ -225,9 +228,22 @@ class Lab:
         if self._spec.unattended and self._wiretap is not None and self._wiretap.broken:
             self.reason = "failed"  # nobody is there to see that clients wait for ever
             self._over = True
+        if self._spec.unattended and script is not None and not script.done:
+            self._end_if_still()
         drained = self._terminal is None or self._terminal.closed
         if self._drain_until and (drained or time.monotonic() > self._drain_until):
             self.reason = "exited" if self.reason == "quit" else self.reason
+            self._over = True
+
+    def _end_if_still(self) -> None:
+        """A lesson that waits for what never comes: nobody is there to see it and press a key."""
+        state = self._fold()
+        if state is not self._last_change[0]:
+            self._last_change = state, time.monotonic()
+        elif time.monotonic() - self._last_change[1] > _STILL_S:
+            said = f"Nothing has moved for {_STILL_S:.0f} s, and the lesson is not at its end: it is given up."
+            self._tell("error", said, "Run it by hand to see what is missing.")
+            self.reason = "failed"
             self._over = True
 
     # ---------------------------------------------------------------- commands

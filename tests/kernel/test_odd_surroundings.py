@@ -54,3 +54,11 @@ def test_what_the_terminals_character_set_lacks_is_escaped() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert rb"GET / HTTP/1.0\u240d\u240a" in done.stdout
+
+
+def test_without_curl_another_real_program_asks_for_the_page(tmp_path: Path) -> None:
+    done = subprocess.run(
+        LESSON, env=_environment(PATH=str(tmp_path)), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "curl is not installed: a Python program asks" in done.stdout
