@@ -337,6 +337,13 @@ def test_tab_completes_a_condition(typed: str, offered: list[str]) -> None:
             assert isinstance(parse(line), ev.Continue), "what is offered is understood"
 
 
+def test_the_help_names_each_group_of_keys_once() -> None:
+    from socklab.tui.keys import KEYS, help_lines
+
+    titles = [plain(line).strip() for line in help_lines() if line and line[0][1] == "title"]
+    assert len(titles) == len(set(titles)) == len({key.group for key in KEYS})
+
+
 def test_the_rate_is_that_of_the_last_second() -> None:
     rate = Rate()
     assert rate.at(0.0, 0) == 0
