@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from textual.pilot import Pilot
 
@@ -9,14 +11,21 @@ from socklab import events as ev
 from socklab import state as st
 from socklab.tui.following import Following, neighbour
 from socklab.tui.lines import View, plain
-from socklab.tui.panels import processes
+from socklab.tui.panels import processes, source
 from socklab.tui.stackkeys import Rate
 from tests.tui.panel_support import ACCEPT, CLOSE, PID, READ
 from tests.tui.support import FakeLink, Recorded, app_of, text_of
-from tests.tui.test_app import until
+from tests.tui.test_app import lab, until
 from tests.tui.test_panels_snapshots import compare, shown
 
 FIRST, SECOND, THREAD, DEAD = PID + 1, PID + 2, PID + 3, PID + 4
+
+
+@pytest.fixture(autouse=True)
+def _leave_no_window() -> Iterator[None]:
+    """The source keeps its place in a file from picture to picture; other tests draw the same file."""
+    yield
+    source.forget()
 
 
 def enters(tid: int, nr: int, *args: int, line: int = 0, held: bool = True) -> list[ev.Event]:
@@ -178,11 +187,20 @@ async def on_screen(pilot: Pilot[int], text: str) -> None:
     await until(pilot, lambda: text in text_of(pilot.app))  # type: ignore[arg-type]
 
 
+async def begun(pilot: Pilot[int]) -> None:
+    """Everything told so far is on the screen, which follows the task held last."""
+    screen = lab(pilot)
+    await until(pilot, lambda: screen.bridge.now.focus == SECOND)
+    screen.action_task(SECOND)
+    screen.following.let_go()
+    await on_screen(pilot, f"{SECOND} held before close")
+
+
 async def test_the_keys_go_from_task_to_task_and_steps_are_for_the_one_shown() -> None:
     app, link = app_of(family().events)
     link.go_on = lambda: None  # type: ignore[method-assign]
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("right_square_bracket", "right_square_bracket")
         await on_screen(pilot, f"{PID} held before accept")
         await on_screen(pilot, "▶23")
@@ -198,7 +216,7 @@ async def test_the_keys_go_from_task_to_task_and_steps_are_for_the_one_shown() -
 async def test_rows_of_the_process_panel_choose_the_task_and_escape_lets_go() -> None:
     app, link = app_of(family().events)
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("0", "up")
         await on_screen(pilot, f"{FIRST} asleep in read")
         await on_screen(pilot, "chosen, Esc")
@@ -211,7 +229,7 @@ async def test_rows_of_the_process_panel_choose_the_task_and_escape_lets_go() ->
 async def test_a_click_on_a_row_chooses_the_task() -> None:
     app, _ = app_of(family().events)
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("0")
         lines = text_of(app).split("\n")
         (row,) = [row for row, line in enumerate(lines) if f"server {FIRST}" in line]
@@ -222,7 +240,7 @@ async def test_a_click_on_a_row_chooses_the_task() -> None:
 async def test_others_are_let_run_and_held_again() -> None:
     app, link = app_of(family().events)
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("f")
         await until(pilot, lambda: sent(link) == [ev.Others(run=True, tid=SECOND)])
         await pilot.press("0")
@@ -234,7 +252,7 @@ async def test_others_are_let_run_and_held_again() -> None:
 async def test_bytes_are_sent_by_the_client_that_the_followed_task_serves() -> None:
     app, link = app_of(family().events)
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("left_square_bracket")
         await on_screen(pilot, f"{FIRST} asleep in read")
         await pilot.press("x")
@@ -244,7 +262,7 @@ async def test_bytes_are_sent_by_the_client_that_the_followed_task_serves() -> N
 async def test_a_tab_that_was_chosen_stays_when_packets_add_another() -> None:
     app, link = app_of(family().events)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("9")
         await on_screen(pilot, "9 Counters")
         link.give(ev.Packet(t=40, id=1, source="client", destination="server", data=b"", length=40))
@@ -255,7 +273,7 @@ async def test_a_tab_that_was_chosen_stays_when_packets_add_another() -> None:
 async def test_pause_holds_the_running_ones_although_one_is_held() -> None:
     app, link = app_of(family().events)
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("p")
         await until(pilot, lambda: sent(link) == [ev.Pause()])
 
@@ -291,7 +309,7 @@ async def test_a_condition_that_is_none_is_refused_in_place_and_the_right_one_se
     app, link = app_of(family().events)
     link.go_on = lambda: None  # type: ignore[method-assign]
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("c", *"reed", "enter")
         await on_screen(pilot, "Did you mean `read`?")
         await pilot.press(*["backspace"] * 2, *"ad fd", "tab", *"4", "enter")
@@ -302,7 +320,7 @@ async def test_conditions_typed_before_come_back() -> None:
     app, link = app_of(family().events)
     link.go_on = lambda: None  # type: ignore[method-assign]
     async with app.run_test(size=(120, 36)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("c", *"any error", "enter")
         await until(pilot, lambda: len(sent(link)) == 1)
         await pilot.press("c", "up")
@@ -312,7 +330,7 @@ async def test_conditions_typed_before_come_back() -> None:
 async def test_a_line_for_the_program_needs_no_quotes() -> None:
     app, link = app_of(family().events)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_screen(pilot, f"{SECOND} held before close")
+        await begun(pilot)
         await pilot.press("i", *"hello world", "enter")
         await until(pilot, lambda: sent(link) == [ev.Input(b"hello world\n")])
 
