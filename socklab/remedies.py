@@ -11,8 +11,10 @@ import platform
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from socklab.engine import ptrace, refusals
+from socklab.text import safe
 from socklab.trials import KERNEL_NEEDED, kernel_version, private_host, read_switch, two_hosts
 
 
@@ -57,7 +59,19 @@ def _fix_yama() -> str:
     return _sudo("sysctl -w kernel.yama.ptrace_scope=1")
 
 
+def _tracer() -> str:
+    """Who traces this very process: "strace (pid 812)", or "". A process has one tracer (ptrace(2)), its child too."""
+    try:
+        found = re.search(r"^TracerPid:\t([1-9]\d*)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+        return f"{Path(f'/proc/{found[1]}/comm').read_text().strip()} (pid {found[1]})" if found else ""
+    except OSError:
+        return ""
+
+
 def _fix_ptrace() -> str:
+    tracer = _tracer()
+    if tracer:
+        return f"{safe(tracer)} is tracing socklab itself, and a program can have one tracer: start socklab without it."
     if read_switch("/proc/sys/kernel/yama/ptrace_scope") in ("2", "3"):
         return _fix_yama()
     if kernel_version() < KERNEL_NEEDED:

@@ -93,10 +93,7 @@ def _trace(
     except (PermissionError, ptrace.ProcessGone) as error:
         os.kill(launched.pid, signal.SIGKILL)
         os.waitpid(launched.pid, 0)
-        raise MachineError(
-            "This machine does not let socklab trace a program (ptrace was refused).",
-            fix="Run `socklab doctor`: it names what refuses and the exact fix.",
-        ) from error
+        raise _REFUSED from error
     cwd = wanted.cwd or _here()
     stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.argv, cwd, traced))
     stream.flush()
@@ -200,7 +197,7 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: lab.ask_quit())
     try:
-        tracer.hang_doorbell()
+        _hang_doorbell(tracer)
         if isinstance(subject, target.Target):
             attach.seize(tracer, subject, children=wanted.children, traced=traced)
             stream.flush()
@@ -213,6 +210,20 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
         tracer.close_doorbell()
         network.close()
     return lab.end_event()
+
+
+_REFUSED = MachineError(
+    "This machine does not let socklab trace a program (ptrace was refused).",
+    fix="Run `socklab doctor`: it names what refuses and the exact fix.",
+)
+
+
+def _hang_doorbell(tracer: Tracer) -> None:
+    """Raises MachineError where even a child of our own can't be traced: under strace -f it is traced already."""
+    try:
+        tracer.hang_doorbell()
+    except PermissionError as error:
+        raise _REFUSED from error
 
 
 def _here() -> str:

@@ -1,6 +1,7 @@
 """A TCP port of the machine's own network that a server can bind, and by what the preferred one is taken.
 
-In: the preferred port. Out: a port that could be bound a moment ago, and the reason if it is another one. Only asks.
+In: the preferred port. Out: a port that could be bound a moment ago and is no other lab's; the reason if it is another
+one. Binds none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,25 @@ import socket
 
 from socklab.errors import MachineError
 from socklab.text import safe
+
+_reserved: list[socket.socket] = []
+"""One for the port that was found, held until the engine ends."""
+
+
+def _reserve(port: int) -> bool:
+    """Whether no other lab has been given this port; from now on none will be.
+
+    Two labs at once would both find it free, since their servers bind it only later. An abstract name goes with its
+    process (unix(7)) and is the network namespace's own, as ports are.
+    """
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        mark.bind(f"\0socklab/port/{port}")
+    except OSError as error:
+        mark.close()
+        return error.errno != errno.EADDRINUSE
+    _reserved.append(mark)
+    return True
 
 
 def _refusal(port: int) -> int:
@@ -49,17 +69,19 @@ def holder(port: int) -> str:
 def find(preferred: int) -> tuple[int, str]:
     """The preferred port if it can be bound, else the next that can, and why. Raises MachineError if none can."""
     refused = _refusal(preferred)
-    if not refused:
+    if not refused and _reserve(preferred):
         return preferred, ""
-    if refused in (errno.EACCES, errno.EPERM):
+    if not refused:
+        why = f"port {preferred} is taken by another lab"
+    elif refused in (errno.EACCES, errno.EPERM):
         why = f"port {preferred} is for privileged programs here (net.ipv4.ip_unprivileged_port_start)"
     else:
         why = f"port {preferred} is taken by {holder(preferred)}"
     first = preferred + 1 if preferred >= 1024 else preferred + 8000
     for port in range(first, min(first + 100, 65536)):
-        if not _refusal(port):
+        if not _refusal(port) and _reserve(port):
             return port, why
     for port in range(49152, 65536):
-        if not _refusal(port):
+        if not _refusal(port) and _reserve(port):
             return port, why
     raise MachineError(f"No TCP port can be bound: {why}.", fix="Look with `ss -tan` what holds them.")

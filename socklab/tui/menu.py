@@ -24,7 +24,7 @@ from socklab.tui.theme import Look
 Start = Callable[[Path, str], None]
 """Called with the lesson's folder and the language ("" = as the machine allows)."""
 
-LANGUAGES = {"": "C if it compiles here, else Python", "c": "C", "python": "Python"}
+LANGUAGES = {"": "C, else Python", "c": "C", "python": "Python"}
 
 
 def load_all() -> list[Lesson | str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +64,14 @@ def test_without_curl_another_real_program_asks_for_the_page(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "curl is not installed: a Python program asks" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace here")
+def test_under_another_tracer_the_doctor_names_it() -> None:
+    strace = ["strace", "-f", "-o", os.devnull, sys.executable, "-m", "socklab"]
+    environment = _environment()
+    lesson = subprocess.run([*strace, "lesson", "lifecycle", "--auto"], env=environment, capture_output=True, text=True)
+    assert "Error: This machine does not let socklab trace a program" in lesson.stdout
+    assert "Traceback" not in lesson.stdout + lesson.stderr
+    doctor = subprocess.run([*strace, "doctor"], env=environment, capture_output=True, text=True)
+    assert re.search(r"Fix: strace \(pid \d+\) is tracing socklab itself", doctor.stdout), doctor.stdout
