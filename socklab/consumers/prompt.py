@@ -91,7 +91,7 @@ def parse(line: str) -> Request:
         return Help()
     word, _, rest = text.partition(" ")
     rest = rest.strip()
-    if word in ("c", "continue"):
+    if word in ("c", "continue", "until"):  # the screen calls it until
         return _until(rest)
     if word == "others":
         if rest not in ("run", "hold"):
@@ -105,7 +105,7 @@ def parse(line: str) -> Request:
         if not rest.isdecimal():
             raise UsageError("focus: the number of a process or thread is missing")
         return ev.Focus(tid=int(rest))
-    if word == "input":
+    if word in ("input", "stdin"):
         # The quoting of `send`: one way to write bytes.
         action = actions.parse(f"send {rest}")
         assert isinstance(action, actions.Send)

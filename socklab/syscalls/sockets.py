@@ -67,14 +67,14 @@ def _show_protocol(call: Call, index: int) -> Shown:
         meaning = PROTOCOLS.meaning(value)
         kind = call.u32(1) & _TYPE_MASK
         if value == 0 and kind in (1, 2):
-            meaning = f"0: the usual one of this type, {'TCP' if kind == 1 else 'UDP'}"
+            meaning = f"the usual one of this type, {'TCP' if kind == 1 else 'UDP'}"
         text = "0" if value == 0 else PROTOCOLS.text(value)
         if call.name == "socketpair":
             return Shown(text, meaning, strace=str(value))
         return Shown(text, meaning, strace=PROTOCOLS.strace(value))
     if family == AF_NETLINK:
         return Shown(NETLINK.text(value), NETLINK.meaning(value), strace=NETLINK.strace(value))
-    return Shown(str(value), "0: the usual one of this type" if value == 0 else "")
+    return Shown(str(value), "the usual one of this type" if value == 0 else "")
 
 
 # The manual pages (tcp(7), ip(7)) name a level by its protocol; strace by the older SOL_ names.

@@ -90,3 +90,8 @@ def test_yes_is_true_and_not_one() -> None:
 
 def test_show_is_no_guess() -> None:
     assert prompt.parse_answer("show", predict(1, 2)) is None
+
+
+def test_the_words_of_the_screens_prompt_are_understood_too() -> None:
+    assert prompt.parse("until accept") == prompt.parse("c accept")
+    assert prompt.parse('stdin "hi"') == prompt.parse('input "hi"')
