@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,7 @@ def test_a_server_of_sixteen_processes_killed_under_load_leaves_nothing_and_star
         consumer = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**ENVIRONMENT, name: value}
         )
-        with servers.Load(port, clients=4) as load:
+        with servers.Load(port, clients=4) as load, _ended(consumer):
             wanted = chance.randrange(20, 200)
             servers.until(lambda load=load, wanted=wanted: load.done >= wanted, "requests answered")
             pids = _marked(mark)
@@ -158,10 +159,21 @@ def test_a_server_of_sixteen_processes_killed_under_load_leaves_nothing_and_star
                 before = load.done
                 servers.until(lambda load=load, before=before: load.done > before + 20, "answers of the others")
                 consumer.terminate()
-        consumer.wait(timeout=30)
+            consumer.wait(timeout=30)
         servers.until(lambda: not _marked(mark), "the end of every process")
         listed = subprocess.run(["ss", "-Htln", f"sport = :{port}"], capture_output=True, text=True, check=True)
         assert listed.stdout == ""
+
+
+@contextlib.contextmanager
+def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Asked to end, whatever happens here: its lab must not outlive the test."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=30)
 
 
 def _cmdline(pid: int) -> bytes:
