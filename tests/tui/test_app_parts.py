@@ -210,3 +210,8 @@ def test_wide_characters_count_two_cells() -> None:
         plain(spread((("日本日本", ""),), (("ab", ""),), 8)) == "日本… ab"
         or width(spread((("日本日本", ""),), (("ab", ""),), 8)) == 8
     )
+
+
+def test_the_help_page_names_each_group_of_keys_once() -> None:
+    titles = [plain(line) for line in keys.help_lines() if line and line[0][1] == "title"]
+    assert len(titles) == len(set(titles))
