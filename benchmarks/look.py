@@ -21,11 +21,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab.engine import topology
-from socklab.engine.look import Look
-from socklab.engine.sockdiag import ALL_STATES, Diag
-from socklab.engine.socktable import DiagTable
-from socklab.engine.socktext import TextTable
+from socklab.engine.kernel.look import Look
+from socklab.engine.kernel.sockdiag import ALL_STATES, Diag
+from socklab.engine.kernel.socktable import DiagTable
+from socklab.engine.kernel.socktext import TextTable
+from socklab.engine.network import topology
 
 SIZES = [10, 1000, 10_000, 20_000]
 CONNECT = struct.Struct("=I")

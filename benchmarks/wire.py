@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab.engine import topology, twohosts
+from socklab.engine.network import topology, twohosts
 
 CHUNK = 1 << 16
 

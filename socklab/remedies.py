@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from socklab.engine import ptrace, refusals
+from socklab.engine.network import refusals
+from socklab.engine.tracing import ptrace
 from socklab.text import safe
 from socklab.trials import KERNEL_NEEDED, kernel_version, private_host, read_switch, two_hosts
 

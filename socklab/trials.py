@@ -21,7 +21,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from socklab.engine import furnish, netns, ptrace, refusals, twohosts
+from socklab.engine.network import furnish, netns, refusals, twohosts
+from socklab.engine.tracing import ptrace
 
 Result: TypeAlias = tuple[bool | None, str]
 

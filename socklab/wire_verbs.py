@@ -1,8 +1,7 @@
 """The wire's verbs: hold, deliver, drop, reorder, delay, loss, release.
 
 In: the words of a verb. Out: an `Order`: what is to be done, with which packets. Pure; moves no packet, keeps no rule
-(`engine/wire_rules.py` and the wire's process do), so that prompts and lessons can check a line before it is carried
-out.
+(`wire_rules.py` and the wire's process do), so that prompts and lessons can check a line before it is carried out.
 """
 
 from __future__ import annotations

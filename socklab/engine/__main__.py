@@ -22,10 +22,12 @@ from pathlib import Path
 
 from socklab import __version__, guide, spec, syscalls, target
 from socklab import events as ev
-from socklab.engine import attach, program, ptrace, topology
+from socklab.engine import program
 from socklab.engine.lab import Lab
+from socklab.engine.network import topology
 from socklab.engine.stream import Stream
-from socklab.engine.tracer import ALWAYS, Tracer
+from socklab.engine.tracing import attach, ptrace
+from socklab.engine.tracing.tracer import ALWAYS, Tracer
 from socklab.errors import MachineError, SocklabError, UsageError
 from socklab.lesson import Lesson, load
 
@@ -63,7 +65,7 @@ def _prepare(wanted: spec.RunSpec, lesson: Lesson | None, port: int) -> program.
 def _environment(language: str, own: dict[str, str]) -> dict[str, str]:
     environment = {**os.environ, **own}
     if language != "c":
-        from socklab.engine.where import python_env
+        from socklab.engine.source.where import python_env
 
         environment.update(python_env(environment))
     return environment

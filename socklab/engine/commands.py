@@ -17,9 +17,9 @@ import sys
 from collections.abc import Callable
 
 from socklab import events as ev
-from socklab.engine import ptrace
 from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
+from socklab.engine.tracing import ptrace
 from socklab.errors import SocklabError
 
 SHOWN_BYTES = 1 << 20

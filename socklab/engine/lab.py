@@ -19,21 +19,21 @@ import msgspec
 
 from socklab import actions, guide, syscalls
 from socklab import events as ev
-from socklab.engine import steering
 from socklab.engine.clients import Address, Clients
 from socklab.engine.commands import Commands
-from socklab.engine.gates import RUN_BUSINESS, RUN_PAUSED, Business
-from socklab.engine.places import Places
+from socklab.engine.kernel.watch import BLOCKED_AFTER_S, Watch
+from socklab.engine.network.topology import Topology
+from socklab.engine.network.wiretap import Wiretap
 from socklab.engine.program import Launched
 from socklab.engine.script import Script
-from socklab.engine.steering import Steering
+from socklab.engine.source.places import Places
 from socklab.engine.stream import Stream
-from socklab.engine.task import Stop, Task
 from socklab.engine.terminal import Terminal
-from socklab.engine.topology import Topology
-from socklab.engine.tracer import Tracer
-from socklab.engine.watch import BLOCKED_AFTER_S, Watch
-from socklab.engine.wiretap import Wiretap
+from socklab.engine.tracing import steering
+from socklab.engine.tracing.gates import RUN_BUSINESS, RUN_PAUSED, Business
+from socklab.engine.tracing.steering import Steering
+from socklab.engine.tracing.task import Stop, Task
+from socklab.engine.tracing.tracer import Tracer
 from socklab.errors import MachineError, SocklabError, UsageError
 from socklab.lesson import Lesson, canonical
 from socklab.spec import RunSpec

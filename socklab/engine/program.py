@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from socklab.engine import ptrace
+from socklab.engine.tracing import ptrace
 from socklab.errors import ProgramError
 
 COMPILERS = ("cc", "gcc", "clang")

@@ -20,7 +20,7 @@ import pytest
 
 from socklab import events as ev
 from socklab import syscalls, target
-from socklab.engine import seizing
+from socklab.engine.tracing import seizing
 from socklab.errors import SocklabError
 from socklab.link import Link
 from socklab.spec import RunSpec

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 import pytest
 
 from socklab import state
-from socklab.engine import descriptors, netns, procfs, topology
-from socklab.engine import look as look_module
-from socklab.engine.look import Look
-from socklab.engine.sockdiag import Diag
-from socklab.engine.socktable import DiagTable
-from socklab.engine.socktext import TextTable
+from socklab.engine.kernel import descriptors, procfs
+from socklab.engine.kernel import look as look_module
+from socklab.engine.kernel.look import Look
+from socklab.engine.kernel.sockdiag import Diag
+from socklab.engine.kernel.socktable import DiagTable
+from socklab.engine.kernel.socktext import TextTable
+from socklab.engine.network import netns, topology
 from socklab.errors import MachineError
 from socklab.events import Counters, Descriptor, Descriptors, Event, Notice, Processes, SocketRow, Sockets
 from tests.support.children import NOBODY, in_child

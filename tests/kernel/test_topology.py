@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from socklab import packets
-from socklab.engine import furnish, netns, ports, refusals, sniffer, sysctl, topology
+from socklab.engine.network import furnish, netns, ports, refusals, sniffer, sysctl, topology
 from socklab.errors import MachineError, UsageError
 from socklab.events import Packet
 from tests.support.children import NOBODY, in_child

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from socklab import flows, packets
-from socklab.engine import netns, topology, wire_report
+from socklab.engine.network import netns, topology, wire_report
 from tests.support import wirelab
 from tests.support.children import in_child
 from tests.support.wirelab import PORT, Way, WireLab, run_on
@@ -363,7 +363,10 @@ def test_without_any_device_the_lab_has_one_private_host_and_says_why(monkeypatc
 
 
 def test_the_wires_modules_load_nothing_that_draws() -> None:
-    code = "import sys, socklab.engine.wire, socklab.engine.topology as t; print([m for m in DRAW if m in sys.modules])"
+    code = (
+        "import sys, socklab.engine.network.wire, socklab.engine.network.topology;"
+        " print([m for m in DRAW if m in sys.modules])"
+    )
     code = code.replace("DRAW", "('rich', 'textual', 'asyncio')")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"

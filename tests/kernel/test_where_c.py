@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from socklab.engine import dwarf
-from socklab.engine.where import NO_FRAME, Where
+from socklab.engine.source import dwarf
+from socklab.engine.source.where import NO_FRAME, Where
 from tests.support.where_probe import Sleeper, ask_gdb, running, short, sleeper
 
 pytestmark = [

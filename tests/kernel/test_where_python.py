@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from socklab.engine.pyline import PythonLines
-from socklab.engine.where import NO_PYTHON_FRAME, Where, python_env
+from socklab.engine.source.pyline import PythonLines
+from socklab.engine.source.where import NO_PYTHON_FRAME, Where, python_env
 from tests.support.where_probe import Sleeper, running, short, sleeper, wait_for
 
 pytestmark = [

@@ -41,7 +41,7 @@ from typing import NamedTuple
 
 from socklab import events as ev
 from socklab import syscalls
-from socklab.engine import where
+from socklab.engine.source import where
 from socklab.link import Link
 from socklab.spec import RunSpec
 from tests.support import servers, strace

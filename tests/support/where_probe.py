@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from socklab.engine.where import Where
+from socklab.engine.source.where import Where
 from socklab.events import Frame
 
 DEADLINE_S = 20.0

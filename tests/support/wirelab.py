@@ -18,8 +18,8 @@ from typing import TypeAlias, TypeVar
 import pytest
 
 from socklab import flows, packets
-from socklab.engine import topology, twohosts, wire
-from socklab.engine.wire import Wire
+from socklab.engine.network import topology, twohosts, wire
+from socklab.engine.network.wire import Wire
 from socklab.events import Packet, PacketFate
 from tests.support.children import NOBODY, in_child
 

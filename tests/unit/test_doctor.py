@@ -9,7 +9,7 @@ import pytest
 
 from socklab import doctor, remedies, trials
 from socklab.doctor import Finding
-from socklab.engine import refusals
+from socklab.engine.network import refusals
 
 GOOD = Finding("ptrace", "ptrace", True, "a child process was traced")
 LESS = Finding("curl", "curl", None, "not found", "One lesson can't be finished.", "sudo apt install curl")

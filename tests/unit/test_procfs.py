@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socklab.engine import procfs
-from socklab.engine.procfs import FdInfo, ProcFormatError, Unread
+from socklab.engine.kernel import procfs
+from socklab.engine.kernel.procfs import FdInfo, ProcFormatError, Unread
 
 # Recorded on Linux 6.18, x86-64; the blanks that fill each line up to 149 columns are cut off.
 TCP = """\

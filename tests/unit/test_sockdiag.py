@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socklab.engine.sockdiag import LISTEN, Diag, pack_ends, split_messages
-from socklab.engine.socktable import TIMERS_KEPT, Delta, DiagTable
+from socklab.engine.kernel.sockdiag import LISTEN, Diag, pack_ends, split_messages
+from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta, DiagTable
 from socklab.events import SocketRow
 
 TIME_WAIT = 6

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from socklab import events as ev
-from socklab.engine.procfs import parse_epoll_targets
+from socklab.engine.kernel.procfs import parse_epoll_targets
 from socklab.syscalls.tables import number
 from socklab.syscalls.watching import WAITS, Watched, watched
 

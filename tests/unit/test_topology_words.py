@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from socklab.engine.furnish import LONE_HOSTS
-from socklab.engine.topology import MACHINE_HOSTS, Topology, create
+from socklab.engine.network.furnish import LONE_HOSTS
+from socklab.engine.network.topology import MACHINE_HOSTS, Topology, create
 from socklab.errors import UsageError
 
 MACHINE = Topology("machine", MACHINE_HOSTS, names_resolve=False)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from socklab.engine import dwarf
-from socklab.engine.cfi import Unwinder
-from socklab.engine.cfi_program import AT_OFFSET, Rule, evaluate
-from socklab.engine.dwarf import LineTable
-from socklab.engine.elf import X86_64, Image
-from socklab.engine.ownership import is_library
+from socklab.engine.source import dwarf
+from socklab.engine.source.cfi import Unwinder
+from socklab.engine.source.cfi_program import AT_OFFSET, Rule, evaluate
+from socklab.engine.source.dwarf import LineTable
+from socklab.engine.source.elf import X86_64, Image
+from socklab.engine.source.ownership import is_library
 
 needs_gcc = pytest.mark.skipif(
     not all(map(shutil.which, ("gcc", "readelf", "addr2line", "nm"))), reason="no gcc or no binutils"

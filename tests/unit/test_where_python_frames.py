@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socklab.engine import pyline
-from socklab.engine.ownership import is_python_library
-from socklab.engine.pyframes import decode_lines
-from socklab.engine.where import MAX_SOURCE_BYTES, Where, python_env, source
+from socklab.engine.source import pyline
+from socklab.engine.source.ownership import is_python_library
+from socklab.engine.source.pyframes import decode_lines
+from socklab.engine.source.where import MAX_SOURCE_BYTES, Where, python_env, source
 from socklab.events import Frame
 
 
@@ -146,7 +146,10 @@ def test_reader_and_tracker_agree_on_the_mapping() -> None:
 
 
 def test_importing_the_engine_starts_no_tracker() -> None:
-    code = "import sys, socklab.engine.where, socklab.engine.pyline; print(sys.gettrace(), 'elftools' in sys.modules)"
+    code = (
+        "import sys, socklab.engine.source.where, socklab.engine.source.pyline;"
+        " print(sys.gettrace(), 'elftools' in sys.modules)"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["None", "False"]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socklab.engine import wire_messages as wm
+from socklab.engine.network import wire_messages as wm
 from socklab.events import Packet, PacketFate
 
 STREAM = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from socklab.engine.wire_rules import KINDS, VERBS, Order, Rules, Select, parse
+from socklab.engine.network.wire_rules import KINDS, VERBS, Order, Rules, Select, parse
 from socklab.errors import UsageError
 from socklab.packets import ACK, FIN, PSH, RST, SYN, Segment
 

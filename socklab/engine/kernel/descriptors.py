@@ -1,0 +1,290 @@
+"""The descriptor table of one process: /proc/PID/fd, fdinfo, and what getsockopt says of sockets no table lists.
+
+In: a pid. Out: Descriptor values, and what changed since the last look. Never keeps a copy of the program's
+descriptors for longer than one question, never changes anything about them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import NamedTuple
+
+from socklab.engine.kernel import procfs
+from socklab.engine.kernel.procfs import Unread
+from socklab.events import Descriptor
+from socklab.text import safe
+
+READ_ALL = 64
+"""Tables up to this size are read whole at every look."""
+SPREAD = 64
+"""Of a larger table each look reads again so many entries that are expected to be as they were, in turn."""
+
+MOST_WATCHED = 64
+"""So many descriptors of an epoll instance's list are told."""
+_EPOLL = "anon_inode:[eventpoll]"
+
+_PIDFD_GETFD = 438  # the same number on every architecture (Linux 5.6)
+_SO_COOKIE = 57
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.restype = ctypes.c_long
+
+_FAMILIES: dict[int, str] = {
+    socket.AF_UNIX: "unix",
+    socket.AF_NETLINK: "netlink",
+    socket.AF_PACKET: "packet",
+    getattr(socket, "AF_VSOCK", 40): "vsock",
+}
+_TYPES: dict[int, str] = {
+    socket.SOCK_STREAM: "stream",
+    socket.SOCK_DGRAM: "datagram",
+    socket.SOCK_RAW: "raw",
+    socket.SOCK_SEQPACKET: "seqpacket",
+}
+_PROTOCOLS: dict[tuple[int, int], str] = {
+    (socket.SOCK_STREAM, socket.IPPROTO_TCP): "tcp",
+    (socket.SOCK_STREAM, 262): "mptcp",
+    (socket.SOCK_STREAM, socket.IPPROTO_SCTP): "sctp",
+    (socket.SOCK_DGRAM, socket.IPPROTO_UDP): "udp",
+    (socket.SOCK_DGRAM, socket.IPPROTO_ICMP): "ping",
+    (socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6): "ping",
+}
+
+
+class Ends(NamedTuple):
+    """A TCP socket's own account of itself: family, both addresses as sock_diag writes them, and its cookie."""
+
+    family: int
+    local: str
+    remote: str
+    cookie: int
+
+
+def describe(domain: int, kind: int, protocol: int) -> str:
+    """A socket in a word or two: "tcp", "udp6", "unix stream", "packet raw"."""
+    form = _TYPES.get(kind, f"type {kind}")
+    if domain in (socket.AF_INET, socket.AF_INET6):
+        name = _PROTOCOLS.get((kind, protocol)) or f"ip {form} {protocol}"
+        return f"{name}6" if domain == socket.AF_INET6 else name
+    return f"{_FAMILIES.get(domain, f'family {domain}')} {form}"
+
+
+class DescriptorTable:
+    """One process. `listed(inode)` says whether a socket table lists the socket: then no `detail` is needed.
+
+    `known` is the table as of the last look. `gone` is set once the process has ended; `unread` holds the reason
+    when the kernel refuses to show the table.
+    """
+
+    def __init__(self, pid: int, listed: Callable[[int], bool]) -> None:
+        self.pid = pid
+        self.known: dict[int, Descriptor] = {}
+        self.gone = False
+        self.unread: Unread | None = None
+        self._listed = listed
+        self._details: dict[int, str] = {}
+        """inode to detail: what a socket is never changes."""
+        self._detailed: set[int] = set()
+        """Numbers with a detail: a table may list their socket next time."""
+        self._turn = 0
+        self._pidfd = -1
+        self._fd_directory = -1
+        self._info_directory = -1
+
+    def close(self) -> None:
+        for descriptor in (self._pidfd, self._fd_directory, self._info_directory):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._pidfd = self._fd_directory = self._info_directory = -1
+
+    def look(self, unlisted: Iterable[int] = ()) -> tuple[list[Descriptor], list[int]]:
+        """(opened or changed, closed) since the last look. `unlisted`: inodes of sockets that left the socket table.
+
+        Up to READ_ALL entries everything is read. In a larger table the numbers are listed only when the kernel's
+        count of them is another than expected, and then new numbers are read and SPREAD old ones in turn: a number
+        closed and opened again by a call nobody stopped at is found when its turn comes.
+        """
+        try:
+            numbers = self._numbers()
+        except OSError as error:
+            return self._failed(error)
+        self.unread = None
+        known = self.known
+        if numbers is None:
+            return self._read([*self._in_turn(), *self._detailed, *self.holding(set(unlisted))], [])
+        closed = [fd for fd in known if fd not in numbers]
+        if len(numbers) <= READ_ALL:
+            return self._read(sorted(numbers), closed)
+        again = {*self._in_turn(), *self._detailed, *self.holding(set(unlisted))}
+        return self._read([*sorted(numbers - known.keys()), *(again & numbers)], closed)
+
+    def look_at(self, fds: Iterable[int]) -> tuple[list[Descriptor], list[int]]:
+        """The same for these numbers only; costs nothing for the rest of the table."""
+        try:
+            self._open()
+        except OSError as error:
+            return self._failed(error)
+        return self._read(fds, [])
+
+    def holding(self, inodes: set[int]) -> list[int]:
+        """Numbers that stand for the sockets with these inodes, as of the last look. Goes through the whole table."""
+        return [fd for fd, known in self.known.items() if known.inode in inodes] if inodes else []
+
+    def inode_of(self, fd: int) -> int:
+        """Inode of the socket that is behind the number now; 0 when it is closed or no socket."""
+        try:
+            self._open()
+            return _inode(os.readlink(str(fd), dir_fd=self._fd_directory), "socket")
+        except OSError:
+            # ENOENT, ESRCH: closed, gone. A refusal (EACCES) is told by look.
+            return 0
+
+    def backlog(self, fd: int) -> int:
+        """The limit of a listener's accept queue, asked of the socket itself; 0 when it may not be asked."""
+        copy = self._copy(fd)
+        if isinstance(copy, Unread):
+            return 0
+        with copy:
+            try:
+                info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+            except OSError:
+                # EOPNOTSUPP: no TCP socket.
+                return 0
+        # net/ipv4/tcp.c, tcp_get_info: for a listener tcpi_sacked is the limit (and tcpi_unacked the depth).
+        return int.from_bytes(info[28:32], sys.byteorder)
+
+    def ends(self, fd: int) -> Ends | Unread | None:
+        """Both ends of a TCP socket, asked of the socket itself; None when it has none, Unread when it is refused."""
+        copy = self._copy(fd)
+        if isinstance(copy, Unread):
+            return copy
+        with copy:
+            if copy.family not in (socket.AF_INET, socket.AF_INET6) or copy.type != socket.SOCK_STREAM:
+                return None
+            try:
+                cookie = int.from_bytes(copy.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), sys.byteorder)
+                local = copy.getsockname()
+            except OSError:
+                # A reset may have taken the addresses since the descriptor was seen: it has no ends then.
+                return None
+            try:
+                remote = copy.getpeername()
+            except OSError:
+                # ENOTCONN: a listener, or not connected.
+                remote = ("::", 0) if copy.family == socket.AF_INET6 else ("0.0.0.0", 0)
+            return Ends(copy.family, _end(copy.family, local), _end(copy.family, remote), cookie)
+
+    # ---- one entry
+
+    def _read(self, fds: Iterable[int], closed: list[int]) -> tuple[list[Descriptor], list[int]]:
+        changed: list[Descriptor] = []
+        for fd in dict.fromkeys(fds):
+            descriptor = self._descriptor(fd)
+            if descriptor is None:
+                if fd in self.known:
+                    closed.append(fd)
+            elif descriptor != self.known.get(fd):
+                self.known[fd] = descriptor
+                changed.append(descriptor)
+                (self._detailed.add if descriptor.detail else self._detailed.discard)(fd)
+        for fd in closed:
+            self._details.pop(self.known.pop(fd).inode, None)
+            self._detailed.discard(fd)
+        return changed, closed
+
+    def _descriptor(self, fd: int) -> Descriptor | None:
+        name = str(fd)
+        try:
+            target = os.readlink(name, dir_fd=self._fd_directory)
+            text = procfs.read_text(name, self._info_directory)
+            info = procfs.parse_fdinfo(text)
+        except OSError:
+            # ENOENT: closed. ESRCH: the process ended. EACCES cannot come after the directory was opened, except
+            # by an exec of a set-user-ID program, whose table is as good as closed to us.
+            return None
+        if target == _EPOLL:
+            watches, more = procfs.parse_epoll_targets(text, MOST_WATCHED)
+            return Descriptor(fd, target, flags=info.flags, watches=watches, watches_more=more)
+        inode = _inode(target, "socket")
+        detail = ""
+        if inode and not self._listed(inode):
+            detail = self._details.get(inode) or self._detail(fd, inode)
+        return Descriptor(fd, safe(target), inode or _inode(target, "pipe"), info.flags, info.position, detail)
+
+    def _detail(self, fd: int, inode: int) -> str:
+        copy = self._copy(fd)
+        if isinstance(copy, Unread):
+            return "" if copy.gone or copy.reason == "EBADF" else f"not readable: {copy.reason}"
+        with copy:
+            detail = describe(int(copy.family), int(copy.type), copy.proto)
+        self._details[inode] = detail
+        return detail
+
+    def _copy(self, fd: int) -> socket.socket | Unread:
+        """pidfd_getfd(2): our own descriptor of the program's socket, to be closed at once."""
+        try:
+            if self._pidfd < 0:
+                self._pidfd = os.pidfd_open(self.pid)
+            copy = _syscall(_PIDFD_GETFD, self._pidfd, fd, 0)
+            if copy < 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+        except OSError as error:
+            return Unread.because(error)
+        try:
+            return socket.socket(fileno=copy)
+        except OSError as error:
+            os.close(copy)
+            return Unread.because(error)
+
+    # ---- the table
+
+    def _open(self) -> None:
+        if self._fd_directory < 0:
+            self._fd_directory = os.open(f"/proc/{self.pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self._info_directory < 0:
+            self._info_directory = os.open(f"/proc/{self.pid}/fdinfo", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _numbers(self) -> set[int] | None:
+        """Open numbers; None = as many as are known, not listed."""
+        self._open()
+        # Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors; before, it is 0.
+        if len(self.known) > READ_ALL and os.fstat(self._fd_directory).st_size == len(self.known):
+            return None
+        return set(map(int, os.listdir(self._fd_directory)))
+
+    def _in_turn(self) -> list[int]:
+        if self._turn >= len(self.known):
+            self._turn = 0
+        turn = list(islice(self.known, self._turn, self._turn + SPREAD))
+        self._turn += SPREAD
+        return turn
+
+    def _failed(self, error: OSError) -> tuple[list[Descriptor], list[int]]:
+        self.unread = Unread.because(error)
+        self.gone = self.unread.gone
+        closed = list(self.known) if self.gone or error.errno in (errno.EACCES, errno.EPERM) else []
+        for fd in closed:
+            del self.known[fd]
+        self._detailed.clear()
+        return [], closed
+
+
+def _inode(target: str, kind: str) -> int:
+    """N of `socket:[N]` or `pipe:[N]`, the text of a descriptor's link; 0 for other links."""
+    if not target.startswith(kind + ":["):
+        return 0
+    number = target[len(kind) + 2 : -1]
+    return int(number) if number.isdecimal() else 0
+
+
+def _end(family: int, address: tuple[str, int]) -> str:
+    """As sock_diag's rows write it. A link-local address loses its zone (`%eth0`): the row has none."""
+    host = address[0].partition("%")[0]
+    return f"[{host}]:{address[1]}" if family == socket.AF_INET6 else f"{host}:{address[1]}"

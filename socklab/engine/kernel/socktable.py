@@ -1,0 +1,223 @@
+"""What changed in a host's TCP sockets since the last reading, at the price of what changed.
+
+In: dumps of sockdiag. Out: `Delta`: rows that are new or different, ids that are gone. Never reads the kernel other
+than through sockdiag, never decides which sockets are of interest.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+from socklab.engine.kernel.sockdiag import ALL_STATES, LISTEN, Diag, pack_ends, split_messages
+from socklab.events import SocketRow
+
+# Offsets in inet_diag_msg.
+_COOKIE = struct.Struct("=II")
+_ENDS_AT, _COOKIE_AT, _EXPIRES_AT = 4, 44, 52
+_ENDS = 36
+
+TIMERS_KEPT = 64
+"""Up to so many running timers, each look reports what is left of every one; above it `expires_ms` of them all is 0.
+
+A running timer is different at every look: 10,000 sockets in TIME_WAIT would make each look 10,000 changes. A number
+that is not kept up to date must not be shown, so above this limit none is given."""
+
+
+class Delta(NamedTuple):
+    """What is different since the last look. A row is in `changed` when any of its fields is another than before.
+
+    `gone` holds the ids of sockets that are in no table any more, `unlisted` the inodes no row has any more: of those,
+    and of connections in TIME_WAIT, whose descriptor may be open still.
+    """
+
+    changed: list[SocketRow]
+    gone: list[int]
+    unlisted: list[int]
+
+
+class SocketTable(Protocol):
+    """What both readers of a host's sockets (sock_diag, /proc/net/tcp) offer."""
+
+    rows: dict[int, SocketRow]
+    by_inode: dict[int, int]
+
+    @property
+    def listeners(self) -> list[SocketRow]: ...
+    def look(self) -> Delta: ...
+    def look_at(self, ids: Iterable[int]) -> Delta: ...
+    def look_at_listeners(self) -> Delta: ...
+    def look_for(self, family: int, local: str, remote: str) -> Delta: ...
+    def close(self) -> None: ...
+
+
+class DiagTable:
+    """The sockets of the network namespace the calling thread is in when this is made, through sock_diag.
+
+    `rows` and `by_inode` (inode to id) are as of the last look. Raises MachineError where the kernel has no sock_diag.
+    """
+
+    def __init__(self, diag: Diag | None = None) -> None:
+        self.rows: dict[int, SocketRow] = {}
+        self.by_inode: dict[int, int] = {}
+        self._diag = diag or Diag()
+        self._messages: dict[int, bytes] = {}
+        """id to the inet_diag_msg its row was made from."""
+        self._by_ends: dict[bytes, int] = {}
+        """Ports and addresses, as in the message, to id. Of listeners that share a port only one is here."""
+        self._chunks: list[bytes] = []
+        self._split: list[list[bytes]] = []
+        """The last dump as received, and the messages of each chunk."""
+        self._patched = False
+        """A row was read since by itself: equal chunks do not prove equal rows any more."""
+        self._running: set[int] = set()
+        self._listeners: set[int] = set()
+        """Sockets with a running timer; sockets in LISTEN."""
+        self._timers_shown = True
+
+    def close(self) -> None:
+        self._diag.close()
+
+    def look(self) -> Delta:
+        """All sockets; costs little more than the kernel's own walk while few of them change.
+
+        The kernel lists an unchanged table in the same order and so in the same chunks of 32 KiB. Chunks that equal
+        the last dump's are done with one comparison; of the others only messages never seen are unpacked.
+        """
+        chunks = self._diag.read_dump(ALL_STATES)
+        old_chunks, old_split = self._chunks, self._split
+        if chunks == old_chunks and not self._patched:
+            return Delta([], [], [])
+        split: list[list[bytes]] = []
+        fresh: list[list[bytes]] = []
+        stale: list[list[bytes]] = []
+        for index, chunk in enumerate(chunks):
+            known = old_split[index] if index < len(old_split) else []
+            if index < len(old_chunks) and chunk == old_chunks[index]:
+                split.append(known)
+                if not self._patched:
+                    continue
+            else:
+                split.append(split_messages(chunk))
+            fresh.append(split[-1])
+            stale.append(known)
+        stale.extend(old_split[len(chunks) :])
+        self._chunks, self._split = chunks, split
+        before = set(self._messages.values()) if self._patched else set(chain.from_iterable(stale))
+        self._patched = False
+        return self._take(
+            [message for message in chain.from_iterable(fresh) if message not in before],
+            before.difference(*fresh),
+        )
+
+    @property
+    def listeners(self) -> list[SocketRow]:
+        """LISTEN rows as of the last look."""
+        return [self.rows[id_] for id_ in self._listeners]
+
+    def look_at(self, ids: Iterable[int]) -> Delta:
+        """Only these sockets of the last look, each asked for by its ends."""
+        found: list[bytes] = []
+        lost: set[bytes] = set()
+        for id_ in ids:
+            known = self._messages.get(id_)
+            if known is None or known[1] == LISTEN:  # listeners: see look_at_listeners
+                continue
+            message = self._diag.read_exact(known[0], known[4:44])
+            if message is None or _cookie(message) != id_:
+                lost.add(known)
+            else:
+                found.append(message)
+        return self._patch(found, lost)
+
+    def look_at_listeners(self) -> Delta:
+        """Only listeners: the kernel keeps them in a table of their own, so this costs nothing per connection."""
+        found = list(chain.from_iterable(map(split_messages, self._diag.read_dump(1 << LISTEN))))
+        listed = set(map(_cookie, found))
+        return self._patch(found, {self._messages[id_] for id_ in self._listeners if id_ not in listed})
+
+    def look_for(self, family: int, local: str, remote: str) -> Delta:
+        """The socket with these ends: taken into the table when it is there, gone when it was."""
+        ends = pack_ends(family, local, remote)
+        message = self._diag.read_exact(family, ends)
+        known = self._messages.get(self._by_ends.get(ends[:_ENDS], 0))
+        lost = (
+            {known}
+            if known and known[1] != LISTEN and (message is None or _cookie(message) != _cookie(known))
+            else set()
+        )
+        return self._patch([] if message is None else [message], lost)
+
+    # ---- what changed
+
+    def _patch(self, found: list[bytes], lost: set[bytes]) -> Delta:
+        fresh = [message for message in found if self._messages.get(_cookie(message)) != message]
+        if fresh or lost:
+            self._patched = True
+        return self._take(fresh, lost)
+
+    def _take(self, fresh: list[bytes], lost: set[bytes]) -> Delta:
+        """Put `fresh` messages into the table; a socket whose latest message is among `lost` is gone."""
+        before: dict[int, SocketRow | None] = {}
+        unlisted: list[int] = []
+        messages, rows, by_inode, by_ends = self._messages, self.rows, self.by_inode, self._by_ends
+        for message in fresh:  # in the order of the dump: of two messages of one socket the later counts
+            id_ = _cookie(message)
+            known = messages.get(id_)
+            messages[id_] = message
+            if known is not None and _same_but_timer(known, message):
+                continue
+            old = rows.get(id_)
+            before.setdefault(id_, old)
+            row = self._diag.row(message, timers=False)
+            rows[id_] = row
+            by_ends[message[_ENDS_AT : _ENDS_AT + _ENDS]] = id_
+            if old is not None and old.inode != row.inode and by_inode.get(old.inode) == id_:
+                del by_inode[old.inode]
+                unlisted.append(old.inode)
+            if row.inode:
+                by_inode[row.inode] = id_
+            (self._running.add if message[2] else self._running.discard)(id_)
+            (self._listeners.add if message[1] == LISTEN else self._listeners.discard)(id_)
+        gone: list[int] = []
+        for message in lost:
+            id_ = _cookie(message)
+            if messages.get(id_) != message:  # it has a newer one
+                continue
+            del messages[id_]
+            left = rows.pop(id_)
+            self._running.discard(id_)
+            self._listeners.discard(id_)
+            if by_inode.get(left.inode) == id_:
+                del by_inode[left.inode]
+                unlisted.append(left.inode)
+            ends = message[_ENDS_AT : _ENDS_AT + _ENDS]
+            if by_ends.get(ends) == id_:
+                del by_ends[ends]
+            gone.append(id_)
+        self._show_timers(before)
+        return Delta([rows[id_] for id_, old in before.items() if rows[id_] != old], gone, unlisted)
+
+    def _show_timers(self, before: dict[int, SocketRow | None]) -> None:
+        """Give rows with a running timer what is left of it, or 0 for them all: see TIMERS_KEPT."""
+        show = len(self._running) <= TIMERS_KEPT
+        if not show and not self._timers_shown:
+            return
+        self._timers_shown = show
+        for id_ in self._running:
+            row = self._diag.row(self._messages[id_], timers=show)
+            if row != self.rows[id_]:
+                before.setdefault(id_, self.rows[id_])
+                self.rows[id_] = row
+
+
+def _cookie(message: bytes) -> int:
+    low, high = _COOKIE.unpack_from(message, _COOKIE_AT)
+    cookie: int = low | high << 32
+    return cookie
+
+
+def _same_but_timer(one: bytes, other: bytes) -> bool:
+    return one[:_EXPIRES_AT] == other[:_EXPIRES_AT] and one[_EXPIRES_AT + 4 :] == other[_EXPIRES_AT + 4 :]

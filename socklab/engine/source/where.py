@@ -1,0 +1,122 @@
+"""Where in the user's own source a stopped task is: the frames of its stack, innermost first.
+
+In: the registers of a stop and a way to read the task's memory. Out: `Frame`s of the user's own files and the text of
+those files. The stack of a compiled program is walked (`nativestack.py`, `dwarf.py`); Python's frames are read from
+the interpreter (`pyframes.py`) or, where its version is not known, from the line tracker's record (`pyline.py`).
+Never touches ptrace, never stops anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+
+from socklab import events
+from socklab.engine.source import pyline
+from socklab.engine.source.addresses import AddressSpace
+from socklab.engine.source.nativestack import NativeStack, Read
+from socklab.engine.source.pyframes import PythonFrames
+from socklab.engine.source.pyline import PythonLines
+from socklab.events import Frame
+
+MAX_SOURCE_BYTES = 1 << 20
+
+NO_FRAME = "no line of yours is on the stack"
+NO_PYTHON_FRAME = "no Python line of yours is running in this thread"
+NOT_READ = "the program's memory map cannot be read"
+
+_INTERPRETER = re.compile(r"python3?(\.\d+)?t?$|libpython3\.\d+t?\.so")
+
+LANGUAGES = {
+    ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp",
+    ".rs": "rust", ".go": "go", ".py": "python", ".pyw": "python", ".s": "asm", ".S": "asm",
+}  # fmt: skip
+
+
+def source(path: str) -> events.Source | None:
+    """The text of a source file, at most 1 MiB of it, or None where there is none to show. Never raises."""
+    try:
+        # O_NONBLOCK: opening a FIFO that a program names as its source must not block the lab.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        raw = os.pread(descriptor, MAX_SOURCE_BYTES, 0)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    language = LANGUAGES.get(os.path.splitext(path)[1], "")
+    if not language and raw.startswith(b"#!") and b"python" in raw.split(b"\n", 1)[0]:
+        language = "python"
+    return events.Source(0, path, language, raw.decode("utf-8", "replace"))
+
+
+_HEAVY = ("elftools.elf.elffile", "elftools.dwarf.dwarfinfo", "elftools.dwarf.ranges", "socklab.engine.source.dwarf")
+
+
+def preload() -> None:
+    """Imports what reading debug information needs, ahead of the first stop. Takes tens of milliseconds once."""
+    for name in _HEAVY:
+        importlib.import_module(name)
+
+
+class Where:
+    """The source positions of one process. Make a new one after exec; fork needs one for the child.
+
+    `reason` says in words why the last `stack` was empty, or is "".
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.reason = ""
+        self._space = AddressSpace(pid)
+        self._native = NativeStack(self._space)
+        self._interpreter: PythonFrames | None = None
+        self._tracker = PythonLines(pid)
+
+    def stack(self, tid: int, sp: int, ip: int, read: Read, fp: int = 0, lr: int = 0) -> tuple[Frame, ...]:
+        """The user's own frames of a stopped task, innermost first; () = none, and `reason` says why.
+
+        sp, ip, fp: stack pointer, instruction pointer and frame pointer (rbp, x29) at the stop; without `fp` (0)
+        frames built on it are recognised by their call instructions. lr: the link register, aarch64 only.
+        """
+        self.reason = ""
+        if self._space.find(ip) is None:
+            self._space.refresh()
+            self._native.forget()
+            self._find_interpreter()
+        if self._interpreter is not None:
+            frames = self._interpreter.frames(tid, read)
+            self.reason = "" if frames else NO_PYTHON_FRAME
+            return frames
+        tracked = self._tracker.frames(tid, read)
+        if tracked is not None:
+            self.reason = "" if tracked else NO_PYTHON_FRAME
+            return tracked
+        frames = self._native.frames(sp, ip, read, fp, lr)
+        if not frames:
+            program = self._space.main
+            self.reason = self._tracker.reason or (program.lines.reason if program else NOT_READ) or NO_FRAME
+        return frames
+
+    def source(self, path: str) -> events.Source | None:
+        """As the function `source`."""
+        return source(path)
+
+    def _find_interpreter(self) -> None:
+        for module in self._space.modules:
+            if self._interpreter is None and _INTERPRETER.match(module.name) and module.binary is not None:
+                interpreter = PythonFrames(self.pid, module.binary.image, module.bias)
+                if interpreter.supported:
+                    self._interpreter = interpreter
+
+
+def python_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """As `pyline.python_env`."""
+    return pyline.python_env(environ)

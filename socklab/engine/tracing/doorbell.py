@@ -1,0 +1,44 @@
+"""A bell that rings in the tracer's waitpid, so that nothing has to poll and no wake-up is lost.
+
+In: `ring` from any thread or signal handler. Out: a stop of a tiny traced child, served by the tracer thread. The child
+is a copy of this process that only waits for a signal; it dies with us.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from socklab.engine.tracing import ptrace
+
+
+class Doorbell:
+    """`pid` is 0 until it hangs and after it is gone."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+
+    def hang(self) -> None:
+        """Fork the child. Before any other thread exists."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ptrace.die_with_parent()
+                os.closerange(0, 4096)
+                signal.signal(signal.SIGUSR1, lambda *_: None)
+                while True:
+                    signal.pause()
+            finally:
+                os._exit(0)
+        ptrace.seize(pid, ptrace.O_EXITKILL)
+        self.pid = pid
+
+    def ring(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGUSR1)
+
+    def close(self) -> None:
+        if self.pid:
+            pid, self.pid = self.pid, 0
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, ptrace.WALL)

@@ -1,0 +1,148 @@
+"""Taking hold of a process that runs already, and letting go of it unharmed.
+
+In: its id, on the tracer thread. Out: its threads seized; at the end every one of them detached and going on as if
+nobody had ever looked. Never kills, never delivers a signal of its own, never changes more than the result by which
+the kernel decides whether an interrupted call goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterable
+
+from socklab.engine.tracing import ptrace
+from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Task
+
+OPTIONS = ptrace.O_TRACESYSGOOD | ptrace.O_TRACEFORK | ptrace.O_TRACEVFORK | ptrace.O_TRACECLONE | ptrace.O_TRACEEXEC
+"""Without EXITKILL: should the tracer die, the kernel lets go and the program lives on."""
+
+_FORKS = (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE)
+_ERESTARTNOHAND, _ERESTART_RESTARTBLOCK = 514, 516
+
+# Calls that give EINTR when a task is stopped in them, though no signal came (signal(7), "Interruption of system
+# calls and library functions by stop signals"). Made again they wait as before. x86-64: read, recvfrom, accept,
+# recvmsg, accept4, recvmmsg (with a receive timeout), semop, semtimedop, rt_sigtimedwait, io_getevents, epoll_wait,
+# epoll_pwait, epoll_pwait2.
+_MADE_AGAIN = frozenset({0, 43, 45, 47, 65, 128, 208, 220, 232, 281, 288, 299, 441})
+
+
+def seize_threads(pid: int) -> list[int]:
+    """Seize every thread of the process; they run on. Returns their ids.
+
+    A thread may start another while the list is read, so it is read until nothing new is on it; what a seized thread
+    starts is traced from its birth. Raises PermissionError or ProcessGone.
+    """
+    seized: list[int] = []
+    seen: set[int] = set()
+    while True:
+        try:
+            listed = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+        except OSError:
+            raise ptrace.ProcessGone(pid) from None
+        fresh = set(listed) - seen
+        if not fresh:
+            return seized
+        seen |= fresh
+        for tid in sorted(fresh):
+            try:
+                ptrace.seize(tid, OPTIONS)
+            except ptrace.ProcessGone:
+                continue  # it has ended; the next list is without it
+            except PermissionError:
+                if _ours_or_ending(pid, tid):
+                    continue
+                raise
+            seized.append(tid)
+
+
+def _ours_or_ending(pid: int, tid: int) -> bool:
+    """Born of a seized thread meanwhile, so that its parent's event will tell; or ending: nothing is left to trace."""
+    ours = ["TracerPid:", str(os.getpid())]
+    try:
+        with open(f"/proc/{pid}/task/{tid}/status") as file:
+            return any(line.split() == ours or line.startswith(("State:\tX", "State:\tZ")) for line in file)
+    except OSError:
+        return True
+
+
+def resume_call(tid: int, arch: str) -> int:
+    """At the stop of an interrupt: let the call it disturbed go on. The call the kernel will enter through
+    restart_syscall, -1 = none."""
+    number, result = ptrace.interrupted_call(tid, arch)
+    if result == -errno.EINTR and number in _MADE_AGAIN:
+        # With no signal to handle the kernel makes the call again; with one it gives EINTR, as it would have.
+        ptrace.set_result(tid, -_ERESTARTNOHAND)
+    return number if result == -_ERESTART_RESTARTBLOCK else -1
+
+
+def let_go(
+    tasks: dict[int, Task], early: Iterable[int], doorbell: int, arch: str, child_ended: Callable[[int, int], None]
+) -> None:
+    """Detach from every task and empty `tasks`. `early`: tasks at their first stop, whose parent's event is to come.
+
+    A task can be let go only at a stop, and safely only at one we hold it at or that our interrupt caused: elsewhere
+    a call may already carry the EINTR of that interrupt.
+    """
+    newborn = set(early)
+    for tid in early:
+        with contextlib.suppress(ptrace.ProcessGone):  # killed meanwhile: its exit follows
+            ptrace.resume(ptrace.PTRACE_DETACH, tid)
+    for task in list(tasks.values()):
+        try:
+            if task.held:
+                _detach(tasks, task, task.signo)
+            else:
+                ptrace.interrupt(task.tid)
+        except ptrace.ProcessGone:
+            continue  # its exit follows
+    while tasks:
+        try:
+            tid, status = os.waitpid(-1, ptrace.WALL)
+        except ChildProcessError:
+            return
+        known = tasks.get(tid)
+        try:
+            if status & 0xFF != 0x7F:
+                if tasks.pop(tid, None) is None:
+                    child_ended(tid, status)
+            elif tid == doorbell:
+                ptrace.resume(ptrace.PTRACE_CONT, tid)
+            elif known is None:
+                newborn.add(tid)
+                ptrace.resume(ptrace.PTRACE_DETACH, tid)
+            else:
+                _serve(tasks, newborn, known, status >> 8 & 0xFF, status >> 16, arch)
+        except ptrace.ProcessGone:
+            continue  # killed while stopped: its exit follows
+
+
+def _serve(tasks: dict[int, Task], newborn: set[int], task: Task, signo: int, event: int, arch: str) -> None:
+    if event == ptrace.EVENT_STOP:
+        if signo not in STOP_SIGNALS:  # in a group-stop it stays stopped, as without us
+            resume_call(task.tid, arch)
+        _detach(tasks, task)
+        return
+    if event in _FORKS:
+        child = ptrace.event_message(task.tid)
+        if child not in newborn:
+            tasks[child] = Task(child, child, task.host, Memory(child), started=True, attached=True)
+    elif event == ptrace.EVENT_EXEC and ptrace.event_message(task.tid) != task.tid:
+        tasks.pop(ptrace.event_message(task.tid), None)
+    is_signal = event == 0 and signo != ptrace.SYSCALL_STOP
+    ptrace.interrupt(task.tid)  # any stop uses up the interrupt that was pending
+    ptrace.resume(ptrace.PTRACE_CONT, task.tid, signo if is_signal else 0)
+
+
+def _detach(tasks: dict[int, Task], task: Task, signo: int = 0) -> None:
+    ptrace.resume(ptrace.PTRACE_DETACH, task.tid, signo)
+    tasks.pop(task.tid, None)
+
+
+def without_privilege(path: str) -> tuple[str, str]:
+    """(text, fix) of a set-user-ID program that is traced without its privilege."""
+    return (
+        f"{path} is a set-user-ID or set-group-ID program; traced it runs without that privilege.",
+        "Run socklab as root, with --net machine, to see it with its privilege.",
+    )

@@ -1,0 +1,422 @@
+"""The wait loop: every stop of every traced task, classified, recorded, and resumed once.
+
+In: stops out of one blocking waitpid, and requests from the lab thread (resume this one, interrupt those, kill).
+Out: events appended to the stream, and `Stop` values posted to the lab when a gate says hold. Never looks at the
+kernel's tables, never decodes: it keeps numbers and bytes.
+
+All ptrace requests are made by the thread that runs `run`, as the kernel demands. The lab thread rings the
+*doorbell*, a child of ours that is traced too: a signal sent to it comes out of the same waitpid as a stop.
+
+A program launched here has a filter and stops only at calls that are wanted. One that was attached to has none: it
+stops at every call, entry and exit, and those nobody wants are resumed at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from socklab import events as ev
+from socklab import syscalls
+from socklab.engine.stream import Stream
+from socklab.engine.tracing import pairing, ptrace, seizing
+from socklab.engine.tracing.doorbell import Doorbell
+from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Stop, Task, lost_privilege, read_argv, would_kill
+from socklab.syscalls import Capturer
+
+OPTIONS = seizing.OPTIONS | ptrace.O_TRACESECCOMP | ptrace.O_EXITKILL
+
+AFFINITY_CALLS = ("sched_getaffinity", "sched_setaffinity")
+"""Always in the filter, never shown: a program that asks where it may run must be told the truth (pairing.py)."""
+
+RESTART = "restart_syscall"
+"""Always in the filter, shown as the call that goes on: after a stop signal the kernel resumes a poll through it."""
+_ERESTART_RESTARTBLOCK = 516
+
+ALWAYS = (*AFFINITY_CALLS, RESTART)
+"""What a filter reports beside the calls that are wanted."""
+
+UNSEEN, RECORD, HOLD = 0, 1, 2
+
+
+class Gate(Protocol):
+    """Says of a call: UNSEEN (runs through, no event), RECORD or HOLD. Called on the tracer thread, at every call."""
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int: ...
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int: ...
+
+
+class Tracer:
+    """Owns the traced tasks. Everything but `ask_*`, `ring` and the attribute `gate` belongs to the tracer thread."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        arch: str,
+        capturers: dict[int, Capturer],
+        post: Callable[[Stop], None],
+        child_ended: Callable[[int, int], None],
+    ) -> None:
+        self.stream = stream
+        self.arch = arch
+        self.tasks: dict[int, Task] = {}
+        self.gate: Gate | None = None
+        """None = record every call, hold none: the free-running path."""
+        self.hold_signals = False
+        """Hold at a signal that is about to kill the program."""
+        self._capturers = capturers
+        self.wanted: frozenset[int] = frozenset()
+        """Call numbers that are somebody's business, for tasks without a filter that knows them."""
+        self._post = post
+        self._child_ended = child_ended
+        self._early: dict[int, int] = {}
+        """Tasks whose first stop came before their parent's fork event: tid to status."""
+        self._requests: deque[tuple[str, int]] = deque()
+        self._doorbell = Doorbell()
+        self._attached = False
+        self._ending = False
+        self._leaving = False
+        self._foreign = False
+        self._pair = pairing.Pairing()
+        self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
+        self._never_shown = frozenset(syscalls.numbers(arch, ALWAYS))
+        self._restart_call = syscalls.number(arch, RESTART)
+        self._audit_arch = ptrace.AUDIT_ARCH[arch]
+        self._returns = 0
+
+    # ---------------------------------------------------------------- asked by the lab thread
+
+    def ask_resume(self, tid: int) -> None:
+        self._requests.append(("resume", tid))
+        self.ring()
+
+    def ask_interrupt(self) -> None:
+        """Hold every task that runs and is not inside a recorded call; one inside is held at its return by the gate."""
+        self._requests.append(("interrupt", 0))
+        self.ring()
+
+    def ask_end(self) -> None:
+        """Kill every traced task, or let go of them all if they were attached to; `run` returns when none is left."""
+        self._requests.append(("end", 0))
+        self.ring()
+
+    def ring(self) -> None:
+        self._doorbell.ring()
+
+    # ---------------------------------------------------------------- the tracer thread
+
+    def hang_doorbell(self) -> None:
+        """Before any other thread exists: it runs on as a copy of this process."""
+        self._doorbell.hang()
+
+    def close_doorbell(self) -> None:
+        self._doorbell.close()
+
+    def adopt(self, pid: int, host: str) -> None:
+        """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed."""
+        ptrace.seize(pid, OPTIONS)
+        self.tasks[pid] = Task(pid, pid, host, Memory(pid), started=False)
+
+    def adopt_running(self, pid: int, host: str) -> None:
+        """Seize every thread of a process that runs. Raises PermissionError, or ProcessGone when there is none."""
+        memory = Memory(pid)
+        self._attached = True
+        self._pair = pairing.Pairing(given_up=True)  # another's affinity is not ours to set
+        for tid in seizing.seize_threads(pid):
+            task = self.tasks[tid] = Task(tid, pid, host, memory, started=True, attached=True)
+            self._interrupt(task)  # a seized task runs on; only at a stop can it be asked to stop at calls
+
+    def run(self) -> None:
+        """Serve stops until `ask_end` was heard and every task is gone, or let go."""
+        waitpid, wall = os.waitpid, ptrace.WALL
+        tasks = self.tasks
+        seccomp_stop = (ptrace.EVENT_SECCOMP << 16) | (signal.SIGTRAP << 8) | 0x7F
+        exit_stop = (ptrace.SYSCALL_STOP << 8) | 0x7F
+        while (tasks or not self._ending) and not self._leaving:
+            try:
+                tid, status = waitpid(-1, wall)
+            except ChildProcessError:
+                return  # even the doorbell is gone: somebody killed it
+            task = tasks.get(tid)
+            try:
+                if task is None:
+                    self._stranger(tid, status)
+                elif status == seccomp_stop:
+                    self._enter_stop(task)
+                elif status == exit_stop:
+                    if task.attached:
+                        self._attached_stop(task)
+                    else:
+                        self._exit_stop(task)
+                elif status & 0xFF == 0x7F:
+                    self._other_stop(task, status >> 8 & 0xFF, status >> 16)
+                else:
+                    self._gone(task, status)
+            except ptrace.ProcessGone:
+                continue  # killed while stopped: its exit is the next thing waitpid reports
+        if self._leaving:
+            seizing.let_go(tasks, self._early, self._doorbell.pid, self.arch, self._child_ended)
+
+    def _attached_stop(self, task: Task) -> None:
+        """Entry or exit of any call, of a task without a filter."""
+        entry = ptrace.syscall_entry(task.tid)
+        if entry[0] != ptrace.INFO_ENTRY:
+            if task.in_call:
+                self._exit_stop(task)
+            else:
+                ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+        elif entry[1] != self._audit_arch:
+            self._tell_foreign(task)
+            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+        elif entry[4] in self.wanted or (entry[4] == self._restart_call and task.resting in self.wanted):
+            self._entered(task, entry)
+        else:
+            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+
+    def _tell_foreign(self, task: Task) -> None:
+        if not self._foreign:
+            self._foreign = True
+            text = f"Process {task.pid} runs code of another architecture: its calls are not shown."
+            self.stream.put(ev.Notice(self.stream.now(), "warning", text, "Attach to a 64-bit program."))
+
+    def _enter_stop(self, task: Task) -> None:
+        self._entered(task, ptrace.syscall_entry(task.tid))
+
+    def _entered(self, task: Task, entry: ptrace.Entry) -> None:
+        nr = entry[4]
+        arguments = entry[5:]
+        if nr in self._never_shown or not task.started:
+            nr = self._shown_instead(task, nr)
+        gate = self.gate
+        if nr < 0:
+            verdict = UNSEEN
+        elif gate is None:
+            verdict = RECORD
+        else:
+            verdict = gate.enter(task, nr, arguments)
+        if verdict == UNSEEN:
+            if task.interrupted:
+                ptrace.interrupt(task.tid)  # this stop has used up the one that was pending
+            ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
+            return
+        task.resting = -1
+        task.nr = nr
+        task.args = arguments
+        task.in_call = task.visible = True
+        capturer = self._capturers.get(nr)
+        mem = capturer.enter(arguments, task.memory.read) if capturer is not None else ()
+        stream = self.stream
+        stream.put(ev.Enter(stream.now(), task.tid, nr, arguments, mem))
+        if verdict == HOLD:
+            task.held = "enter"
+            self._post_stop(task, 0, entry[2], entry[3])
+        else:
+            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+
+    def _shown_instead(self, task: Task, nr: int) -> int:
+        """The call that one of ALWAYS stands for; -1 = none."""
+        if nr in self._affinity_calls:
+            self._pair.dissolve()
+            self._pair = pairing.Pairing(given_up=True)
+        # The registers still hold the arguments of the call that goes on.
+        return task.resting if nr == self._restart_call else -1
+
+    def _exit_stop(self, task: Task) -> None:
+        if not task.in_call:  # the exit of an execve that was entered unseen
+            ptrace.resume(ptrace.PTRACE_CONT, task.tid)
+            return
+        _op, _arch, ip, sp, result, _is_error = ptrace.syscall_exit(task.tid)
+        task.in_call = False
+        nr, args = task.nr, task.args
+        if result == -_ERESTART_RESTARTBLOCK:
+            task.resting = nr
+        capturer = self._capturers.get(nr)
+        mem = capturer.leave(args, result, task.memory.read) if capturer is not None else ()
+        stream = self.stream
+        stream.put(ev.Return(stream.now(), task.tid, nr, result, mem))
+        self._returns += 1
+        if not self._returns & 255 and self._returns > pairing.STOPS_BEFORE:
+            self._consider_pairing(task)
+        gate = self.gate
+        if gate is not None and gate.leave(task, nr, args, result) == HOLD:
+            task.held = "return"
+            self._post_stop(task, result, ip, sp)
+        else:
+            ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
+
+    def _consider_pairing(self, task: Task) -> None:
+        if len(self.tasks) == 1:
+            self._pair.consider(task.tid)
+
+    def _post_stop(self, task: Task, result: int, ip: int, sp: int) -> None:
+        self._pair.dissolve()
+        task.interrupted = task.paused = False
+        if not ip:
+            ip, sp, fp = ptrace.registers(task.tid, self.arch)
+        else:
+            fp = ptrace.registers(task.tid, self.arch)[2]
+        self._post(Stop(task.tid, task.pid, task.held, task.nr, task.args, result, ip, sp, fp))
+
+    def _go_on(self, task: Task, signo: int = 0) -> None:
+        """Resume after a stop that is no syscall stop; inside a call its exit stop must still come."""
+        at_calls = task.in_call or task.attached
+        if task.interrupted and not task.in_call:
+            ptrace.interrupt(task.tid)  # this stop has used up the one that was pending
+        ptrace.resume(ptrace.PTRACE_SYSCALL if at_calls else ptrace.PTRACE_CONT, task.tid, signo)
+
+    def _other_stop(self, task: Task, signo: int, event: int) -> None:
+        if event in (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE):
+            self._fork_event(task, event)
+            self._go_on(task)
+        elif event == ptrace.EVENT_EXEC:
+            self._exec_event(task)
+        elif event == ptrace.EVENT_STOP:
+            interrupted, task.interrupted = task.interrupted, False
+            if signo in STOP_SIGNALS:
+                ptrace.resume(ptrace.PTRACE_LISTEN, task.tid)  # group-stop: it stays stopped, as without us
+                return
+            if interrupted:
+                call = seizing.resume_call(task.tid, self.arch)
+                task.resting = call if call >= 0 else task.resting
+            if task.paused:
+                task.held = "interrupt"
+                self._post_stop(task, 0, 0, 0)
+            else:
+                self._go_on(task)
+        elif event == 0:
+            self._signal_stop(task, signo)
+        else:
+            self._go_on(task)
+
+    def _signal_stop(self, task: Task, signo: int) -> None:
+        _signo, code, sender, address = ptrace.signal_info(task.tid)
+        by_kernel = code > 0
+        if task.started:
+            stream = self.stream
+            stream.put(
+                ev.Signal(stream.now(), task.tid, signo, code, 0 if by_kernel else sender, address if by_kernel else 0)
+            )
+        if self.hold_signals and task.started and would_kill(task.pid, signo):
+            task.held = "signal"
+            task.signo = signo
+            self._post_stop(task, 0, 0, 0)
+        else:
+            self._go_on(task, signo)
+
+    def _fork_event(self, task: Task, event: int) -> None:
+        child = ptrace.event_message(task.tid)
+        kind = {ptrace.EVENT_FORK: "fork", ptrace.EVENT_VFORK: "vfork"}.get(event, "clone")
+        if event == ptrace.EVENT_CLONE and os.path.exists(f"/proc/{task.pid}/task/{child}"):
+            kind = "thread"
+        thread = kind == "thread"
+        self._pair.dissolve(child)
+        made = Task(
+            child,
+            task.pid if thread else child,
+            task.host,
+            task.memory if thread else Memory(child),
+            task.started,
+            attached=task.attached,
+        )
+        self.tasks[child] = made
+        if task.started:
+            self.stream.put(ev.Forked(self.stream.now(), task.tid, child, kind))
+        status = self._early.pop(child, None)
+        if status is not None:
+            self._go_on(made)
+
+    def _exec_event(self, task: Task) -> None:
+        """At an exec every other thread is gone and the one that called it has become the leader."""
+        former = ptrace.event_message(task.tid)
+        if former != task.tid:
+            caller = self.tasks.pop(former, None)
+            if caller is not None:
+                task.nr, task.args = caller.nr, caller.args
+                task.in_call, task.visible = caller.in_call, caller.visible
+        task.memory.close()
+        task.memory = Memory(task.tid)
+        task.pid = task.tid
+        if task.started:
+            argv = read_argv(task.tid)
+            self.stream.put(ev.Execed(self.stream.now(), task.tid, argv, former if former != task.tid else 0))
+        task.started = True
+        privileged = lost_privilege(task.tid)
+        if privileged:
+            self.stream.put(ev.Notice(self.stream.now(), "warning", *seizing.without_privilege(privileged)))
+        self._go_on(task)
+
+    def _gone(self, task: Task, status: int) -> None:
+        del self.tasks[task.tid]
+        if task.tid == task.pid:
+            task.memory.close()
+        if os.WIFSIGNALED(status):
+            event = ev.Exited(self.stream.now(), task.tid, signo=os.WTERMSIG(status), core=os.WCOREDUMP(status))
+        else:
+            event = ev.Exited(self.stream.now(), task.tid, code=os.WEXITSTATUS(status))
+        self.stream.put(event)
+        self._post(Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0))
+
+    def _stranger(self, tid: int, status: int) -> None:
+        if tid == self._doorbell.pid:
+            if status & 0xFF != 0x7F:
+                self._doorbell.pid = 0
+                self._end_all()
+                return
+            ptrace.resume(ptrace.PTRACE_CONT, tid)
+            self._serve_requests()
+        elif status & 0xFF == 0x7F:
+            self._early[tid] = status  # a new task whose parent has not reported it yet
+        else:
+            self._early.pop(tid, None)
+            self._child_ended(tid, status)
+
+    def _serve_requests(self) -> None:
+        while self._requests:
+            what, tid = self._requests.popleft()
+            if what == "resume":
+                self._resume_held(tid)
+            elif what == "interrupt":
+                self._interrupt_running()
+            elif what == "end":
+                self._end_all()
+
+    def _resume_held(self, tid: int) -> None:
+        task = self.tasks.get(tid)
+        if task is None or not task.held:
+            return
+        task.held = ""
+        signo, task.signo = task.signo, 0
+        self.stream.put(ev.Resumed(self.stream.now(), tid))
+        try:
+            self._go_on(task, signo)
+        except ptrace.ProcessGone:
+            return  # killed while held: its exit follows
+
+    def _interrupt_running(self) -> None:
+        for task in list(self.tasks.values()):
+            if task.held or task.in_call or not task.started:
+                continue
+            task.paused = True
+            self._interrupt(task)
+
+    def _interrupt(self, task: Task) -> None:
+        try:
+            ptrace.interrupt(task.tid)
+            task.interrupted = True
+        except ptrace.ProcessGone:
+            return  # its exit follows
+
+    def _end_all(self) -> None:
+        if self._attached:
+            self._leaving = True
+            return
+        self._ending = True
+        for tid in {task.pid for task in self.tasks.values()} | set(self.tasks):
+            try:
+                os.kill(tid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # gone already; waitpid reports it
