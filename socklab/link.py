@@ -23,7 +23,7 @@ from typing import Self
 import msgspec
 
 from socklab import events as ev
-from socklab import reaper
+from socklab import reaper, rundir
 from socklab.errors import SocklabError
 from socklab.spec import RunSpec
 from socklab.spec import encode as encode_spec
@@ -84,7 +84,7 @@ class Link:
     @classmethod
     def start(cls, spec: RunSpec) -> Link:
         """Start an engine for `spec` in a fresh private directory. Returns at once; the rest shows in the events."""
-        run_dir = _make_run_dir()
+        run_dir = rundir.make()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         # An anonymous file: it can't fill up like a pipe, and outlives the run directory.
         said = os.memfd_create("socklab-engine-stderr")
@@ -101,7 +101,7 @@ class Link:
         except OSError as error:  # no process or no memory is left (EAGAIN, ENOMEM)
             ours.close()
             os.close(said)
-            _remove(run_dir)
+            rundir.remove(run_dir)
             raise SocklabError(f"The engine could not be started: {error.strerror}.") from error
         reaper.become_subreaper()
         ours.setblocking(False)
@@ -317,7 +317,7 @@ class Link:
             self._words = self.diagnostics()
             os.close(self._said)
             self._said = -1
-            _remove(self.run_dir)
+            rundir.remove(self.run_dir)
 
     def _drain(self, deadline: float) -> None:
         """Take what the engine still writes: it must not be stuck in a full socket while it cleans up."""
@@ -359,29 +359,3 @@ def _time_of(line: bytes, otherwise: int) -> int:
         return ev.decode_event(line).t
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return otherwise
-
-
-def _make_run_dir() -> str:
-    """A fresh directory only we may enter, where programs can be built and run (not on a noexec mount)."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    refused = ""
-    for parent in (os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp", home):
-        path = f"{parent}/socklab-{os.getpid()}-{os.urandom(6).hex()}"
-        try:
-            if not parent or os.statvfs(parent).f_flag & os.ST_NOEXEC:
-                continue
-            Path(path).mkdir(0o700)
-        except OSError as error:
-            refused = str(error)
-            continue
-        return path
-    raise SocklabError(
-        f"No directory for the run's own files: /tmp, /var/tmp and {home} refuse ({refused or 'mounted noexec'}).",
-        fix="Set TMPDIR to a directory you may write to, on a file system that lets programs run.",
-    )
-
-
-def _remove(path: str) -> None:
-    from shutil import rmtree
-
-    rmtree(path, ignore_errors=True)  # the engine may have removed it already
