@@ -206,7 +206,7 @@ CALLS = (
         "listen",
         "Make the socket a listener: from now on the kernel accepts connections for it and queues them.",
         _SOCKFD,
-        arg("backlog", INT, "the length asked for the queue of connections that wait for accept"),
+        arg("backlog", INT, "queue length asked for"),
     ),
     call(
         "accept",
