@@ -51,6 +51,9 @@ PICTURES = {
     "backlog": Picture("backlog", "c", (120, 36), "private", ("n", "n", "n", "3", "enter"), "accept queue 5 of 4"),
     "question": Picture("backlog", "c", (120, 36), "private", ("n", "n", "n"), "hidden until you answer"),
     "lifecycle": Picture("lifecycle", "python", (120, 36), "private", ("3", "enter", *"nnnn"), "held after bind"),
+    "handshake": Picture(
+        "handshake", "c", (120, 36), "two-hosts", ("n", "n", "n", "n", "2", "enter", "d"), r"SYN-ACK seq 0 ack 1 held"
+    ),
     "small": Picture("backlog", "python", (80, 24), "private", ("n", "n", "n", "3", "enter"), "5 of 4"),
 }
 
@@ -77,7 +80,7 @@ async def take(name: str, picture: Picture) -> None:
             for key in picture.keys:
                 await _until(pilot, app, r"held (before|after)|asleep in|choose")
                 await pilot.press(key)
-                await pilot.pause(0.3)
+                await pilot.pause(0.6)
             await _until(pilot, app, picture.shows)
             svg = app.export_screenshot(title=f"socklab lesson {picture.lesson}")
             await pilot.press("q")
