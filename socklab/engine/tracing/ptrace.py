@@ -65,6 +65,11 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _ptrace = _libc.ptrace
 _ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 _ptrace.restype = ctypes.c_long
+# The four requests of every call, without conversion of arguments and without errno, which together cost as much as
+# the request. Small integers travel as C ints, which the ABIs widen; the one address is a pointer made beforehand.
+# Where it says -1 the careful form is asked for the reason.
+_quick = ctypes.PyDLL(None).ptrace
+_quick.restype = ctypes.c_long
 _prctl = _libc.prctl
 _prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
 _prctl.restype = ctypes.c_int
@@ -89,7 +94,7 @@ def seize(pid: int, options: int) -> None:
 
 def resume(request: int, pid: int, signo: int = 0) -> None:
     """PTRACE_CONT, PTRACE_SYSCALL, PTRACE_LISTEN or PTRACE_DETACH, delivering `signo` (0 = none)."""
-    if _ptrace(request, pid, None, signo) == -1:
+    if _quick(request, pid, 0, signo) == -1 and _ptrace(request, pid, None, signo) == -1:
         raise _fail("resuming", pid)
 
 
@@ -109,7 +114,7 @@ def event_message(pid: int) -> int:
 
 _info = ctypes.create_string_buffer(128)
 _info_address = ctypes.addressof(_info)
-_info_size = ctypes.c_void_p(88)
+_info_pointer = ctypes.c_void_p(_info_address)
 _ENTRY = struct.Struct("=B3xIQQQ6Q").unpack_from
 _EXIT = struct.Struct("=B3xIQQqB").unpack_from
 
@@ -119,17 +124,22 @@ INFO_ENTRY = 1
 """PTRACE_SYSCALL_INFO_ENTRY: what `op` is at an entry; a seccomp stop has another."""
 
 
+def _careful_info(pid: int) -> None:
+    if _ptrace(PTRACE_GET_SYSCALL_INFO, pid, 88, _info_address) == -1:
+        raise _fail("PTRACE_GET_SYSCALL_INFO", pid)
+
+
 def syscall_entry(pid: int) -> Entry:
     """(op, audit arch, instruction pointer, stack pointer, number, six arguments) at an entry or seccomp stop."""
-    if _ptrace(PTRACE_GET_SYSCALL_INFO, pid, _info_size, _info_address) == -1:
-        raise _fail("PTRACE_GET_SYSCALL_INFO", pid)
+    if _quick(PTRACE_GET_SYSCALL_INFO, pid, 88, _info_pointer) == -1:
+        _careful_info(pid)
     return _ENTRY(_info)
 
 
 def syscall_exit(pid: int) -> tuple[int, int, int, int, int, int]:
     """(op, audit arch, instruction pointer, stack pointer, result, is_error) at an exit stop; op 2 = exit."""
-    if _ptrace(PTRACE_GET_SYSCALL_INFO, pid, _info_size, _info_address) == -1:
-        raise _fail("PTRACE_GET_SYSCALL_INFO", pid)
+    if _quick(PTRACE_GET_SYSCALL_INFO, pid, 88, _info_pointer) == -1:
+        _careful_info(pid)
     return _EXIT(_info)
 
 
