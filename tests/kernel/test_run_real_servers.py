@@ -149,6 +149,8 @@ def test_redis_with_its_own_event_loop(tmp_path: Path) -> None:
         str(tmp_path),
         "--daemonize",
         "no",
+        "--logfile",  # on a terminal it draws a logo with its process id inside
+        "/dev/null",
     ]
     same(*words, must_appear="epoll_ctl epoll_wait accept4 read write close")
 

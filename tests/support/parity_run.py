@@ -283,7 +283,11 @@ def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, an
             line = strace.shallow(line)
         if line.startswith(("sendmsg", "recvmsg")):
             line = in_bytes.sub("TASK", line)  # processes that tell each other who they are
-        line = chosen.sub("PORT", ids.sub("TASK", line))
+        renamed = ids.sub("TASK", line)
+        if renamed != line and line.startswith("write"):
+            # A process id of another width makes the text that names it longer: its size and the result.
+            renamed = re.sub(r", \d+\) = \d+$", ", SIZE) = SIZE", renamed)
+        line = chosen.sub("PORT", renamed)
         for pattern, word in WORDS:
             line = pattern.sub(word, line)
         if any_fd:
