@@ -7,15 +7,19 @@ for: `socklab --help` must cost no more than Python and click.
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
 from typing import Any
 
-import click
+# Imports make many objects and no garbage: looking for some costs a tenth of the start. Whoever runs on enables it.
+gc.disable()
 
-from socklab import __version__
-from socklab.errors import SocklabError
+import click  # noqa: E402
+
+from socklab import __version__  # noqa: E402
+from socklab.errors import SocklabError  # noqa: E402
 
 _PCAP_HELP = "Write the packets that cross between the hosts to FILE, for Wireshark or tshark."
 _NETWORKS = ("auto", "two-hosts", "private", "machine")

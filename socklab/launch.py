@@ -6,6 +6,7 @@ In: what the command line asked for. Out: the exit code. Decides screen or plain
 from __future__ import annotations
 
 import enum
+import gc
 import os
 import signal
 import sys
@@ -69,6 +70,8 @@ def lesson(name: str, *, language: str = "", network: str = "auto", capture: str
 
             return app.run(link, lessons.load(folder))
         from socklab.consumers import plain, raw
+
+        gc.enable()  # imports are over (cli.py)
 
         show = raw.run if mode.is_json else plain.run
         return show(link, lessons.load(folder), auto=mode.is_auto)
@@ -152,6 +155,8 @@ def _own(wanted: RunSpec, mode: Mode, instead: str) -> int:
 
             return app.run(link, None)
         from socklab.consumers import plain, raw
+
+        gc.enable()  # imports are over (cli.py)
 
         show = raw.run if mode.is_json else plain.run
         return show(link, None, auto=mode.is_auto, free=wanted.free)

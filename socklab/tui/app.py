@@ -196,6 +196,8 @@ def _run(app: SocklabApp) -> int:
     # Events come by the ten thousand and are part of no cycle: with the usual thresholds a flood of packets is halted
     # for a tenth of a second each time the collector walks through all of them.
     gc.set_threshold(50_000, 20, 50)
+    gc.freeze()  # what was imported stays: no collection need walk through it
+    gc.enable()
     app.run()
     code = app.return_code or 0
     return app.return_value if isinstance(app.return_value, int) else code
