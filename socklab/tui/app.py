@@ -61,6 +61,7 @@ class SocklabApp(App[int]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave_or_copy", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
     ]
 
     def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
@@ -102,6 +103,19 @@ class SocklabApp(App[int]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_end, number)
+
+        self.app_resume_signal.subscribe(self, self._come_back)
+
+    def _come_back(self, _app: App[int]) -> None:
+        """After fg: the terminal is empty, and no line knows that it must be drawn again."""
+        self.screen.refresh(layout=True)
+        self.call_after_refresh(self._draw_all)
+
+    def _draw_all(self) -> None:
+        from textual.widget import Widget
+
+        for widget in (self.screen, *self.screen.walk_children(Widget)):
+            widget.refresh()
 
     def _asked_to_end(self, number: int) -> None:
         self.exit(128 + number)

@@ -261,3 +261,29 @@ def test_no_port_stays_bound_on_the_machines_network(folder: Path) -> None:
 def _listening() -> set[str]:
     done = subprocess.run(["ss", "-Htln"], capture_output=True, text=True, check=True)
     return {line.split()[3] for line in done.stdout.splitlines()}
+
+
+def test_ctrl_z_gives_the_terminal_back_and_going_on_draws_the_screen_again(folder: Path) -> None:
+    lab = Lab(folder, "backlog", screen=True)
+    try:
+        lab.read_until(6_000)
+        os.write(lab.out, b"\x1a")
+        deadline = time.monotonic() + DEADLINE_S
+        while not all(_state(pid) == "T" for pid in lab.who("consumer")):
+            assert time.monotonic() < deadline, "the screen did not stop"
+            if select.select([lab.out], [], [], 0.02)[0]:
+                os.read(lab.out, 65536)
+        assert termios.tcgetattr(lab.slave) == lab.modes
+        lab.screen = False  # from here on no key is pressed: what comes is drawn for coming back
+        os.kill(lab.process.pid, signal.SIGCONT)
+        lab.read_until(lab.seen + 3_000)
+        lab.screen = True
+        lab.drain_to_the_end()
+        assert lab.left_over() == []
+    finally:
+        lab.screen = True
+        lab.close()
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
