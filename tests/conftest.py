@@ -21,7 +21,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def _asked_for_everything(config: pytest.Config) -> bool:
     """The whole suite, not a file, a keyword or a marker of it."""
-    chosen = config.option.keyword or config.option.markexpr or config.option.collectonly
+    chosen = config.option.keyword or config.option.markexpr or config.option.collectonly or config.option.lf
     return not chosen and config.args in ([], ["tests"], list(config.getini("testpaths")))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from socklab.engine.source.where import Where
 from socklab.events import Frame
 
 DEADLINE_S = 20.0
+READ = {"x86_64": 0, "aarch64": 63}.get(platform.machine(), 0)
+LOOKS = 4
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -66,7 +69,30 @@ class Sleeper:
         return [int(field, 0) for field in text.split()] if text[0].isdigit() else []
 
     def wait_in(self, *numbers: int) -> None:
-        wait_for(lambda: self.syscall()[:1] in [[one] for one in numbers], f"{self.tid} never slept in {numbers}")
+        """Until it sleeps in one of these calls for good: the same at several looks, and not for a disk.
+
+        A program that starts sleeps in read and openat too, while its modules come from a cold disk.
+        """
+        seen: list[list[int]] = []
+
+        def stays() -> bool:
+            call = self.syscall()
+            if not call or call[0] not in numbers or (call[0] == READ and self._is_file(call[1])):
+                seen.clear()
+            elif seen and seen[-1] != call:
+                seen[:] = [call]
+            else:
+                seen.append(call)
+            return len(seen) > LOOKS
+
+        wait_for(stays, f"{self.tid} never slept in {numbers}")
+
+    def _is_file(self, fd: int) -> bool:
+        try:
+            target = os.readlink(f"/proc/{self.pid}/fd/{fd}")
+        except OSError:
+            return True  # closed meanwhile: it has gone on
+        return target.startswith("/") and not target.startswith("/dev/")
 
     def stack(self, where: Where | None = None, fp: int = 0) -> tuple[Frame, ...]:
         wait_for(lambda: bool(self.syscall()), f"{self.tid} never slept")
