@@ -21,7 +21,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def _asked_for_everything(config: pytest.Config) -> bool:
     """The whole suite, not a file, a keyword or a marker of it."""
-    chosen = config.option.keyword or config.option.markexpr or config.option.collectonly or config.option.lf
+    option = config.option
+    chosen = option.keyword or option.markexpr or option.collectonly
+    chosen = chosen or getattr(option, "lf", False)  # only there with pytest's cache
     return not chosen and config.args in ([], ["tests"], list(config.getini("testpaths")))
 
 
