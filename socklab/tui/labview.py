@@ -37,9 +37,13 @@ if TYPE_CHECKING:
 
 
 def how_far(state: st.LabState) -> tuple[int, ...]:
-    """Different once anything has come of a step: a stop, or at the same stop an action or a beat of the lesson."""
+    """Different once anything has come of a step: a stop; or at the same stop an action, a beat or a question of the
+    lesson, its answer, a word of the engine (a step asked for while the lesson acted ends where it asks)."""
     beat = state.step.t if state.step is not None else 0
-    return (state.stops, state.focus, beat, len(state.acted) + state.acted.dropped)
+    asked = state.question
+    question = (-1, 0, 0) if asked is None else (asked.index, asked.answered is not None, asked.measured is not None)
+    told = len(state.notices) + state.notices.dropped
+    return (state.stops, state.focus, beat, len(state.acted) + state.acted.dropped, *question, told)
 
 
 class LabView(Screen[None]):

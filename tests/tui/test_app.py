@@ -105,6 +105,22 @@ async def test_a_second_step_is_not_queued_behind_one_that_is_not_done() -> None
         assert link.commands == [ev.Step()]
 
 
+async def test_a_step_that_ended_in_a_question_can_be_asked_for_again_once_it_is_answered() -> None:
+    """A step pressed while the lesson still acts at a stop is given up by the engine when the lesson then asks."""
+    app, link = app_of(backlog(), at_once=5)
+    link.go_on = lambda: None  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("s")
+        link.give(ev.Asked(t=9, index=1))
+        await shown(pilot, "Your prediction")
+        await pilot.press("3", "enter")
+        link.give(ev.Measured(t=10, index=1, value=5, choice=5, right=True))
+        await shown(pilot, "The kernel says 5")
+        await pilot.press("s")
+        await until(pilot, lambda: link.commands == [ev.Step(), ev.Answer(5), ev.Step()])
+
+
 async def test_a_step_waits_for_the_prediction() -> None:
     app, link = app_of(backlog())
     async with app.run_test(size=(80, 24)) as pilot:
