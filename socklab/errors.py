@@ -43,9 +43,3 @@ class ProgramError(SocklabError):
     """The traced program could not be built or started."""
 
     exit_code = 5
-
-
-class CheckFailed(SocklabError):
-    """The lesson ran to its end and a check did not hold."""
-
-    exit_code = 1

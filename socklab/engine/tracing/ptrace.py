@@ -17,10 +17,8 @@ from typing import TypeAlias
 
 PTRACE_POKEUSER = 6
 PTRACE_CONT = 7
-PTRACE_KILL = 8
 PTRACE_DETACH = 17
 PTRACE_SYSCALL = 24
-PTRACE_SETOPTIONS = 0x4200
 PTRACE_GETEVENTMSG = 0x4201
 PTRACE_GETSIGINFO = 0x4202
 PTRACE_GETREGSET = 0x4204
@@ -55,7 +53,6 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
-_PR_SET_PTRACER = 0x59616D61
 _SECCOMP_MODE_FILTER = 2
 _SECCOMP_RET_TRACE = 0x7FF00000
 _SECCOMP_RET_ALLOW = 0x7FFF0000
@@ -254,8 +251,3 @@ def die_with_parent(signo: int = 9) -> None:
 def become_subreaper() -> None:
     """Orphans below this process become its children, so that it can end them."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, None, 0, 0)
-
-
-def allow_any_tracer() -> None:
-    """Under Yama scope 1 a parent may trace its child anyway; this also lets a debugger of the user's own in."""
-    _prctl(_PR_SET_PTRACER, 2**64 - 1, None, 0, 0)

@@ -53,7 +53,6 @@ class Task:
         "signo",
         "started",
         "tid",
-        "visible",
     )
 
     def __init__(self, tid: int, pid: int, host: str, memory: Memory, started: bool, *, attached: bool = False) -> None:
@@ -67,8 +66,6 @@ class Task:
         self.nr = -1
         self.args: tuple[int, ...] = ()
         self.in_call = False
-        self.visible = False
-        """The call it is in was recorded, so its return must be too."""
         self.held = ""
         self.interrupted = False
         """An interrupt was asked for; its stop has not come yet."""

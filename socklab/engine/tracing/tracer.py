@@ -206,7 +206,7 @@ class Tracer:
         task.resting = -1
         task.nr = nr
         task.args = arguments
-        task.in_call = task.visible = True
+        task.in_call = True
         capturer = self._capturers.get(nr)
         mem = capturer.enter(arguments, task.memory.read) if capturer is not None else ()
         stream = self.stream
@@ -336,7 +336,7 @@ class Tracer:
             caller = self.tasks.pop(former, None)
             if caller is not None:
                 task.nr, task.args = caller.nr, caller.args
-                task.in_call, task.visible = caller.in_call, caller.visible
+                task.in_call = caller.in_call
         task.memory.close()
         task.memory = Memory(task.tid)
         task.pid = task.tid

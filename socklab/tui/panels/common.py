@@ -146,10 +146,6 @@ def descriptors_of(state: st.LabState, pid: int) -> PMap[int, ev.Descriptor]:
 _NO_DESCRIPTORS: PMap[int, ev.Descriptor] = PMap()
 
 
-def server_table(state: st.LabState) -> st.Table:
-    return state.table_of(server_host(state))
-
-
 def table_name(state: st.LabState, host: str) -> str:
     """The host under whose name a host's sockets and counters are listed."""
     for known in state.header.hosts if state.header else ():
