@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab.engine.kernel.look import Look
+from socklab.engine.kernel.snapshot import Look
 from socklab.engine.kernel.sockdiag import ALL_STATES, Diag
 from socklab.engine.kernel.socktable import DiagTable
 from socklab.engine.kernel.socktext import TextTable

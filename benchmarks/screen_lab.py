@@ -14,7 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab import events as ev
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
 
 PID, ACCEPT = 4242, 43
 SOURCE = "\n".join(f"    int line_{n} = accept(listener, NULL, NULL); /* {n} */" for n in range(1, 200))
@@ -94,8 +95,8 @@ class Told:
         lines, self._ready = b"".join(self._ready), []
         return ev.decode_events(lines)
 
-    def send(self, command: ev.AnyCommand) -> None:
-        if isinstance(command, ev.Step):
+    def send(self, command: cmd.AnyCommand) -> None:
+        if isinstance(command, cmd.Step):
             self._n += 1
             self._ready.append(ev.encode_batch(list(_stop(self._n))))
             os.write(self._theirs.fileno(), b"x")
@@ -106,7 +107,7 @@ class Told:
 
 
 def main() -> int:
-    from socklab.tui.app import SocklabApp
+    from socklab.ui.tui.app import SocklabApp
 
     app = SocklabApp(Told(int(sys.argv[1])), None)
     app.run()

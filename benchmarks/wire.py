@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab.engine.network import topology, twohosts
+from socklab.engine.network import topology, two_hosts
 
 CHUNK = 1 << 16
 
@@ -106,11 +106,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", choices=twohosts.DEVICES)
+    parser.add_argument("--device", choices=two_hosts.DEVICES)
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
     if wanted.device:
-        twohosts.DEVICES = (wanted.device,)
+        two_hosts.DEVICES = (wanted.device,)
     made = topology.create("two-hosts")
     if made.wire is None:
         for _, text, fix in made.notices:

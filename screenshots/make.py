@@ -28,9 +28,9 @@ os.environ.pop("NO_COLOR", None)
 from textual.pilot import Pilot  # noqa: E402
 
 from socklab import lesson as lessons  # noqa: E402
-from socklab.link import Link  # noqa: E402
-from socklab.spec import RunSpec  # noqa: E402
-from socklab.tui.app import SocklabApp  # noqa: E402
+from socklab.protocol.run_spec import RunSpec  # noqa: E402
+from socklab.session import Link  # noqa: E402
+from socklab.ui.tui.app import SocklabApp  # noqa: E402
 
 DEADLINE_S = 20.0
 FONT = "DejaVu Sans Mono, Noto Sans Mono, monospace"

@@ -19,7 +19,7 @@ gc.disable()
 import click  # noqa: E402
 
 from socklab import __version__  # noqa: E402
-from socklab.errors import SocklabError  # noqa: E402
+from socklab.core.errors import SocklabError  # noqa: E402
 
 _PCAP_HELP = "Write the packets that cross between the hosts to FILE, for Wireshark or tshark."
 _NETWORKS = ("auto", "two-hosts", "private", "machine")
@@ -36,8 +36,8 @@ class _Group(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            from socklab.nearest import suggest
-            from socklab.text import safe
+            from socklab.core.suggest import suggest
+            from socklab.core.text import safe
 
             word = args[0] if args else ""
             raise click.UsageError(f'No verb "{safe(word)}". {suggest(word, self.list_commands(ctx))}', ctx) from None
@@ -95,16 +95,16 @@ def lesson(name: str, lang: str | None, net: str, plain: bool, auto: bool, json_
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False))
 def lessons(check: bool, json_: bool, folders: tuple[str, ...]) -> int:
     """List the lessons; with --check, look for mistakes in them or in FOLDERS."""
-    from socklab import listing
+    from socklab.ui.plain import lesson_list
 
-    return listing.check(folders, as_json=json_) if check else listing.show(folders, as_json=json_)
+    return lesson_list.check(folders, as_json=json_) if check else lesson_list.show(folders, as_json=json_)
 
 
 @cli.command(short_help="What this machine allows, and the fix for what it does not.")
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 def doctor(json_: bool) -> int:
     """What this machine allows, and the exact fix for what it does not. Exit code 4: lessons can't run."""
-    from socklab import doctor as doctor_module
+    from socklab.doctor import report as doctor_module
 
     return doctor_module.report(as_json=json_)
 
@@ -176,7 +176,7 @@ def attach(plain: bool, auto: bool, json_: bool, free: bool, until: str, childre
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False))
 def export(pcap: str, recording: str) -> int:
     """Write what crossed the wire in RECORDING, the stream of a run with --json, as a capture."""
-    from socklab import export as export_module
+    from socklab.packets import capture_file as export_module
 
     return export_module.show(recording, pcap)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from socklab import guardian
-from socklab.errors import UsageError
-from socklab.text import safe
+from socklab.core.errors import UsageError
+from socklab.core.text import safe
+from socklab.host import terminal_guard
 
 if TYPE_CHECKING:
-    from socklab.spec import RunSpec
+    from socklab.protocol.run_spec import RunSpec
 
 
 class Mode(enum.Enum):
@@ -56,24 +56,25 @@ def lesson(name: str, *, language: str = "", network: str = "auto", capture: str
     else:
         leave_on_signals()
     from socklab import lesson as lessons
-    from socklab.link import Link
-    from socklab.spec import RunSpec
+    from socklab.protocol.run_spec import RunSpec
+    from socklab.session import Link
 
     folder = lessons.find(name)
     capture = _capture_path(capture)
     if mode is Mode.SCREEN:
-        guardian.guard()
+        terminal_guard.guard()
     wanted = RunSpec(lesson=str(folder), language=language, network=network, capture=capture, unattended=mode.is_auto)
     with Link.start(wanted) as link:
         if mode is Mode.SCREEN:
-            from socklab.tui import app
+            from socklab.ui.tui import app
 
             return app.run(link, lessons.load(folder))
-        from socklab.consumers import plain, raw
+        from socklab.ui import json_stream
+        from socklab.ui.plain import run
 
         gc.enable()  # imports are over (cli.py)
 
-        show = raw.run if mode.is_json else plain.run
+        show = json_stream.run if mode.is_json else run.run
         return show(link, lessons.load(folder), auto=mode.is_auto)
 
 
@@ -89,7 +90,7 @@ def program(
     mode: Mode = Mode.SCREEN,
 ) -> int:
     """Run a program of the user's own; its exit status is ours. Raises UsageError, SocklabError."""
-    from socklab.spec import RunSpec
+    from socklab.protocol.run_spec import RunSpec
 
     _check_condition(until)
     wanted = RunSpec(
@@ -107,11 +108,11 @@ def program(
 
 def attach(pid: int, *, children: bool = False, free: bool = False, until: str = "", mode: Mode = Mode.SCREEN) -> int:
     """Look at a process that runs already; it runs on when we leave. Raises UsageError, SocklabError."""
-    from socklab import target
-    from socklab.spec import RunSpec
+    from socklab.host import attach_target
+    from socklab.protocol.run_spec import RunSpec
 
     _check_condition(until)
-    target.read(pid)
+    attach_target.read(pid)
     wanted = RunSpec(attach=pid, children=children, free=free, until=until, unattended=mode.is_auto)
     return _own(wanted, mode, f"socklab attach --plain {pid}")
 
@@ -134,7 +135,7 @@ def _capture_path(path: str) -> str:
 
 def _check_condition(until: str) -> None:
     if until:
-        from socklab import conditions
+        from socklab.commands import conditions
 
         conditions.parse(until)
 
@@ -145,20 +146,21 @@ def _own(wanted: RunSpec, mode: Mode, instead: str) -> int:
         need_terminal(instead)
     else:
         leave_on_signals()
-    from socklab.link import Link
+    from socklab.session import Link
 
     if mode is Mode.SCREEN:
-        guardian.guard()
+        terminal_guard.guard()
     with Link.start(wanted) as link:
         if mode is Mode.SCREEN:
-            from socklab.tui import app
+            from socklab.ui.tui import app
 
             return app.run(link, None)
-        from socklab.consumers import plain, raw
+        from socklab.ui import json_stream
+        from socklab.ui.plain import run
 
         gc.enable()  # imports are over (cli.py)
 
-        show = raw.run if mode.is_json else plain.run
+        show = json_stream.run if mode.is_json else run.run
         return show(link, None, auto=mode.is_auto, free=wanted.free)
 
 
@@ -172,8 +174,8 @@ def _here() -> str:
 def menu() -> int:
     """The menu of lessons."""
     need_terminal("socklab lessons")
-    guardian.guard()
-    from socklab.tui import app
+    terminal_guard.guard()
+    from socklab.ui.tui import app
 
     return app.run_menu()
 

@@ -20,19 +20,21 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from socklab import __version__, guide, spec, syscalls, target
-from socklab import events as ev
+from socklab import __version__, guide, syscalls
+from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.engine import program
 from socklab.engine.lab import Lab
 from socklab.engine.network import topology
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import attach, ptrace
 from socklab.engine.tracing.tracer import ALWAYS, Tracer
-from socklab.errors import MachineError, SocklabError, UsageError
+from socklab.host import attach_target
 from socklab.lesson import Lesson, load
+from socklab.protocol import events as ev
+from socklab.protocol import run_spec
 
 
-def _read_spec(commands: socket.socket) -> tuple[spec.RunSpec, bytes]:
+def _read_spec(commands: socket.socket) -> tuple[run_spec.RunSpec, bytes]:
     """The first line, and what came behind it."""
     data = b""
     while b"\n" not in data:
@@ -41,7 +43,7 @@ def _read_spec(commands: socket.socket) -> tuple[spec.RunSpec, bytes]:
             raise SystemExit(0)  # the consumer died before it said what to run
         data += more
     line, _, rest = data.partition(b"\n")
-    return spec.decode(line), rest
+    return run_spec.decode(line), rest
 
 
 def _raise_limit() -> tuple[int, int]:
@@ -51,7 +53,7 @@ def _raise_limit() -> tuple[int, int]:
     return soft, hard
 
 
-def _prepare(wanted: spec.RunSpec, lesson: Lesson | None, port: int) -> program.Prepared:
+def _prepare(wanted: run_spec.RunSpec, lesson: Lesson | None, port: int) -> program.Prepared:
     run_dir = Path(wanted.run_dir)
     if lesson is None:
         return program.prepare_argv(wanted.argv, wanted.cwd, run_dir)
@@ -72,7 +74,7 @@ def _environment(language: str, own: dict[str, str]) -> dict[str, str]:
 
 
 def _trace(
-    wanted: spec.RunSpec,
+    wanted: run_spec.RunSpec,
     lab: Lab,
     tracer: Tracer,
     prepared: program.Prepared,
@@ -130,7 +132,7 @@ def _lab_thread(lab: Lab) -> None:
         lab.tracer.ask_end()
 
 
-def _network(wanted: spec.RunSpec, lesson: Lesson | None) -> topology.Topology:
+def _network(wanted: run_spec.RunSpec, lesson: Lesson | None) -> topology.Topology:
     """The network asked for; of itself a lesson plays on two hosts where the machine allows them.
 
     Raises UsageError or MachineError for a lesson that makes no sense without them.
@@ -153,7 +155,7 @@ def _network(wanted: spec.RunSpec, lesson: Lesson | None) -> topology.Topology:
     return network
 
 
-def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream) -> ev.Ended:
+def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream) -> ev.Ended:
     limit = _raise_limit()
     elsewhere = attach.enter_network(wanted.attach) if wanted.attach else None
     lesson = load(Path(wanted.lesson)) if wanted.lesson else None
@@ -163,10 +165,10 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
     arch = platform.machine()
     preferred = lesson.port if lesson is not None else 8080
     port, taken_by = network.free_port(preferred) if lesson is not None else (preferred, "")
-    subject: program.Prepared | target.Target | None = None
+    subject: program.Prepared | attach_target.Target | None = None
     failure: SocklabError | None = None
     try:
-        subject = target.read(wanted.attach) if wanted.attach else _prepare(wanted, lesson, port)
+        subject = attach_target.read(wanted.attach) if wanted.attach else _prepare(wanted, lesson, port)
     except SocklabError as error:
         failure = error
     stream.put(
@@ -200,7 +202,7 @@ def _run(wanted: spec.RunSpec, commands: socket.socket, unread: bytes, stream: S
         signal.signal(number, lambda *_: lab.ask_quit())
     try:
         _hang_doorbell(tracer)
-        if isinstance(subject, target.Target):
+        if isinstance(subject, attach_target.Target):
             attach.seize(tracer, subject, children=wanted.children, traced=traced)
             stream.flush()
             with _lab_running(lab):
@@ -269,11 +271,11 @@ def main() -> int:
 
 def _end_descendants() -> None:
     """Kill what commands left behind; as a subreaper this process inherits their orphans."""
-    from socklab import reaper
+    from socklab.host import subreaper
 
     deadline = time.monotonic() + 2.0
     while time.monotonic() < deadline:
-        left = reaper.read_descendants(os.getpid())
+        left = subreaper.read_descendants(os.getpid())
         if not left:
             return
         for pid in left:

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from socklab import actions
-from socklab import events as ev
+from socklab.commands import actions
+from socklab.core.errors import SocklabError
 from socklab.engine.stream import Stream
-from socklab.errors import SocklabError
+from socklab.protocol import events as ev
 
 Address: TypeAlias = tuple[int, str, int]
 """(family, address, port)"""

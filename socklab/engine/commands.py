@@ -16,11 +16,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from socklab import events as ev
+from socklab.core.errors import SocklabError
 from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import ptrace
-from socklab.errors import SocklabError
+from socklab.protocol import events as ev
 
 SHOWN_BYTES = 1 << 20
 """So much of a command's output is told. What comes after it is read, so that the command is never slowed down (it may

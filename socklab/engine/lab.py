@@ -17,26 +17,28 @@ from collections.abc import Iterator
 
 import msgspec
 
-from socklab import actions, guide, syscalls
-from socklab import events as ev
+from socklab import guide, syscalls
+from socklab.commands import actions
+from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.engine.clients import Address, Clients
 from socklab.engine.commands import Commands
-from socklab.engine.kernel.watch import BLOCKED_AFTER_S, Watch
+from socklab.engine.kernel.poller import BLOCKED_AFTER_S, Watch
 from socklab.engine.network.topology import Topology
 from socklab.engine.network.wiretap import Wiretap
 from socklab.engine.program import Launched
 from socklab.engine.script import Script
-from socklab.engine.source.places import Places
+from socklab.engine.source.source_files import Places
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import Terminal
-from socklab.engine.tracing import steering
-from socklab.engine.tracing.gates import RUN_BUSINESS, RUN_PAUSED, Business
-from socklab.engine.tracing.steering import Steering
+from socklab.engine.tracing import run_control
+from socklab.engine.tracing.run_control import Steering
+from socklab.engine.tracing.syscall_filter import RUN_BUSINESS, RUN_PAUSED, Business
 from socklab.engine.tracing.task import Stop, Task
 from socklab.engine.tracing.tracer import Tracer
-from socklab.errors import MachineError, SocklabError, UsageError
 from socklab.lesson import Lesson, canonical
-from socklab.spec import RunSpec
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
 from socklab.state import LabState, apply
 
 _TICK_SETTLE_S = 0.004
@@ -266,35 +268,35 @@ class Lab:
         while b"\n" in self._unread and not self._over:
             line, _, self._unread = self._unread.partition(b"\n")
             try:
-                self._command(ev.decode_command(line))
+                self._command(cmd.decode_command(line))
             except (msgspec.ValidationError, msgspec.DecodeError) as error:
                 self._tell("error", f"A command was not understood: {error}.", "")
             except SocklabError as error:
                 self._tell("warning", error.what, error.fix)
 
-    def _command(self, command: ev.AnyCommand) -> None:
-        if isinstance(command, ev.Quit):
+    def _command(self, command: cmd.AnyCommand) -> None:
+        if isinstance(command, cmd.Quit):
             self._over = True
-        elif isinstance(command, ev.Step):
-            self._go_on(steering.OVER if command.over else steering.STEP, tid=command.tid)
-        elif isinstance(command, ev.Continue):
+        elif isinstance(command, cmd.Step):
+            self._go_on(run_control.OVER if command.over else run_control.STEP, tid=command.tid)
+        elif isinstance(command, cmd.Continue):
             self._continue(command.until)
-        elif isinstance(command, ev.Pause):
+        elif isinstance(command, cmd.Pause):
             self._steering.pause()
-        elif isinstance(command, ev.Do):
+        elif isinstance(command, cmd.Do):
             self._acting.append(self.act(command.line, "student"))
-        elif isinstance(command, ev.Answer):
+        elif isinstance(command, cmd.Answer):
             if self._script is None or not self._script.answer(command.choice):
                 self._tell("info", "No question is open.", "")
-        elif isinstance(command, ev.Raw) and self._watch is not None:
+        elif isinstance(command, cmd.Raw) and self._watch is not None:
             self._watch.raw_line(command.id)
-        elif isinstance(command, ev.Focus):
+        elif isinstance(command, cmd.Focus):
             self._focus(command.tid)
-        elif isinstance(command, ev.Others):
+        elif isinstance(command, cmd.Others):
             for each in self._steering.others(run=command.run, tid=command.tid):
                 if self._watch is not None:
                     self._watch.woke(each)
-        elif isinstance(command, ev.Input):
+        elif isinstance(command, cmd.Input):
             if self._terminal is None:
                 raise UsageError("Its terminal is not the lab's.", fix="Type where the program was started.")
             self._terminal.write(command.data)
@@ -304,12 +306,12 @@ class Lab:
 
     def _continue(self, until: str) -> None:
         if until == "":
-            self._go_on(steering.FREE)
+            self._go_on(run_control.FREE)
         elif until == "step":
             in_lesson = self._script is not None and not self._script.done
-            self._go_on(steering.LESSON if in_lesson else steering.FREE)
+            self._go_on(run_control.LESSON if in_lesson else run_control.FREE)
         else:
-            self._go_on(steering.UNTIL, until=until)
+            self._go_on(run_control.UNTIL, until=until)
 
     def _go_on(self, mode: str, *, tid: int = 0, until: str = "") -> None:
         script = self._script

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import msgspec
 
+from socklab.core.errors import ProgramError
 from socklab.engine.tracing import ptrace
-from socklab.errors import ProgramError
 
 COMPILERS = ("cc", "gcc", "clang")
 # -O0: every source line is there; the frame pointer lets the stack be followed.

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
-from socklab import events as ev
 from socklab import guide, probes
 from socklab.engine.stream import Stream
 from socklab.lesson import Lesson, Value, shown
+from socklab.protocol import events as ev
 from socklab.state import LabState
 
 

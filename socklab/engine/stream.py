@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 
-from socklab import events as ev
+from socklab.protocol import events as ev
 
 BATCH = 256
 

@@ -10,10 +10,10 @@ import os
 import selectors
 from collections.abc import Callable
 
-from socklab import events as ev
+from socklab.core.errors import SocklabError
 from socklab.engine.program import Launched
 from socklab.engine.stream import Stream
-from socklab.errors import SocklabError
+from socklab.protocol import events as ev
 
 
 class Terminal:

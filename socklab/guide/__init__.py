@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from socklab.guide.narration import (
+    UNMEASURED,
+    fill,
+    masked,
+    narration,
+    next_hint,
+    offered,
+    progress,
+    question,
+    stays,
+    verdict,
+)
 from socklab.guide.steps import (
     Ask,
     Check,
@@ -19,18 +31,6 @@ from socklab.guide.steps import (
     ending,
     next_beat,
     pause_names,
-)
-from socklab.guide.telling import (
-    UNMEASURED,
-    fill,
-    masked,
-    narration,
-    next_hint,
-    offered,
-    progress,
-    question,
-    stays,
-    verdict,
 )
 from socklab.lesson import Settle, canonical
 

@@ -57,6 +57,6 @@ __all__ = [
 
 def lint(folder: Path) -> list[str]:
     """What a lesson's author should mend beyond what `load` refuses; empty = ready to ship."""
-    from socklab.lesson.linting import lint as checked  # only authors and tests need it
+    from socklab.lesson.linting import lint as checked
 
     return checked(folder)

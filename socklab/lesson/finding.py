@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from socklab.errors import UsageError
-from socklab.nearest import suggest
-from socklab.text import safe
+from socklab.core.errors import UsageError
+from socklab.core.suggest import suggest
+from socklab.core.text import safe
 
 
 def folder() -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from socklab import probes
-from socklab.errors import LessonError
+from socklab.core.errors import LessonError
 from socklab.lesson.finding import names
 from socklab.lesson.model import At, Check, Lesson, Predict, Step, canonical
 from socklab.lesson.reading import load

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from socklab.errors import LessonError, UsageError
-from socklab.text import safe
+from socklab.core.errors import LessonError, UsageError
+from socklab.core.text import safe
 
 FORMAT = 1
 
@@ -234,7 +234,7 @@ class Lesson(msgspec.Struct, frozen=True):
     @property
     def programs(self) -> tuple[str, ...]:
         """Programs of the machine that the lesson runs as clients: curl. Without them it can't be taken to its end."""
-        from socklab import actions
+        from socklab.commands import actions
 
         done = (actions.parse(line) for step in self.steps for line in (*step.do, *step.offer))
         return tuple(dict.fromkeys(action.argv[0] for action in done if isinstance(action, actions.Run)))

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from socklab.errors import LessonError
+from socklab.core.errors import LessonError
+from socklab.core.suggest import suggest
+from socklab.core.text import safe
 from socklab.lesson.finding import slug
 from socklab.lesson.model import At, Check, File, Lesson, Predict, Servers, Settle, Step
 from socklab.lesson.validating import Validator
-from socklab.nearest import suggest
-from socklab.text import safe
 
 
 def load(folder: Path) -> Lesson:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from socklab import actions, probes
-from socklab.errors import LessonError, SocklabError
+from socklab import probes
+from socklab.commands import actions
+from socklab.core.errors import LessonError, SocklabError
+from socklab.core.suggest import suggest
+from socklab.core.text import safe
 from socklab.lesson.model import CALLS, FORMAT, PANELS, At, Check, File, Settle, Step
-from socklab.nearest import suggest
-from socklab.text import safe
 
 
 class Validator:

@@ -10,17 +10,7 @@ from __future__ import annotations
 from socklab.probes import packets  # noqa: F401  registers its probes
 from socklab.probes.network import client_row, own_listeners, port_of, server_ports
 from socklab.probes.program import call_name, errno_name
-from socklab.probes.registry import (
-    COUNTERS,
-    NAMES,
-    PARTS,
-    Unmeasured,
-    Value,
-    check_name,
-    measure,
-    names_in,
-    substitute,
-)
+from socklab.probes.registry import COUNTERS, NAMES, PARTS, Unmeasured, Value, check_name, measure, names_in, substitute
 
 __all__ = [
     "COUNTERS",

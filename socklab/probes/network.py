@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from socklab import events as ev
+from socklab.core.text import safe
 from socklab.probes.program import errno_name, text_of
 from socklab.probes.registry import Unmeasured, Value, probe
+from socklab.protocol import events as ev
 from socklab.state import LISTEN, TCP_STATES, LabState, Table
-from socklab.text import safe
 
 # ---------------------------------------------------------------- the listener
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from socklab.commands.wire import KINDS
 from socklab.probes.network import client_of
 from socklab.probes.registry import Unmeasured, Value, probe
 from socklab.state import LabState
-from socklab.wire_verbs import KINDS
 
 if TYPE_CHECKING:
-    from socklab.trail import Passed
+    from socklab.packets.packet_log import Passed
 
 
 def _all(state: LabState, parts: dict[str, str]) -> Iterator[Passed]:
@@ -28,7 +28,7 @@ def _all(state: LabState, parts: dict[str, str]) -> Iterator[Passed]:
         if not client.local:
             raise Unmeasured(f"client {client.name} has no address yet")
         ends = (client.local, client.remote)
-    from socklab.trail import TRAIL  # only lessons that look at packets need to follow them
+    from socklab.packets.packet_log import TRAIL
 
     for index in range(len(state.packets)):
         passed = TRAIL.at(state.packets, index)
@@ -45,7 +45,7 @@ def _with_fate(state: LabState, parts: dict[str, str], fate: str) -> int:
 
 
 def _of_kind(state: LabState, parts: dict[str, str]) -> int:
-    from socklab.flows import RETRANSMISSION
+    from socklab.packets.flows import RETRANSMISSION
 
     fits = KINDS[parts["KIND"]]
     return sum(fits(passed.segment) and RETRANSMISSION not in passed.seen.marks for passed in _all(state, parts))
@@ -62,7 +62,7 @@ def _last(state: LabState, parts: dict[str, str]) -> Passed:
 
 def _next(state: LabState) -> Passed:
     """The held packet that `deliver` would deliver."""
-    from socklab.trail import TRAIL, index_of
+    from socklab.packets.packet_log import TRAIL, index_of
 
     for number in sorted(state.on_the_way):
         place = index_of(state.packets, number)
@@ -91,7 +91,7 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 @probe("packets.CLIENT.retransmits", "those of this client's connection")
 @probe("packets.retransmits", "packets that were sent again")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    from socklab.flows import RETRANSMISSION
+    from socklab.packets.flows import RETRANSMISSION
 
     return _marked(state, parts, RETRANSMISSION)
 
@@ -99,7 +99,7 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 @probe("packets.CLIENT.zero_windows", "those of this client's connection")
 @probe("packets.zero_windows", "packets that closed the window: their sender takes no more bytes")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    from socklab.flows import ZERO_WINDOW
+    from socklab.packets.flows import ZERO_WINDOW
 
     return _marked(state, parts, ZERO_WINDOW)
 
@@ -107,7 +107,7 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 @probe("packets.CLIENT.window_probes", "those of this client's connection")
 @probe("packets.window_probes", "packets that asked whether the window is still closed")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    from socklab.flows import ZERO_WINDOW_PROBE
+    from socklab.packets.flows import ZERO_WINDOW_PROBE
 
     return _marked(state, parts, ZERO_WINDOW_PROBE)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from socklab import events as ev
-from socklab.persistent import PMap
+from socklab.core.persistent import PMap
+from socklab.core.text import safe
 from socklab.probes.registry import Unmeasured, Value, probe
+from socklab.protocol import events as ev
 from socklab.state import CLOSE, TCP_STATES, Call, LabState, Task
-from socklab.text import safe
 
 # ---------------------------------------------------------------- descriptors of the program
 

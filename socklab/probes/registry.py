@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from socklab.errors import UsageError
-from socklab.nearest import suggest
+from socklab.commands.wire import KINDS
+from socklab.core.errors import UsageError
+from socklab.core.suggest import suggest
+from socklab.core.text import safe
 from socklab.state import TCP_STATES, LabState
-from socklab.text import safe
-from socklab.wire_verbs import KINDS
 
 Value: TypeAlias = int | str | bool
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from socklab.events import Enter, Mem, Return
+from socklab.protocol.events import Enter, Mem, Return
 
 
 class Field(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from socklab.events import Mem
+from socklab.protocol.events import Mem
 from socklab.syscalls.tables import numbers_by_name
 
 PREFIX_BYTES = 512

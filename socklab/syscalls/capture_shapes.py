@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import iter_unpack
 
-from socklab.events import Mem
+from socklab.protocol.events import Mem
 from socklab.syscalls.capture import PREFIX_BYTES, Args, EnterReader, Read, ReturnReader
 
 _PATH_BYTES = 4096

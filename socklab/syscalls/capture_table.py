@@ -6,7 +6,7 @@ architectures is epoll_event: packed to 12 bytes on x86-64, 16 elsewhere (sys/ep
 
 from __future__ import annotations
 
-from socklab.events import Mem
+from socklab.protocol.events import Mem
 from socklab.syscalls.capture import PREFIX_BYTES, Args, Capturer, Read
 from socklab.syscalls.capture_shapes import (
     all_of,

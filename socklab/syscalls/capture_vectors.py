@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from struct import Struct, iter_unpack
 
-from socklab.events import Mem
+from socklab.protocol.events import Mem
 from socklab.syscalls.capture import PREFIX_BYTES, Args, Read
 
 _BUDGET = 4 * PREFIX_BYTES  # of all buffers of one scattered call together

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from socklab.events import Enter, Return
+from socklab.protocol.events import Enter, Return
 from socklab.syscalls.call import Call, DecodedArg, DecodedCall, Shown, Signature
 from socklab.syscalls.descriptors import fcntl_takes_argument, ioctl_takes_argument
 from socklab.syscalls.processes import clone_arguments

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from socklab.core.text import safe
 from socklab.syscalls.call import Arg, Call, Field, Shown, Signature
 from socklab.syscalls.capture import PREFIX_BYTES
 from socklab.syscalls.symbols import Flags, Names, readable, strace_string
-from socklab.text import safe
 
 Show: TypeAlias = Callable[[Call, int], Shown]
 

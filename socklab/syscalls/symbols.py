@@ -5,7 +5,7 @@ In: a number or bytes. Out: text for a person, or strace's spelling of the same.
 
 from __future__ import annotations
 
-from socklab.text import safe
+from socklab.core.text import safe
 
 
 class Names:

@@ -18,7 +18,7 @@ def names_by_number(arch: str) -> dict[int, str]:
     """The whole table of `arch`; empty for an architecture nobody has entered yet."""
     if arch not in ARCHITECTURES:
         return {}
-    text: str = import_module(f"socklab.syscalls.table_{arch}").NAMES
+    text: str = import_module(f"socklab.arch.{arch}").NAMES
     table: dict[int, str] = {}
     at = 0
     for word in text.split():

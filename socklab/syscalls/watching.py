@@ -10,7 +10,7 @@ from struct import unpack_from
 
 import msgspec
 
-from socklab.events import Enter, Return
+from socklab.protocol.events import Enter, Return
 from socklab.syscalls.call import Call
 from socklab.syscalls.constants_io import EPOLL_EVENTS, POLL_EVENTS
 from socklab.syscalls.polling import set_members

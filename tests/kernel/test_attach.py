@@ -18,12 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from socklab import events as ev
-from socklab import syscalls, target
-from socklab.engine.tracing import seizing
-from socklab.errors import SocklabError
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab import syscalls
+from socklab.core.errors import SocklabError
+from socklab.engine.tracing import detach
+from socklab.host import attach_target
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from tests.support import servers
 from tests.support.children import NOBODY, in_child
 
@@ -110,7 +112,7 @@ def test_a_server_answers_before_during_and_after_and_is_stepped_meanwhile(kind:
                 if isinstance(event, ev.Enter):
                     names.append(syscalls.name(arch, event.nr))
                 if isinstance(event, ev.Held):
-                    link.send(ev.Step(tid=event.tid))
+                    link.send(cmd.Step(tid=event.tid))
                 if answer:
                     break
         client.join(30)
@@ -149,7 +151,7 @@ def test_a_server_goes_on_when_the_engine_is_killed_while_attached(kind: str, at
                 if isinstance(event, ev.Held):
                     if event.at == at:
                         break
-                    link.send(ev.Step(tid=event.tid))
+                    link.send(cmd.Step(tid=event.tid))
                 if at == "free" and isinstance(event, ev.Return):
                     break
             os.kill(link.pid, signal.SIGKILL)
@@ -203,7 +205,7 @@ def test_every_thread_is_seized_and_stopped_on_its_own(folder: Path) -> None:
                     if len(held & threads) >= 2:  # the leader is not stopped by what its threads do
                         break
                     if event.tid == process.pid:
-                        link.send(ev.Step(tid=event.tid))
+                        link.send(cmd.Step(tid=event.tid))
             assert {servers.status(tid)["State"][0] for tid in held & threads} == {"t"}
         assert_unharmed(process, port)
 
@@ -212,7 +214,7 @@ def test_children_are_seized_when_asked_for_and_named_when_not(folder: Path) -> 
     port = servers.free_port()
     argv = [*servers.command("prefork", folder, port), "4"]
     with servers.running(argv, port) as process:
-        children = {child for _, child in target.read(process.pid).children}
+        children = {child for _, child in attach_target.read(process.pid).children}
         assert len(children) == 3
         with Link.start(RunSpec(attach=process.pid)) as link:
             for event in link.events(timeout=30):
@@ -272,9 +274,9 @@ def test_a_server_in_another_network_is_seen_with_the_sockets_of_that_network(fo
             for event in link.events(timeout=30):
                 if isinstance(event, ev.Sockets) and any(row.local == "127.0.0.1:8080" for row in event.set):
                     break
-            link.send(ev.Continue())
-            link.send(ev.Do(line="connect a"))
-            link.send(ev.Do(line='send a "hello"'))
+            link.send(cmd.Continue())
+            link.send(cmd.Do(line="connect a"))
+            link.send(cmd.Do(line='send a "hello"'))
             for event in link.events(timeout=30):
                 if isinstance(event, ev.Client) and event.received:
                     assert event.tail.endswith(f" {process.pid}\n".encode())
@@ -308,7 +310,7 @@ def test_a_process_that_is_traced_already_names_its_tracer(folder: Path) -> None
         done = refusal(process.pid)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"already traced by process {link.pid}" in done.stderr
-        link.send(ev.Continue())
+        link.send(cmd.Continue())
         assert b" 200 " in servers.ask(port)
 
 
@@ -319,19 +321,19 @@ def test_a_thread_a_kernel_thread_and_our_own_shell_are_named_for_what_they_are(
             for tid in os.listdir(f"/proc/{process.pid}/task"):
                 if int(tid) != process.pid:
                     with contextlib.suppress(SocklabError):
-                        target.read(process.pid)
+                        attach_target.read(process.pid)
                     try:
-                        target.read(int(tid))
+                        attach_target.read(int(tid))
                     except SocklabError as error:
                         return error.fix == f"socklab attach {process.pid}"
             return False
 
         servers.until(thread_named, "a thread that lives long enough")
     with pytest.raises(SocklabError, match="socklab itself runs under"):
-        target.read(os.getpid())
+        attach_target.read(os.getpid())
     if servers.status(2).get("Name") == "kthreadd":
         with pytest.raises(SocklabError, match="thread of the kernel"):
-            target.read(2)
+            attach_target.read(2)
 
 
 def test_another_users_process_is_refused_with_the_command_that_works(folder: Path) -> None:
@@ -341,8 +343,8 @@ def test_another_users_process_is_refused_with_the_command_that_works(folder: Pa
 
         def try_it() -> tuple[str, str]:
             with pytest.raises(PermissionError):
-                seizing.seize_threads(process.pid)
-            error = target.refused(process.pid)
+                detach.seize_threads(process.pid)
+            error = attach_target.refused(process.pid)
             return error.what, error.fix
 
         what, fix = in_child(try_it, user=NOBODY)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from socklab import events as ev
 from socklab import lesson as lessons
 from socklab.engine.commands import SHOWN_BYTES
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 
 pytestmark = pytest.mark.kernel
 
@@ -33,14 +34,14 @@ def test_a_program_that_prints_for_ever_is_told_up_to_a_limit_and_can_be_ended(v
         told, pid = 0, 0
         for event in _events(link):
             if isinstance(event, ev.Held) and not pid:
-                link.send(ev.Do("! yes"))
+                link.send(cmd.Do("! yes"))
             elif isinstance(event, ev.Client) and event.phase == "running":
                 pid = event.pid
             elif isinstance(event, ev.Output) and event.source == "yes":
                 told += len(event.data)
             elif isinstance(event, ev.Notice) and "is not shown" in event.text:
                 assert told == SHOWN_BYTES
-                link.send(ev.Do(f"{verb} yes"))
+                link.send(cmd.Do(f"{verb} yes"))
             elif isinstance(event, ev.Client) and event.phase == "done":
                 assert event.code == -signal_number
                 break

@@ -9,26 +9,27 @@ import subprocess
 
 import pytest
 
-from socklab import doctor, reaper
-from socklab.doctor import Finding
+from socklab.doctor import report
+from socklab.doctor.report import Finding
+from socklab.host import subreaper
 
 pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture(scope="module")
 def findings() -> dict[str, Finding]:
-    return {finding.code: finding for finding in doctor.examine()}
+    return {finding.code: finding for finding in report.examine()}
 
 
 def test_it_leaves_no_child_behind() -> None:
-    before = set(reaper.read_descendants(os.getpid()))
-    doctor.examine()
-    assert set(reaper.read_descendants(os.getpid())) <= before
+    before = set(subreaper.read_descendants(os.getpid()))
+    report.examine()
+    assert set(subreaper.read_descendants(os.getpid())) <= before
 
 
 def test_it_stays_in_its_own_namespaces() -> None:
     before = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("user", "net", "mnt")]
-    doctor.examine()
+    report.examine()
     assert [os.readlink(f"/proc/self/ns/{kind}") for kind in ("user", "net", "mnt")] == before
 
 
@@ -59,12 +60,12 @@ def test_curl_and_compiler_agree_with_the_path(findings: dict[str, Finding]) -> 
 
 
 def test_a_machine_that_runs_these_tests_can_run_lessons(findings: dict[str, Finding]) -> None:
-    assert doctor.can_run(list(findings.values()))
+    assert report.can_run(list(findings.values()))
 
 
 def test_without_a_compiler_lessons_still_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    finding = doctor._examined("compiler")
+    finding = report._examined("compiler")
     assert finding.ok is None
     assert "Python" in finding.means
     assert finding.fix

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from socklab import events as ev
 from socklab import lesson as lessons
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from socklab.state import ESTABLISHED, SYN_SENT, LabState, apply
 
 pytestmark = pytest.mark.kernel
@@ -47,9 +48,9 @@ class Session:
             if reached(self.state):
                 break
             if isinstance(event, ev.Asked):
-                self.link.send(ev.Answer())
+                self.link.send(cmd.Answer())
             elif isinstance(event, ev.Held | ev.Answered | ev.Measured):
-                self.link.send(ev.Continue("step"))
+                self.link.send(cmd.Continue("step"))
         return self.state
 
 
@@ -129,9 +130,9 @@ def test_running_until_a_call_passes_through_the_steps_of_the_lesson_on_the_way(
                 if isinstance(event, ev.StepReached) and event.index not in reached:
                     reached.append(event.index)
                 elif isinstance(event, ev.Asked):
-                    link.send(ev.Answer())
+                    link.send(cmd.Answer())
                 elif isinstance(event, ev.Answered | ev.Measured):
-                    link.send(ev.Continue("recv"))
+                    link.send(cmd.Continue("recv"))
                 elif isinstance(event, ev.Held):
                     held.append(event.at)
     assert reached == [0, 1, 2, 3, 4, 5], "no step is skipped"

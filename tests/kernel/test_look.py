@@ -18,15 +18,15 @@ from contextlib import contextmanager
 import pytest
 
 from socklab import state
+from socklab.core.errors import MachineError
 from socklab.engine.kernel import descriptors, procfs
-from socklab.engine.kernel import look as look_module
-from socklab.engine.kernel.look import Look
+from socklab.engine.kernel import snapshot as look_module
+from socklab.engine.kernel.snapshot import Look
 from socklab.engine.kernel.sockdiag import Diag
 from socklab.engine.kernel.socktable import DiagTable
 from socklab.engine.kernel.socktext import TextTable
 from socklab.engine.network import netns, topology
-from socklab.errors import MachineError
-from socklab.events import Counters, Descriptor, Descriptors, Event, Notice, Processes, SocketRow, Sockets
+from socklab.protocol.events import Counters, Descriptor, Descriptors, Event, Notice, Processes, SocketRow, Sockets
 from tests.support.children import NOBODY, in_child
 
 pytestmark = pytest.mark.kernel

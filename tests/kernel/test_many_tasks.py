@@ -16,14 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from socklab import events as ev
 from socklab import state as st
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from socklab.state import LabState, apply
 from socklab.syscalls import name as call_name
 from socklab.syscalls.watching import watched
-from socklab.tui.following import asleep
+from socklab.ui.tui.following import asleep
 
 pytestmark = pytest.mark.kernel
 
@@ -66,7 +67,7 @@ class Lab:
     def step(self, tid: int) -> None:
         """One stop further, or into its sleep."""
         stops = self.state.stops
-        self.link.send(ev.Step(tid=tid))
+        self.link.send(cmd.Step(tid=tid))
         resumed = len(self.seen)
         self.wait(
             lambda s: (
@@ -89,7 +90,7 @@ class Lab:
 
     def do(self, line: str) -> None:
         before = len(self.state.acted)
-        self.link.send(ev.Do(line))
+        self.link.send(cmd.Do(line))
         self.wait(lambda s: len(s.acted) > before)
 
     def inodes(self, pid: int) -> dict[int, int]:
@@ -218,7 +219,7 @@ def test_others_run_while_one_is_stepped(example: str) -> None:
     with lab_of(example) as lab:
         leader = lab.state.focus
         lab.step_to(leader, *ACCEPT)
-        lab.link.send(ev.Others(run=True, tid=leader))
+        lab.link.send(cmd.Others(run=True, tid=leader))
         lab.do("connect a")
         lab.do('send a "hi"')
         lab.step_to(leader, *ACCEPT, at="return")
@@ -227,7 +228,7 @@ def test_others_run_while_one_is_stepped(example: str) -> None:
         (other,) = set(lab.state.tasks) - {leader}
         lab.wait(lambda s: s.clients["a"].tail == b"hi", "the echo of the task that nobody steps")
         assert not any(isinstance(event, ev.Held) and event.tid == other for event in lab.seen)
-        lab.link.send(ev.Others(run=False))
+        lab.link.send(cmd.Others(run=False))
         lab.do('send a "again"')
         lab.wait(lambda s: s.tasks[other].status == "held", "the other's own stop")
 
@@ -284,11 +285,11 @@ def test_a_pause_is_heard_while_children_end_by_the_hundred(tmp_path: Path) -> N
     script.write_text(LOAD)
     with lab_of("fork.c") as lab:
         lab.step_to(lab.state.focus, *ACCEPT)
-        lab.link.send(ev.Continue())
+        lab.link.send(cmd.Continue())
         lab.do(f"! {sys.executable} {script}")
         lab.wait(lambda s: sum(isinstance(event, ev.Exited) for event in lab.seen) > 200, "two hundred children's ends")
         stops = lab.state.stops
-        lab.link.send(ev.Pause())
+        lab.link.send(cmd.Pause())
         lab.wait(lambda s: s.stops > stops and any(task.status == "held" for task in s.tasks.values()), "the pause")
         began = len(lab.seen)
         lab.wait(lambda s: all(lab.settled(tid) for tid in s.tasks), "everybody's stop")

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 import socklab
-from socklab import events as ev
 from socklab import lesson as lessons
-from socklab import reaper
-from socklab.consumers.facts import MOST
+from socklab.host import subreaper
+from socklab.protocol import events as ev
+from socklab.ui.plain.facts import MOST
 
 pytestmark = pytest.mark.kernel
 
@@ -203,7 +203,7 @@ class Running:
         )
         self.seen = b""
         self.read(until="Stop 1")
-        self.family = set(reaper.read_descendants(self.process.pid))
+        self.family = set(subreaper.read_descendants(self.process.pid))
         assert len(self.family) >= 2  # the engine and the server
 
     def read(self, until: str) -> None:
@@ -231,7 +231,7 @@ class Running:
             stream.close()
 
     def alive(self) -> set[int]:
-        now = reaper.read_processes()
+        now = subreaper.read_processes()
         return {pid for pid in self.family if pid in now and now[pid].state != "Z"}
 
     def run_dirs(self) -> list[Path]:
@@ -260,7 +260,7 @@ def test_a_killed_consumer_leaves_nothing(running: Running) -> None:
 
 
 def test_a_killed_engine_is_told_and_leaves_nothing(running: Running) -> None:
-    engine = next(pid for pid, process in reaper.read_processes().items() if process.parent == running.process.pid)
+    engine = next(pid for pid, process in subreaper.read_processes().items() if process.parent == running.process.pid)
     os.kill(engine, signal.SIGKILL)
     assert running.process.stdout is not None
     said = running.process.stdout.read().decode()

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from socklab import events as ev
 from socklab import syscalls
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from tests.support import servers
 
 pytestmark = pytest.mark.kernel
@@ -109,10 +110,10 @@ def test_processes_are_stops_and_threads_are_not(tmp_path: Path) -> None:
             for tid, at, name in held(link):
                 names.append(name)
                 if name == "accept" and at == "enter":
-                    link.send(ev.Do(line=f"! sh -c 'echo GET | nc 127.0.0.1 {port}'"))
+                    link.send(cmd.Do(line=f"! sh -c 'echo GET | nc 127.0.0.1 {port}'"))
                 if name == "read":
                     break
-                link.send(ev.Step(tid=tid))
+                link.send(cmd.Step(tid=tid))
         assert bool({"fork", "clone", "clone3"} & set(names)) is wanted, names
 
 
@@ -128,13 +129,13 @@ def test_the_others_run_while_one_is_stepped_and_stop_again_when_told(tmp_path: 
                 if len(waiting) == 4:
                     break
             else:
-                link.send(ev.Step(tid=tid))
+                link.send(cmd.Step(tid=tid))
         chosen = min(waiting)
-        link.send(ev.Others(run=True, tid=chosen))
+        link.send(cmd.Others(run=True, tid=chosen))
         # Three processes accept; the one that is held takes no part.
         said = {servers.ask(port).split()[-1] for _ in range(9)}
         assert said == {str(tid).encode() for tid in waiting - {chosen}}
-        link.send(ev.Others(run=False))
-        link.send(ev.Do(line=f"! nc 127.0.0.1 {port}"))
+        link.send(cmd.Others(run=False))
+        link.send(cmd.Do(line=f"! nc 127.0.0.1 {port}"))
         tid, at, name = next(stops)
         assert tid in waiting - {chosen} and name in ("accept", "read", "write", "close"), (tid, at, name)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from socklab import events as ev
 from socklab import syscalls
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from tests.support import strace
 
 pytestmark = pytest.mark.kernel

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from socklab import packets
-from socklab.engine.network import furnish, netns, ports, refusals, sniffer, sysctl, topology
-from socklab.errors import MachineError, UsageError
-from socklab.events import Packet
+from socklab.core.errors import MachineError, UsageError
+from socklab.engine.network import configure, netns, ports, refusals, sniffer, sysctl, topology
+from socklab.packets import decode
+from socklab.protocol.events import Packet
 from tests.support.children import NOBODY, in_child
 
 pytestmark = pytest.mark.kernel
@@ -39,7 +39,7 @@ def _private() -> topology.Topology:
 def _namespaces_allowed() -> None:
     failure = in_child(
         lambda: refusals.try_in_child(
-            lambda: furnish.leave_machine(netns.CLONE_NEWUSER | netns.CLONE_NEWNET | netns.CLONE_NEWNS)
+            lambda: configure.leave_machine(netns.CLONE_NEWUSER | netns.CLONE_NEWNET | netns.CLONE_NEWNS)
         )
     )
     if failure is not None:
@@ -175,7 +175,7 @@ def test_the_packets_of_a_private_host_are_seen_each_once_and_by_name(user: int 
         assert all(0 < event.t < 30_000_000_000 for event in seen)
         assert seen == sorted(seen, key=lambda event: event.t)
         sniffer.close()
-        return [(p.source, p.destination, packets.decode(p.data, p.length).summary) for p in seen]
+        return [(p.source, p.destination, decode.decode(p.data, p.length).summary) for p in seen]
 
     seen = in_child(act, user=user)
     assert seen[:3] == [("client", "server", "SYN"), ("server", "client", "SYN-ACK"), ("client", "server", "ACK")]

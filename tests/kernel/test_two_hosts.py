@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from socklab import flows, packets
-from socklab.engine.network import netns, topology, wire_report
+from socklab.engine.network import netns, topology
+from socklab.engine.network.wire import report
+from socklab.packets import decode, flows
 from tests.support import wirelab
 from tests.support.children import in_child
 from tests.support.wirelab import PORT, Way, WireLab, run_on
@@ -148,7 +149,7 @@ def test_udp_and_an_icmp_error_are_shown_as_what_they_are(way: Way) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"anybody?", (lab.topology.address("server"), 9))
             lab.until(lambda: len(lab.seen) == 2, "a datagram and its answer")
-        return [(p.source, packets.decode(p.data, p.length).summary) for p in lab.seen]
+        return [(p.source, decode.decode(p.data, p.length).summary) for p in lab.seen]
 
     assert run_on(way, act) == [("client", "UDP"), ("server", "port unreachable")]
 
@@ -230,12 +231,12 @@ def test_a_reader_that_never_reads_does_not_stop_the_wire(way: Way) -> None:
             lab.call(another)
         return False
 
-    before = wire_report.REPORT_LIMIT
-    wire_report.REPORT_LIMIT = limit
+    before = report.REPORT_LIMIT
+    report.REPORT_LIMIT = limit
     try:
         count, lost, unreported = run_on(way, transfer)
     finally:
-        wire_report.REPORT_LIMIT = before
+        report.REPORT_LIMIT = before
     assert (count, lost) == (size, 0)
     assert unreported > 0
 
@@ -364,7 +365,7 @@ def test_without_any_device_the_lab_has_one_private_host_and_says_why(monkeypatc
 
 def test_the_wires_modules_load_nothing_that_draws() -> None:
     code = (
-        "import sys, socklab.engine.network.wire, socklab.engine.network.topology;"
+        "import sys, socklab.engine.network.wire.wire, socklab.engine.network.topology;"
         " print([m for m in DRAW if m in sys.modules])"
     )
     code = code.replace("DRAW", "('rich', 'textual', 'asyncio')")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from socklab.engine.source.pyline import PythonLines
+from socklab.engine.source.python_lines import PythonLines
 from socklab.engine.source.where import NO_PYTHON_FRAME, Where, python_env
 from tests.support.where_probe import Sleeper, running, short, sleeper, wait_for
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from socklab import flows, packets
-from socklab.errors import UsageError
+from socklab.core.errors import UsageError
+from socklab.packets import decode, flows
 from tests.support import wirelab
 from tests.support.wirelab import PORT, Way, WireLab, run_on
 
@@ -121,7 +121,7 @@ def test_reordered_data_arrives_as_it_was_sent(way: Way) -> None:
         while len(data) < 12:
             data += connection.recv(100)
         lab.settle()
-        sent = [p.id for p in lab.seen if packets.decode(p.data).payload_bytes][:2]
+        sent = [p.id for p in lab.seen if decode.decode(p.data).payload_bytes][:2]
         return data, sent, [number for number, fate in lab.fates if fate == "delivered" and number in sent]
 
     data, sent, delivered = run_on(way, act)
@@ -164,7 +164,7 @@ def test_a_delay_keeps_every_packet_on_the_way_and_in_order(way: Way) -> None:
         lab.settle()
         started = {p.id: p.t for p in lab.seen}
         times = [(t - started[n]) // 1_000_000 for (n, fate), t in lab.fate_t.items() if fate == "delivered"]
-        data = [p.id for p in lab.seen if packets.decode(p.data).payload_bytes]
+        data = [p.id for p in lab.seen if decode.decode(p.data).payload_bytes]
         order = [n for n, fate in lab.fates if fate == "delivered" and n in data]
         return times, order, all((p.id, "delayed") in lab.fate_t for p in lab.seen)
 

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 import socklab
-from socklab import events as ev
 from socklab import lesson as lessons
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.packets.packet_log import Trail
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from socklab.state import ESTABLISHED, NEW_SYN_RECV, SYN_RECV, SYN_SENT, LabState, apply
-from socklab.trail import Trail
 
 pytestmark = pytest.mark.kernel
 
@@ -45,11 +46,11 @@ class Driven:
             for event in self.link.read_available():
                 self.state = apply(self.state, event)
                 if stepping and isinstance(event, ev.Held) and not reached(self.state):
-                    self.link.send(ev.Step())
+                    self.link.send(cmd.Step())
         return self.state
 
     def do(self, line: str) -> None:
-        self.link.send(ev.Do(line))
+        self.link.send(cmd.Do(line))
 
     def states(self, host: str) -> set[int]:
         """TCP states of the connections in a host's table, listeners left out."""

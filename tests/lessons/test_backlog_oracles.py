@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from socklab import events as ev
+from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd
 from socklab import guide, lesson, probes
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.session import Link
+from socklab.protocol.run_spec import RunSpec
 from socklab.state import LabState, apply
 
 pytestmark = pytest.mark.kernel
@@ -30,12 +31,12 @@ def frozen_before_first_accept(link: Link) -> LabState:
         if isinstance(event, ev.Asked):
             if event.index == 2:
                 return state
-            link.send(ev.Answer())
+            link.send(cmd.Answer())
             stepped_at = 0
         held = state.task is not None and state.task.status == "held"
         if held and guide.question(lab, state) is None and stepped_at != state.stops:
             stepped_at = state.stops
-            link.send(ev.Step())
+            link.send(cmd.Step())
     raise AssertionError(f"the lesson ended early: {state.ended} {list(state.notices)}")
 
 

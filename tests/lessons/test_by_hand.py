@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from socklab import events as ev
+from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd
 from socklab import guide, lesson, probes
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.session import Link
+from socklab.protocol.run_spec import RunSpec
 from socklab.state import LabState, apply
 
 pytestmark = pytest.mark.kernel
@@ -44,13 +45,13 @@ class Student:
             task = self.state.task
             if task is not None and task.status == "held" and stepped_at != self.state.stops:
                 stepped_at = self.state.stops
-                self.link.send(ev.Step())
+                self.link.send(cmd.Step())
 
     def at_question(self, index: int) -> LabState:
         return self.until(lambda now: now.question is not None and now.question.index == index)
 
     def answer(self) -> None:
-        self.link.send(ev.Answer())
+        self.link.send(cmd.Answer())
         self.until(lambda now: bool(guide.offered(LESSON, now)))
 
     def measured(self, index: int) -> ev.Measured:
@@ -76,11 +77,11 @@ def test_each_packet_delivered_by_hand_moves_one_end_and_the_lesson_sees_it(stud
     ends = []
     for index in (1, 2, 3):
         student.answer()
-        student.link.send(ev.Do("deliver"))
+        student.link.send(cmd.Do("deliver"))
         student.measured(index)
         ends.append(tuple(probes.measure(student.state, f"{end}.a.state") for end in ("client", "server")))
         if index < 3:
-            student.link.send(ev.Step())
+            student.link.send(cmd.Step())
             student.at_question(index + 1)
     assert ends == [("SYN_SENT", "SYN_RECV"), ("ESTABLISHED", "SYN_RECV"), ("ESTABLISHED", "ESTABLISHED")]
     assert lessons_deliveries(student.state) == []
@@ -92,7 +93,7 @@ def test_a_student_who_steps_on_leaves_it_to_the_lesson_and_the_program_stays_wh
     student.answer()
     stops = student.state.stops
     assert guide.offered(LESSON, student.state) == "deliver"
-    student.link.send(ev.Step())
+    student.link.send(cmd.Step())
     assert student.measured(1).value == 1
     assert lessons_deliveries(student.state) == ["deliver"]
     assert student.state.stops == stops
@@ -101,13 +102,13 @@ def test_a_student_who_steps_on_leaves_it_to_the_lesson_and_the_program_stays_wh
 
 def test_a_student_who_lets_everything_go_is_told_and_the_lesson_goes_on(student: Student) -> None:
     student.answer()
-    student.link.send(ev.Do("release"))
+    student.link.send(cmd.Do("release"))
     student.until(lambda now: probes.measure(now, "listener.accept_queue") == 1)
-    student.link.send(ev.Step())
+    student.link.send(cmd.Step())
     student.measured(1)
     warnings = [note.text for note in student.state.notices if note.level == "warning"]
     assert any(text.startswith("The lesson waited 2000 ms for server.a.state to be SYN_RECV") for text in warnings)
-    student.link.send(ev.Step())
+    student.link.send(cmd.Step())
     student.at_question(2)
 
 

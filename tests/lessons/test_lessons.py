@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from socklab import events as ev
+from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd
 from socklab import guide, lesson
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.session import Link
+from socklab.protocol.run_spec import RunSpec
 from socklab.state import LabState, apply
 
 pytestmark = pytest.mark.kernel
@@ -53,13 +54,13 @@ def run_unattended(folder: Path, language: str, network: str = "auto") -> Run:
                 run.masked[event.index] = guide.masked(lab, state)
             if predict is not None and state.question is not None and answered != state.question.index:
                 answered = state.question.index
-                link.send(ev.Answer(choice=predict.choices[0]))
+                link.send(cmd.Answer(choice=predict.choices[0]))
                 stepped_at = 0
             if state.lesson_done:
-                link.send(ev.Quit())
+                link.send(cmd.Quit())
             elif state.task is not None and state.task.status == "held" and stepped_at != state.stops:
                 stepped_at = state.stops
-                link.send(ev.Step())
+                link.send(cmd.Step())
     return run
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from socklab import events as ev
+from socklab.protocol import events as ev
 from socklab.state import LabState, apply_all
 
 PID = 100

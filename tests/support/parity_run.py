@@ -39,11 +39,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from socklab import events as ev
 from socklab import syscalls
 from socklab.engine.source import where
-from socklab.link import Link
-from socklab.spec import RunSpec
+from socklab.protocol import events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from tests.support import servers, strace
 
 RESTS_S = 0.2
@@ -251,9 +251,9 @@ def _in_order(text: str) -> list[tuple[int, str]]:
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:
     """Kill everything the command started: what a daemon left, too, by the session it is in."""
-    from socklab import reaper
+    from socklab.host import subreaper
 
-    for pid in reaper.read_descendants(process.pid):
+    for pid in subreaper.read_descendants(process.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     process.kill()

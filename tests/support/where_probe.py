@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from socklab.engine.source.where import Where
-from socklab.events import Frame
+from socklab.protocol.events import Frame
 
 DEADLINE_S = 20.0
 READ = {"x86_64": 0, "aarch64": 63}.get(platform.machine(), 0)

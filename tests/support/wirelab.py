@@ -17,10 +17,11 @@ from typing import TypeAlias, TypeVar
 
 import pytest
 
-from socklab import flows, packets
-from socklab.engine.network import topology, twohosts, wire
-from socklab.engine.network.wire import Wire
-from socklab.events import Packet, PacketFate
+from socklab.engine.network import topology, two_hosts
+from socklab.engine.network.wire import wire
+from socklab.engine.network.wire.wire import Wire
+from socklab.packets import decode, flows
+from socklab.protocol.events import Packet, PacketFate
 from tests.support.children import NOBODY, in_child
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class WireLab:
     """Made in a forked child (see children.in_child): it puts the process into the lab's namespaces."""
 
     def __init__(self, device: str) -> None:
-        twohosts.DEVICES = (device,)
+        two_hosts.DEVICES = (device,)
         self.topology = topology.create("two-hosts")
         assert self.topology.network == "two-hosts", self.topology.notices
         assert self.topology.wire is not None
@@ -64,7 +65,7 @@ class WireLab:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.bind((self.topology.address("client", family), 0))
         if name:
-            self.wire.name(name, packets.endpoint(*client.getsockname()[:2]))
+            self.wire.name(name, decode.endpoint(*client.getsockname()[:2]))
         return client
 
     def call(self, client: socket.socket) -> None:
@@ -105,14 +106,14 @@ class WireLab:
         self.take()
         by_number = {packet.id: packet for packet in self.seen}
         held = self.wire.status().held
-        return [packets.decode(by_number[n].data).summary if n in by_number else "?" for n in held]
+        return [decode.decode(by_number[n].data).summary if n in by_number else "?" for n in held]
 
     def summaries(self) -> list[str]:
-        return [packets.decode(packet.data, packet.length).summary for packet in self.seen]
+        return [decode.decode(packet.data, packet.length).summary for packet in self.seen]
 
     def followed(self) -> list[flows.Seen]:
         following = flows.Flows()
-        return [following.add(packets.decode(packet.data, packet.length)) for packet in self.seen]
+        return [following.add(decode.decode(packet.data, packet.length)) for packet in self.seen]
 
     def states(self, host: str) -> Counter[str]:
         """The host's TCP sockets by state, as `ss` names them; listeners left out."""
@@ -146,7 +147,7 @@ def _refusal(device: str, user: int | None) -> str:
     """Why this machine has no such wire for this user, or ""."""
 
     def act() -> str:
-        twohosts.DEVICES = (device,)
+        two_hosts.DEVICES = (device,)
         made = topology.create("two-hosts")
         made.close()
         return "" if made.network == "two-hosts" else str(made.notices)

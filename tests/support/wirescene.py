@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from socket import inet_aton
 
-from socklab import events as ev
-from tests.tui.panel_support import Scene
+from socklab.protocol import events as ev
+from tests.ui.tui.panel_support import Scene
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 SERVER, CLIENT = "10.0.0.1", "10.0.0.2"

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import NamedTuple
 
+from socklab.core.text import safe
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import Unread
-from socklab.events import Descriptor
-from socklab.text import safe
+from socklab.protocol.events import Descriptor
 
 READ_ALL = 64
 """Tables up to this size are read whole at every look."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Literal, NamedTuple, TypeVar
 
-from socklab.errors import SocklabError
-from socklab.events import SocketRow
+from socklab.core.errors import SocklabError
+from socklab.protocol.events import SocketRow
 
 T = TypeVar("T")
 ByteOrder = Literal["little", "big"]

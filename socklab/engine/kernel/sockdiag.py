@@ -13,8 +13,8 @@ import socket
 import struct
 from itertools import chain
 
-from socklab.errors import MachineError
-from socklab.events import SocketRow
+from socklab.core.errors import MachineError
+from socklab.protocol.events import SocketRow
 
 LISTEN = 10
 ALL_STATES = 0x1FFE

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 from socklab.engine.kernel.sockdiag import ALL_STATES, LISTEN, Diag, pack_ends, split_messages
-from socklab.events import SocketRow
+from socklab.protocol.events import SocketRow
 
 # Offsets in inet_diag_msg.
 _COOKIE = struct.Struct("=II")

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.sockdiag import LISTEN
 from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta
-from socklab.events import SocketRow
+from socklab.protocol.events import SocketRow
 
 _Key = tuple[int, str, str, int]
 

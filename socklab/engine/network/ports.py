@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import socket
 
-from socklab.errors import MachineError
-from socklab.text import safe
+from socklab.core.errors import MachineError
+from socklab.core.text import safe
 
 _reserved: list[socket.socket] = []
 """One for the port that was found, held until the engine ends."""

@@ -14,10 +14,10 @@ import struct
 import time
 from collections.abc import Iterable
 
-from socklab import packets
+from socklab.core.errors import MachineError
 from socklab.engine.network import netns
-from socklab.errors import MachineError
-from socklab.events import Host, Packet, PacketFate
+from socklab.packets import decode
+from socklab.protocol.events import Host, Packet, PacketFate
 
 KEPT = 2048
 """Bytes of a packet that are reported."""
@@ -73,7 +73,7 @@ class Sniffer:
                     stamped = seconds * 1_000_000_000 + nanoseconds
             t = max(0, stamped - self._epoch_ns - self.start_ns)
             self._number += 1
-            seen = packets.decode(data)
+            seen = decode.decode(data)
             source = self._of.get(seen.source, "server")
             found.append(Packet(t, self._number, source, self._of.get(seen.destination, "server"), data, size))
             found.append(PacketFate(t, self._number, "delivered"))

@@ -12,7 +12,7 @@ import errno
 import re
 from pathlib import Path
 
-from socklab.errors import MachineError, UsageError
+from socklab.core.errors import MachineError, UsageError
 
 ROOT = Path("/proc/sys")
 _FAMILIES = ("net/core", "net/ipv4", "net/ipv6")

@@ -15,13 +15,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from socklab.engine.network import furnish, netns, refusals, sysctl
-from socklab.errors import MachineError, SocklabError, UsageError
-from socklab.events import Host
+from socklab.core.errors import MachineError, SocklabError, UsageError
+from socklab.engine.network import configure, netns, refusals, sysctl
+from socklab.protocol.events import Host
 
 if TYPE_CHECKING:
     from socklab.engine.network.sniffer import Sniffer
-    from socklab.engine.network.wire import Wire
+    from socklab.engine.network.wire.wire import Wire
 
 T = TypeVar("T")
 
@@ -218,7 +218,7 @@ def create(wanted: str = "auto", *, run_dir: str = "") -> Topology:
             notices.append(("warning", *refusals.explain(failure)))
         elif wanted != "machine":
             made = _two_hosts(run_dir, notices) if wanted == "two-hosts" else None
-            made = made or _furnished("private", furnish.lone_host(), run_dir)
+            made = made or _furnished("private", configure.lone_host(), run_dir)
     except refusals.Refused as refused:
         # It worked in a child a moment ago; now this process is half in its namespaces and fit for nothing else.
         raise MachineError(f"The private network could not be set up: {refused}.", fix="Start the lab again.") from None
@@ -241,10 +241,10 @@ def _leave_machine() -> refusals.Failure | None:
     for flags in _flag_sets():
         # Tried in a child first: where a security module takes the capabilities away after unshare, this process
         # would be left in a network it can't use.
-        failure = refusals.try_in_child(partial(furnish.leave_machine, flags))
+        failure = refusals.try_in_child(partial(configure.leave_machine, flags))
         if failure is None:
             try:
-                furnish.leave_machine(flags)
+                configure.leave_machine(flags)
             except refusals.Refused as refused:
                 if refused.failure.stage != "unshare":
                     raise
@@ -255,12 +255,13 @@ def _leave_machine() -> refusals.Failure | None:
 
 
 def _two_hosts(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | None:
-    from socklab.engine.network import twohosts, wire
+    from socklab.engine.network import two_hosts
+    from socklab.engine.network.wire import wire
 
     failures: list[refusals.Failure] = []
-    for device in twohosts.DEVICES:
+    for device in two_hosts.DEVICES:
         try:
-            laid = twohosts.lay(device)
+            laid = two_hosts.lay(device)
         except refusals.Refused as refused:
             failures.append(refused.failure)
             continue
@@ -274,7 +275,7 @@ def _two_hosts(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | 
 
 def _furnished(network: str, hosts: tuple[Host, ...], run_dir: str) -> Topology:
     """The names, in the mount namespace this process is in now."""
-    refused = furnish.name_hosts(hosts, run_dir)
+    refused = configure.name_hosts(hosts, run_dir)
     made = Topology(network, hosts, names_resolve=refused is None)
     if refused is not None:
         text = f"The names server and client are known to the lab alone: /etc/hosts cannot be covered ({refused})."

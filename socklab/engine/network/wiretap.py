@@ -10,13 +10,13 @@ import selectors
 from contextlib import suppress
 from typing import BinaryIO
 
-from socklab import actions
-from socklab import events as ev
+from socklab.commands import actions
+from socklab.core.errors import MachineError, UsageError
 from socklab.engine.network.sniffer import Sniffer
 from socklab.engine.network.topology import Topology
-from socklab.engine.network.wire import Wire
+from socklab.engine.network.wire.wire import Wire
 from socklab.engine.stream import Stream
-from socklab.errors import MachineError, UsageError
+from socklab.protocol import events as ev
 
 
 class Wiretap:
@@ -68,7 +68,7 @@ class Wiretap:
             self._tell("error", "The wire's process is gone: the hosts cannot reach each other.", "Start again.")
 
     def _write(self, found: list[ev.Packet | ev.PacketFate]) -> None:
-        from socklab import pcap
+        from socklab.packets import pcap
 
         assert self._file is not None
         for event in found:
@@ -86,7 +86,7 @@ class Wiretap:
                 f"No packets can be captured: the lab sees none on this network ({self._network}).",
                 fix="--net private or --net two-hosts; `socklab doctor` says what this machine allows.",
             )
-        from socklab import pcap
+        from socklab.packets import pcap
 
         try:
             self._file = open(path, "wb")  # noqa: SIM115  closed by close(): it lives as long as the run

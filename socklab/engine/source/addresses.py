@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from socklab.engine.source.cfi import Unwinder
 from socklab.engine.source.elf import Image
-from socklab.engine.source.ownership import is_library
+from socklab.engine.source.user_code import is_library
 
 if TYPE_CHECKING:
     from socklab.engine.source.dwarf import LineTable

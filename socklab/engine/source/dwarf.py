@@ -23,8 +23,8 @@ import msgspec
 from socklab.engine.source.dwarf_lines import line_sequences
 from socklab.engine.source.dwarf_split import open_split
 from socklab.engine.source.elf import Image
-from socklab.engine.source.ownership import is_library
-from socklab.events import Frame
+from socklab.engine.source.user_code import is_library
+from socklab.protocol.events import Frame
 
 if TYPE_CHECKING:
     from elftools.dwarf.compileunit import CompileUnit

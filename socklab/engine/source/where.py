@@ -2,7 +2,7 @@
 
 In: the registers of a stop and a way to read the task's memory. Out: `Frame`s of the user's own files and the text of
 those files. The stack of a compiled program is walked (`nativestack.py`, `dwarf.py`); Python's frames are read from
-the interpreter (`pyframes.py`) or, where its version is not known, from the line tracker's record (`pyline.py`).
+the interpreter (`pyframes.py`) or, where its version is not known, from the line tracker's record (`python_lines.py`).
 Never touches ptrace, never stops anything.
 """
 
@@ -14,13 +14,13 @@ import re
 import stat
 from collections.abc import Mapping
 
-from socklab import events
-from socklab.engine.source import pyline
+from socklab.engine.source import python_lines
 from socklab.engine.source.addresses import AddressSpace
-from socklab.engine.source.nativestack import NativeStack, Read
-from socklab.engine.source.pyframes import PythonFrames
-from socklab.engine.source.pyline import PythonLines
-from socklab.events import Frame
+from socklab.engine.source.native_stack import NativeStack, Read
+from socklab.engine.source.python_frames import PythonFrames
+from socklab.engine.source.python_lines import PythonLines
+from socklab.protocol import events
+from socklab.protocol.events import Frame
 
 MAX_SOURCE_BYTES = 1 << 20
 
@@ -118,5 +118,5 @@ class Where:
 
 
 def python_env(environ: Mapping[str, str]) -> dict[str, str]:
-    """As `pyline.python_env`."""
-    return pyline.python_env(environ)
+    """As `python_lines.python_env`."""
+    return python_lines.python_env(environ)

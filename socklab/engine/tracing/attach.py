@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 
-from socklab import events as ev
-from socklab import target
 from socklab.engine.network import netns
 from socklab.engine.tracing import ptrace
 from socklab.engine.tracing.tracer import Tracer
+from socklab.host import attach_target
+from socklab.protocol import events as ev
 
 
 def enter_network(pid: int) -> tuple[str, str, str] | None:
@@ -40,7 +40,7 @@ def enter_network(pid: int) -> tuple[str, str, str] | None:
     return ("info", f"Process {pid} lives in a network of its own; sockets and clients are those of that network.", "")
 
 
-def seize(tracer: Tracer, wanted: target.Target, *, children: bool, traced: tuple[int, ...]) -> None:
+def seize(tracer: Tracer, wanted: attach_target.Target, *, children: bool, traced: tuple[int, ...]) -> None:
     """Seize the process, and with `children` its descendants; they run on. Raises SocklabError when refused."""
     stream = tracer.stream
     family = [(0, wanted.pid), *(wanted.children if children else ())]
@@ -48,11 +48,11 @@ def seize(tracer: Tracer, wanted: target.Target, *, children: bool, traced: tupl
         try:
             tracer.adopt_running(pid, "server")
         except PermissionError as error:
-            raise target.refused(pid) from error
+            raise attach_target.refused(pid) from error
         except ptrace.ProcessGone as error:
             if parent:
                 continue  # a child that has ended meanwhile
-            raise target.refused(pid) from error
+            raise attach_target.refused(pid) from error
         if parent:
             stream.put(ev.Forked(stream.now(), parent, pid, "fork"))
         else:

@@ -19,18 +19,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from socklab import events as ev
 from socklab import syscalls
 from socklab.engine.stream import Stream
-from socklab.engine.tracing import pairing, ptrace, seizing
-from socklab.engine.tracing.doorbell import Doorbell
+from socklab.engine.tracing import cpu_affinity, detach, ptrace
 from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Stop, Task, lost_privilege, read_argv, would_kill
+from socklab.engine.tracing.wakeup import Doorbell
+from socklab.protocol import events as ev
 from socklab.syscalls import Capturer
 
-OPTIONS = seizing.OPTIONS | ptrace.O_TRACESECCOMP | ptrace.O_EXITKILL
+OPTIONS = detach.OPTIONS | ptrace.O_TRACESECCOMP | ptrace.O_EXITKILL
 
 AFFINITY_CALLS = ("sched_getaffinity", "sched_setaffinity")
-"""Always in the filter, never shown: a program that asks where it may run must be told the truth (pairing.py)."""
+"""Always in the filter, never shown: a program that asks where it may run must be told the truth (cpu_affinity.py)."""
 
 RESTART = "restart_syscall"
 """Always in the filter, shown as the call that goes on: after a stop signal the kernel resumes a poll through it."""
@@ -81,7 +81,7 @@ class Tracer:
         self._ending = False
         self._leaving = False
         self._foreign = False
-        self._pair = pairing.Pairing()
+        self._pair = cpu_affinity.Pairing()
         self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
         self._never_shown = frozenset(syscalls.numbers(arch, ALWAYS))
         self._restart_call = syscalls.number(arch, RESTART)
@@ -125,8 +125,8 @@ class Tracer:
         """Seize every thread of a process that runs. Raises PermissionError, or ProcessGone when there is none."""
         memory = Memory(pid)
         self._attached = True
-        self._pair = pairing.Pairing(given_up=True)  # another's affinity is not ours to set
-        for tid in seizing.seize_threads(pid):
+        self._pair = cpu_affinity.Pairing(given_up=True)  # another's affinity is not ours to set
+        for tid in detach.seize_threads(pid):
             task = self.tasks[tid] = Task(tid, pid, host, memory, started=True, attached=True)
             self._interrupt(task)  # a seized task runs on; only at a stop can it be asked to stop at calls
 
@@ -159,7 +159,7 @@ class Tracer:
             except ptrace.ProcessGone:
                 continue  # killed while stopped: its exit is the next thing waitpid reports
         if self._leaving:
-            seizing.let_go(tasks, self._early, self._doorbell.pid, self.arch, self._child_ended)
+            detach.let_go(tasks, self._early, self._doorbell.pid, self.arch, self._child_ended)
 
     def _attached_stop(self, task: Task) -> None:
         """Entry or exit of any call, of a task without a filter."""
@@ -221,7 +221,7 @@ class Tracer:
         """The call that one of ALWAYS stands for; -1 = none."""
         if nr in self._affinity_calls:
             self._pair.dissolve()
-            self._pair = pairing.Pairing(given_up=True)
+            self._pair = cpu_affinity.Pairing(given_up=True)
         # The registers still hold the arguments of the call that goes on.
         return task.resting if nr == self._restart_call else -1
 
@@ -239,7 +239,7 @@ class Tracer:
         stream = self.stream
         stream.put(ev.Return(stream.now(), task.tid, nr, result, mem))
         self._returns += 1
-        if not self._returns & 255 and self._returns > pairing.STOPS_BEFORE:
+        if not self._returns & 255 and self._returns > cpu_affinity.STOPS_BEFORE:
             self._consider_pairing(task)
         gate = self.gate
         if gate is not None and gate.leave(task, nr, args, result) == HOLD:
@@ -280,7 +280,7 @@ class Tracer:
                 ptrace.resume(ptrace.PTRACE_LISTEN, task.tid)  # group-stop: it stays stopped, as without us
                 return
             if interrupted:
-                call = seizing.resume_call(task.tid, self.arch)
+                call = detach.resume_call(task.tid, self.arch)
                 task.resting = call if call >= 0 else task.resting
             if task.paused:
                 task.held = "interrupt"
@@ -346,7 +346,7 @@ class Tracer:
         task.started = True
         privileged = lost_privilege(task.tid)
         if privileged:
-            self.stream.put(ev.Notice(self.stream.now(), "warning", *seizing.without_privilege(privileged)))
+            self.stream.put(ev.Notice(self.stream.now(), "warning", *detach.without_privilege(privileged)))
         self._go_on(task)
 
     def _gone(self, task: Task, status: int) -> None:

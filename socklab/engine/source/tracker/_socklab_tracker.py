@@ -1,7 +1,7 @@
 """The line tracker: notes, for each thread of a traced Python, which line of the user's own code it is at.
 
 Runs inside the program, brought in by `sitecustomize.py` beside it, in interpreters whose frames cannot be read from
-outside. In: the interpreter's events. Out: one anonymous shared mapping, which `socklab.engine.source.pyline` reads. It
+outside. In: the interpreter's events. Out: one anonymous shared mapping, which `python_lines.py` reads. It
 opens no descriptor and prints nothing. A tracer of the program's own (a debugger, coverage) wins. Only modules that
 are loaded anyway, and mmap: start-up time is the user's.
 

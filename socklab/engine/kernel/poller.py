@@ -1,0 +1,175 @@
+"""When to look at the kernel, and what moves by itself between two stops.
+
+In: stops, and the tasks that run. Out: events of the looks, and the tasks that have fallen asleep inside a call. Owns
+the looks of a run. Belongs to the lab thread. Never acts, never decides what a stop means.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from socklab import syscalls
+from socklab.core.errors import SocklabError, UsageError
+from socklab.engine.kernel.snapshot import FULL_LOOK_NS, Look
+from socklab.engine.network.topology import Topology
+from socklab.engine.stream import Stream
+from socklab.engine.tracing.task import Stop, Task
+from socklab.protocol.events import RawLine
+from socklab.state import LabState
+
+BLOCKED_AFTER_S = 0.008
+"""A task that sleeps in a call at two looks this far apart is called blocked."""
+_LEAST_PERIOD_S = 0.1
+_OWED_AT_MOST_S = 1.0
+_COST_SHARE = 20
+"""A periodic look takes at most one part in so many of the time."""
+
+
+class Watch:
+    """Made on the lab thread: it enters each host to look from there, and ends in the client's."""
+
+    def __init__(self, topology: Topology, stream: Stream, arch: str, fold: Callable[[], LabState]) -> None:
+        self._stream = stream
+        self._arch = arch
+        self._fold = fold
+        self._due = 0.0
+        self._owed_since = 0.0
+        """When a stop was first given less than a full look, which is owed since; 0 = nothing is."""
+        self._looked = 0.0
+        self._gone: list[Stop] = []
+        """Tasks that have ended since the last full look."""
+        self._sleeping_since: dict[int, float] = {}
+        self._rows: set[int] = set()
+        """Tasks whose state is read by itself: threads beside their leaders, and processes that have ended, which are
+        zombies until somebody has waited for them."""
+        self.blocked: set[int] = set()
+        """Tasks told to be asleep inside a call since they were last resumed."""
+        hosts = [host.name for host in topology.hosts if not host.shares_table_with]
+        self._looks: dict[str, Look] = {}
+        for name in hosts:
+            topology.enter(name)
+            self._looks[name] = Look(name, stream.now, only_watched=topology.network == "machine")
+        self._server = self._looks["server"]
+        topology.enter("client")
+
+    @property
+    def owed(self) -> bool:
+        """A full look must follow soon, whatever happens."""
+        return bool(self._owed_since)
+
+    @property
+    def due_in_s(self) -> float:
+        """Until the next periodic look."""
+        return max(0.001, self._due - time.monotonic())
+
+    def follow(self, pid: int) -> None:
+        self._server.watch(pid)
+
+    def _follow(self, task: Task) -> None:
+        """A task that runs: one that was forked has a table before its first stop, a thread a state of its own."""
+        self._server.watch(task.pid)
+        if task.tid != task.pid:
+            self._rows.add(task.tid)
+
+    def forget(self, stop: Stop) -> None:
+        """The task is gone; a last look says what went with it: at once, or soon where many go in a short time."""
+        self.woke(stop.tid)
+        self._gone.append(stop)
+        now = time.monotonic()
+        if now - self._looked >= _LEAST_PERIOD_S:
+            self.everywhere()
+        else:
+            self._owed_since = self._owed_since or now
+            self._due = min(self._due, self._looked + _LEAST_PERIOD_S)
+
+    def woke(self, tid: int) -> None:
+        self._sleeping_since.pop(tid, None)
+        self.blocked.discard(tid)
+
+    # ---------------------------------------------------------------- looks
+
+    def everywhere(self) -> None:
+        """A full look at every host."""
+        cost = 0
+        self._owed_since = 0.0
+        for look in self._looks.values():
+            self._stream.put_all(look.everything())
+            cost += look.cost_ns
+        gone, self._gone = self._gone, []
+        for stop in gone:
+            if stop.tid == stop.pid:
+                self._server.unwatch(stop.pid)
+            self._rows.add(stop.tid)
+        self._read_rows()
+        self._looked = time.monotonic()
+        self._due = self._looked + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
+
+    def _read_rows(self) -> None:
+        for tid in list(self._rows):
+            self._stream.put_all(self._server.process(tid))
+            if not self._server.knows(tid):
+                self._rows.discard(tid)
+
+    def at_stop(self, stop: Stop) -> None:
+        """A full look where it is cheap; with large tables only what the call touched now, and the rest soon after."""
+        if stop.tid != stop.pid:
+            self._rows.add(stop.tid)
+        if self._server.cost_ns < FULL_LOOK_NS or stop.at in ("interrupt", "signal"):
+            self.everywhere()
+            return
+        fds: list[int] = []
+        if stop.nr >= 0:
+            name = syscalls.name(self._arch, stop.nr)
+            position = syscalls.fd_argument(name)
+            if position is not None:
+                fds.append(stop.args[position] & 0xFFFFFFFF)
+            if stop.at == "return" and syscalls.returns_fd(name) and stop.result >= 0:
+                fds.append(stop.result)
+        self._stream.put_all(self._server.touched(stop.pid, fds))
+        now = time.monotonic()
+        self._owed_since = self._owed_since or now
+        self._due = min(now + _LEAST_PERIOD_S, self._owed_since + _OWED_AT_MOST_S)
+
+    def tick(self, running: Iterable[Task], moving: bool) -> list[int]:
+        """Look at what runs. Returns tasks that sleep inside a call since now; `moving`: clients are alive too."""
+        now = time.monotonic()
+        asleep = []
+        anybody = False
+        for task in running:
+            anybody = True
+            self._follow(task)
+            if self._falls_asleep(task, now):
+                asleep.append(task.tid)
+        if asleep or (now >= self._due and (anybody or moving or self.owed)):
+            self.everywhere()
+        return asleep
+
+    def _falls_asleep(self, task: Task, now: float) -> bool:
+        if task.tid in self.blocked:
+            return False
+        if not task.in_call:
+            self._sleeping_since.pop(task.tid, None)
+            return False
+        self._stream.put_all(self._server.process(task.tid))
+        process = self._fold().processes.get(task.tid)
+        if process is None or process.state not in ("S", "D"):
+            self._sleeping_since.pop(task.tid, None)
+            return False
+        if now - self._sleeping_since.setdefault(task.tid, now) < BLOCKED_AFTER_S:
+            return False
+        self.blocked.add(task.tid)
+        return True
+
+    def raw_line(self, socket_id: int) -> None:
+        """Put the /proc/net/tcp line of one socket. Raises SocklabError when there is none."""
+        for host, table in self._fold().tables.items():
+            row = table.rows.get(socket_id)
+            if row is None or host not in self._looks:
+                continue
+            line = self._looks[host].raw_line(row)
+            if line is None:
+                raise SocklabError("No line of /proc/net/tcp lists that socket any more.")
+            self._stream.put(RawLine(self._stream.now(), host, socket_id, line))
+            return
+        raise UsageError("There is no such socket.")

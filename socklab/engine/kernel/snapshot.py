@@ -1,0 +1,330 @@
+"""One look: everything the lab shows of a host and of its programs, read at one moment; out comes what changed.
+
+In: a host (the network namespace the calling thread is in), and the processes to watch. Out: events: Descriptors,
+Sockets, Counters, Processes, each only with what is different since the last look. Never stops a program, never acts
+on a socket, never draws.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+
+from socklab.core.errors import MachineError
+from socklab.core.text import safe
+from socklab.engine.kernel import procfs
+from socklab.engine.kernel.descriptors import DescriptorTable
+from socklab.engine.kernel.procfs import Unread
+from socklab.engine.kernel.socktable import Delta, DiagTable, SocketTable
+from socklab.engine.kernel.socktext import TcpText, TextTable
+from socklab.protocol.events import (
+    Counters,
+    Descriptor,
+    Descriptors,
+    Event,
+    Notice,
+    Processes,
+    ProcessRow,
+    SocketRow,
+    Sockets,
+)
+
+FULL_LOOK_NS = 2_000_000
+"""Up to this cost of the last full look, look at everything at each stop; above it, only at what the call touched."""
+
+
+class Look:
+    """The tables of one host, and the processes watched on it.
+
+    Make it in a thread that has entered the host: its readings stay in that network namespace whatever the thread
+    enters later. `clock` gives the time of events: nanoseconds since the header. Not for use by two threads at once.
+
+    `only_watched` is for the machine's own network, whose table lists every program's sockets. Then a row is told
+    when a watched process owns it (its inode is among the descriptors), or when its local or remote port is that of
+    a listener a watched process owns: so connections not accepted yet, SYN_RECV, TIME_WAIT and the clients' ends are
+    in, and so is a stranger's connection to the same port number elsewhere. A row once told stays until it is gone.
+    Counters are always those of the whole network namespace: the kernel does not keep them per program.
+
+    Where the kernel has no sock_diag, /proc/net/tcp is read instead: `reads` says which, a Notice tells the user. Then
+    the limit of an accept queue is known for listeners of watched processes only; it is 0 for others.
+    """
+
+    def __init__(self, host: str, clock: Callable[[], int], *, only_watched: bool = False) -> None:
+        self.host = host
+        self.cost_ns = 0
+        """What the last full look cost; 0 = there was none."""
+        self.reads = "sock_diag"
+        self._clock = clock
+        self._only_watched = only_watched
+        self._notices: list[tuple[str, str]] = []
+        self._text = TcpText()
+        self._counter_files = [
+            os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("netstat", "snmp")
+        ]
+        self._counter_texts: list[str] = []
+        self._counters: dict[str, int] = {}
+        self._watched: dict[int, DescriptorTable] = {}
+        self._processes: dict[int, ProcessRow] = {}
+        self._refused: set[int] = set()
+        self._told: set[int] = set()
+        self._owned: set[int] = set()
+        self._ports: set[str] = set()
+        self._table: SocketTable
+        try:
+            self._table = DiagTable()
+        except MachineError as error:
+            self._table = TextTable(self._backlog)
+            self.reads = "/proc/net/tcp"
+            self._notices.append((error.what, error.fix))
+
+    def close(self) -> None:
+        """Give back every descriptor. The look is of no use afterwards."""
+        for pid in list(self._watched):
+            self.unwatch(pid)
+        self._table.close()
+        self._text.close()
+        while self._counter_files:
+            os.close(self._counter_files.pop())
+
+    # ---- whom to look at
+
+    def watch(self, pid: int) -> None:
+        """Read this process's descriptors and state from the next look on. Threads share both: watch their leader."""
+        if pid not in self._watched:
+            self._watched[pid] = DescriptorTable(pid, self._lists)
+
+    def unwatch(self, pid: int) -> None:
+        """Forget the process, without an event."""
+        table = self._watched.pop(pid, None)
+        if table is not None:
+            table.close()
+        self._processes.pop(pid, None)
+        self._refused.discard(pid)
+
+    @property
+    def watched(self) -> list[int]:
+        return list(self._watched)
+
+    # ---- looks
+
+    def everything(self) -> list[Event]:
+        """All sockets, counters, descriptors and watched processes. The first time everything is new.
+
+        A process that has ended is told as gone, its descriptors as closed, and is not watched any more.
+        """
+        begun = time.monotonic_ns()
+        t = self._clock()
+        events = self._new_notices(t)
+        delta = self._table.look()
+        for pid, table in list(self._watched.items()):
+            events += self._descriptors(t, pid, *table.look(delta.unlisted))
+            self._note_refusal(table)
+        events += self._sockets(t, delta)
+        events += self._changed_counters(t)
+        events += self._changed_processes(t, list(self._watched))
+        events += self._new_notices(t)
+        self.cost_ns = time.monotonic_ns() - begun
+        return events
+
+    def touched(self, pid: int, fds: Iterable[int], listeners: bool = True) -> list[Event]:
+        """What one call of process `pid` on `fds` changed: costs the same with ten sockets and with ten thousand.
+
+        Looked at: these descriptors (also ones just opened or closed), the sockets behind them before and now, the
+        other ends of those connections where this host has them, counters, the process, and with `listeners` every
+        listener's queue. Not seen: other sockets that moved by themselves; the next full look finds them.
+        """
+        table = self._watched.get(pid)
+        if table is None:
+            return []
+        t = self._clock()
+        fds = list(dict.fromkeys(fds))
+        deltas = [self._table.look_at_listeners()] if listeners else []
+        for fd in fds:
+            before = table.known.get(fd)
+            deltas += self._behind(table, fd, {before.inode if before else 0, table.inode_of(fd)} - {0})
+        delta = _together(deltas)
+        unlisted = set(delta.unlisted)
+        events: list[Event] = []
+        for of, each in self._watched.items():
+            if not each.known:  # a process just born has a whole table already: its parent's
+                events += self._descriptors(t, of, *each.look(unlisted))
+                continue
+            numbers = [*(fds if each is table else []), *each.holding(unlisted)]
+            events += self._descriptors(t, of, *each.look_at(numbers))
+        events += self._sockets(t, delta)
+        events += self._changed_counters(t)
+        events += self._changed_processes(t, [pid])
+        return events
+
+    def process(self, pid: int) -> list[Event]:
+        """Only the process's own row: state, where it sleeps, memory, time. Cheap enough for 20 times a second.
+
+        `pid` may also be a thread: the state is its own, the rest is its process's. A task that does not exist any
+        more is told as gone once.
+        """
+        return self._changed_processes(self._clock(), [pid])
+
+    def knows(self, pid: int) -> bool:
+        """Whether the task was still there when its row was last read."""
+        return pid in self._processes
+
+    def raw_line(self, row: SocketRow) -> str | None:
+        """The line of /proc/net/tcp or tcp6 that lists this socket now; None when none does. Reads both files."""
+        return self._text.line_of(row)
+
+    # ---- descriptors
+
+    def _descriptors(self, t: int, pid: int, changed: list[Descriptor], closed: list[int]) -> list[Event]:
+        return [Descriptors(t, pid, tuple(changed), tuple(sorted(closed)))] if changed or closed else []
+
+    def _note_refusal(self, table: DescriptorTable) -> None:
+        if table.unread is None or table.gone or table.pid in self._refused:
+            return
+        self._refused.add(table.pid)
+        self._notices.append(
+            (
+                f"the descriptors of process {table.pid} cannot be read ({table.unread.reason})",
+                "The program runs with other rights than socklab: start socklab as the same user, or as root.",
+            )
+        )
+
+    def _new_notices(self, t: int) -> list[Event]:
+        notices, self._notices = self._notices, []
+        return [Notice(t, "warning", what, fix) for what, fix in notices]
+
+    # ---- sockets
+
+    def _backlog(self, inode: int) -> int:
+        for table in self._watched.values():
+            for fd in table.holding({inode}):
+                return table.backlog(fd)
+        return 0
+
+    def _lists(self, inode: int) -> bool:
+        return inode in self._table.by_inode
+
+    def _behind(self, table: DescriptorTable, fd: int, inodes: set[int]) -> list[Delta]:
+        """Read the sockets with these inodes, one of which may be so new that no look has seen it."""
+        deltas: list[Delta] = []
+        for inode in inodes:
+            id_ = self._table.by_inode.get(inode)
+            row = None if id_ is None else self._table.rows[id_]
+            if id_ is not None and row is not None:
+                deltas.append(self._table.look_at([id_]))
+                ends = (row.family, row.local, row.remote)
+            else:
+                asked = table.ends(fd)
+                if isinstance(asked, Unread):
+                    if not asked.gone and asked.reason != "EBADF":  # refused: only a full look can find it
+                        deltas.append(self._table.look())
+                    continue
+                if asked is None or asked.local.endswith(":0"):  # no address, so in no table
+                    continue
+                ends = (asked.family, asked.local, asked.remote)
+                deltas.append(self._table.look_for(*ends))
+            family, local, remote = ends
+            if not remote.endswith(":0"):
+                deltas.append(self._table.look_for(family, remote, local))
+        return deltas
+
+    def _sockets(self, t: int, delta: Delta) -> list[Event]:
+        if self._only_watched:
+            delta = self._ours(delta)
+        return [Sockets(t, self.host, tuple(delta.changed), tuple(delta.gone))] if delta.changed or delta.gone else []
+
+    def _ours(self, delta: Delta) -> Delta:
+        """Of all that changed, what is of the watched processes; and what has become theirs."""
+        owned = {d.inode for table in self._watched.values() for d in table.known.values() if d.inode}
+        ports = {_port(row.local) for row in self._table.listeners if row.inode in owned}
+        rows = self._table.rows
+        candidates = {row.id: row for row in delta.changed}
+        if ports - self._ports:
+            candidates = rows
+        else:
+            newly = (self._table.by_inode.get(inode) for inode in owned - self._owned)
+            candidates |= {id_: rows[id_] for id_ in newly if id_ is not None}
+        self._owned, self._ports = owned, self._ports | ports
+        changed_ids = {row.id for row in delta.changed}
+        changed: list[SocketRow] = []
+        for id_, row in candidates.items():
+            if id_ in self._told:
+                if id_ in changed_ids:
+                    changed.append(row)
+            elif row.inode in owned or _port(row.local) in self._ports or _port(row.remote) in self._ports:
+                self._told.add(id_)
+                changed.append(row)
+        gone = [id_ for id_ in delta.gone if id_ in self._told]
+        self._told.difference_update(gone)
+        return Delta(changed, gone, delta.unlisted)
+
+    # ---- counters and processes
+
+    def _changed_counters(self, t: int) -> list[Event]:
+        """The first time all of them, also those that are 0: what was there before the lab must be known."""
+        texts = [procfs.read_open(file) for file in self._counter_files]
+        if texts == self._counter_texts:
+            return []
+        self._counter_texts = texts
+        values = {name: value for text in texts for name, value in procfs.parse_netstat(text).items()}
+        changed = {name: value for name, value in values.items() if self._counters.get(name) != value}
+        self._counters = values
+        return [Counters(t, self.host, changed)] if changed else []
+
+    def _changed_processes(self, t: int, pids: list[int]) -> list[Event]:
+        changed: list[ProcessRow] = []
+        gone: list[int] = []
+        for pid in pids:
+            row = read_process(pid)
+            if isinstance(row, Unread):
+                if row.gone and (pid in self._watched or pid in self._processes):
+                    gone.append(pid)
+            elif row != self._processes.get(pid):
+                self._processes[pid] = row
+                changed.append(row)
+        closed = [self._end_of(t, pid) for pid in gone]
+        event = Processes(t, tuple(changed), tuple(gone))
+        return [*(e for events in closed for e in events), *([event] if changed or gone else [])]
+
+    def _end_of(self, t: int, pid: int) -> list[Event]:
+        table = self._watched.get(pid)
+        left = list(table.known) if table else []
+        self.unwatch(pid)
+        return self._descriptors(t, pid, [], left)
+
+
+def read_process(tid: int) -> ProcessRow | Unread:
+    """One task from /proc/TID/stat and wchan. Threads, memory and time are those of its whole process."""
+    stat = procfs.read_stat(tid)
+    if isinstance(stat, Unread):
+        return stat
+    # A running task's wchan is "0"; a refusal is no reason to hide the rest of the row.
+    wchan = procfs.read_wchan(tid) if stat.state in ("S", "D", "t", "T") else ""
+    return ProcessRow(
+        pid=tid,
+        ppid=stat.ppid,
+        name=safe(stat.name),
+        state=stat.state,
+        threads=stat.threads,
+        rss_bytes=stat.rss_pages * procfs.PAGE_BYTES,
+        cpu_ms=stat.ticks * 1000 // procfs.TICKS_PER_SECOND,
+        waits_in="" if isinstance(wchan, Unread) else safe(wchan),
+    )
+
+
+def _port(end: str) -> str:
+    return end.rpartition(":")[2]
+
+
+def _together(deltas: list[Delta]) -> Delta:
+    """Several readings, one after the other, as one: what was read later counts."""
+    changed: dict[int, SocketRow] = {}
+    gone: dict[int, None] = {}
+    for delta in deltas:
+        for row in delta.changed:
+            gone.pop(row.id, None)
+            changed[row.id] = row
+        for id_ in delta.gone:
+            changed.pop(id_, None)
+            gone[id_] = None
+    return Delta(list(changed.values()), list(gone), [inode for delta in deltas for inode in delta.unlisted])

@@ -1,0 +1,162 @@
+"""Which calls are the user's business, and at which the program is held.
+
+In: a call's number, arguments and result, on the tracer thread. Out: UNSEEN, RECORD or HOLD. Reads one thing of the
+kernel: what kind of file a descriptor is. libc's start-up and Python's imports read and close files all the time;
+they concern no socket and run through unseen. Nor is a thread a call's business to stop for: only a process is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+from socklab import syscalls
+from socklab.commands.conditions import Condition
+from socklab.engine.tracing.task import Stop, Task
+from socklab.engine.tracing.tracer import HOLD, RECORD, UNSEEN, Gate
+
+_FAMILY = frozenset(("fork", "vfork", "clone", "clone3", "wait4", "waitid"))
+RUN_PAUSED = syscalls.LESSON_CALLS | _FAMILY
+"""Where a program of the user's own is stopped: what servers do with sockets, and with processes."""
+RUN_BUSINESS = RUN_PAUSED | {"execve", "execveat", "kill"}
+"""What is recorded of it besides."""
+
+_CLONE_THREAD = 0x00010000
+
+
+class Business:
+    """Facts about calls shared by all gates of a run: precomputed per syscall number.
+
+    `names`: calls that are the user's business; the other calls of a run are seen only where a condition names them.
+    """
+
+    def __init__(self, arch: str, names: Iterable[str], paused: Iterable[str]) -> None:
+        mine = frozenset(names)
+        self.names: dict[int, str] = {}
+        """Every call the filter may report."""
+        self._fd_argument: dict[int, int | None] = {}
+        """Of the user's business alone."""
+        for name in mine | syscalls.RUN_CALLS:
+            number = syscalls.number(arch, name)
+            if number is not None:
+                self.names[number] = name
+                if name in mine:
+                    self._fd_argument[number] = syscalls.fd_argument(name)
+        self._waits = frozenset(nr for nr, name in self.names.items() if name.startswith(("epoll_", "io_uring_")))
+        self._clone = syscalls.number(arch, "clone")
+        self._clone3 = syscalls.number(arch, "clone3")
+        self.paused = frozenset(syscalls.numbers(arch, paused))
+
+    def holds(self, task: Task, nr: int, args: tuple[int, ...]) -> bool:
+        """Whether a student who steps is stopped at this call."""
+        return nr in self.paused and not self._makes_thread(task, nr, args)
+
+    def _makes_thread(self, task: Task, nr: int, args: tuple[int, ...]) -> bool:
+        if nr == self._clone:
+            return bool(args[0] & _CLONE_THREAD)
+        # clone3 has its flags at the beginning of a struct. Source: clone(2).
+        return nr == self._clone3 and bool(int.from_bytes(task.memory.read(args[0], 8), sys.byteorder) & _CLONE_THREAD)
+
+    def concerns_socket(self, pid: int, nr: int, args: tuple[int, ...]) -> bool:
+        """The call makes, names or waits for a socket, or for a process. A descriptor that is not open counts: a
+        mistake to see."""
+        position = self._fd_argument.get(nr, -1)
+        if position is None:
+            return True
+        if position < 0:
+            return False
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{args[position] & 0xFFFFFFFF}")
+        except OSError:
+            return True
+        # An epoll instance stands for the sockets it watches, but a runtime that tries whether epoll is there
+        # (Python's import of selectors) opens and closes one that watches nothing: close is not told.
+        return target.startswith("socket:") or (nr in self._waits and target.startswith("anon_inode:"))
+
+
+class StepGate:
+    """Hold at each call that is paused on and is the user's business; record the others that are."""
+
+    def __init__(self, business: Business) -> None:
+        self._business = business
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
+        if not self._business.concerns_socket(task.pid, nr, args):
+            return UNSEEN
+        return HOLD if self._business.holds(task, nr, args) else RECORD
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
+        return HOLD if self._business.holds(task, nr, args) else RECORD
+
+
+class RunGate:
+    """Record the user's business, hold nothing."""
+
+    def __init__(self, business: Business) -> None:
+        self._business = business
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
+        return RECORD if self._business.concerns_socket(task.pid, nr, args) else UNSEEN
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
+        return RECORD
+
+
+class UntilGate:
+    """Record the user's business and hold where the condition says."""
+
+    def __init__(self, business: Business, condition: Condition) -> None:
+        self._business = business
+        self._condition = condition
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
+        is_socket = self._business.concerns_socket(task.pid, nr, args)
+        name = self._business.names.get(nr, "")
+        if self._condition.wants_enter(name, args, is_socket):
+            return HOLD
+        # A call that is named must be seen, to know how it ends; `any error` asks about the user's business alone.
+        return RECORD if is_socket or name in self._condition.calls else UNSEEN
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
+        is_socket = self._business.concerns_socket(task.pid, nr, args)
+        wanted = self._condition.wants_return(self._business.names.get(nr, ""), args, result, is_socket)
+        return HOLD if wanted else RECORD
+
+    def fits(self, stop: Stop) -> bool:
+        """Whether it would hold at this stop, which another gate may have asked for."""
+        is_socket = self._business.concerns_socket(stop.pid, stop.nr, stop.args)
+        name = self._business.names.get(stop.nr, "")
+        if stop.at == "enter":
+            return self._condition.wants_enter(name, stop.args, is_socket)
+        return self._condition.wants_return(name, stop.args, stop.result, is_socket)
+
+
+class BothGate:
+    """Whatever one of two gates wants to see or hold."""
+
+    def __init__(self, one: Gate, other: Gate) -> None:
+        self._one = one
+        self._other = other
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
+        return max(self._one.enter(task, nr, args), self._other.enter(task, nr, args))
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
+        return max(self._one.leave(task, nr, args, result), self._other.leave(task, nr, args, result))
+
+
+class FollowGate:
+    """One task is stopped as `gate` says; the others are recorded and run."""
+
+    def __init__(self, gate: Gate, tid: int) -> None:
+        self._gate = gate
+        self._tid = tid
+
+    def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
+        verdict = self._gate.enter(task, nr, args)
+        return RECORD if verdict == HOLD and task.tid != self._tid else verdict
+
+    def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
+        verdict = self._gate.leave(task, nr, args, result)
+        return RECORD if verdict == HOLD and task.tid != self._tid else verdict

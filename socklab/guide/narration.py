@@ -1,0 +1,210 @@
+"""What to tell the student: narration, the open question and its verdict, panels to mask, what can be done next.
+
+In: a Lesson and a LabState, live or out of a recording. Out: text (Markdown, with measured values in it), names of
+panels. Never lets an open question's answer through; never measures anything that is not in the state.
+"""
+
+from __future__ import annotations
+
+from socklab import probes
+from socklab.core.text import safe
+from socklab.lesson import Lesson, Predict, Settle, shown
+from socklab.state import LabState
+
+UNMEASURED = "…"
+"""What stands in a narration for a probe that has no value at this moment."""
+
+_TOLD_ANYWAY = frozenset(
+    {"listener.port", "listener.local", "listener.fd", "listener.backlog", "call.name", "call.arg.1", "last.name"}
+    | {"fd.last.client"}
+)
+"""Probes that a narration still tells while a prediction hides panels: they are on the call card all the same."""
+
+
+def _asking(lesson: Lesson, state: LabState) -> Predict | None:
+    """The prediction of the step that was reached last, from the moment it was reached until it is committed to.
+
+    The lesson's actions and settles come between Reach and Ask, and what they change would give the answer away.
+    """
+    at = state.step
+    if at is None or not 0 <= at.index < len(lesson.steps):
+        return None
+    step = lesson.steps[at.index]
+    its_moment = "after" if step.at.when == "return" else "before"
+    if step.predict is None or at.phase != its_moment or at.index in state.answers:
+        return None
+    asked = state.question
+    if asked is not None and asked.index == at.index and asked.answered is not None:
+        return None
+    return step.predict
+
+
+def question(lesson: Lesson, state: LabState) -> Predict | None:
+    """The prediction that waits for the student's choice, or None."""
+    asked = state.question
+    if asked is None or asked.measured is not None or asked.answered is not None:
+        return None
+    return lesson.steps[asked.index].predict if 0 <= asked.index < len(lesson.steps) else None
+
+
+def masked(lesson: Lesson, state: LabState) -> frozenset[str]:
+    """Panels that must not be readable now: from reaching a step with a prediction until it is answered."""
+    asking = _asking(lesson, state) or question(lesson, state)
+    return frozenset(asking.hides) if asking is not None else frozenset()
+
+
+def fill(text: str, state: LabState, *, asking: Predict | None = None) -> str:
+    """`text` with every {probe} measured. `asking`: an open prediction; nothing that could answer it is told.
+
+    Where it hides panels, one number often gives another away: only what stands on the call card is told then.
+    """
+
+    def value_of(name: str) -> str:
+        told_away = asking is not None and name == asking.measure and asking.when != "done"
+        if told_away or (asking is not None and asking.hides and name not in _TOLD_ANYWAY):
+            return UNMEASURED
+        try:
+            value = shown(probes.measure(state, name))
+        except probes.Unmeasured:
+            return UNMEASURED
+        # What clients and programs wrote may look like Markdown; as code it stands for itself.
+        return f"`` {value} ``" if "*" in value or "`" in value or "~~~" in value else value
+
+    return probes.substitute(text, value_of)
+
+
+def narration(lesson: Lesson, state: LabState) -> str:
+    """What the lesson says now, Markdown with measured values in it. Empty when it has nothing to say.
+
+    Once a prediction is answered, the verdict takes the place of the text that led to it, or goes before the text
+    about the call that has just returned. Values are those of the step's own moment: once the program has run on they
+    stay as they were told.
+    """
+    asking = _asking(lesson, state) or question(lesson, state)
+    then = state.step_left or state
+    told = fill(_step_text(lesson, state), then, asking=asking).strip()
+    parts = [told]
+    if _just_measured(state):
+        at = state.step
+        deferred = at is not None and at.phase == "after" and lesson.steps[at.index].at.when != "return"
+        parts = [verdict(lesson, state), told] if deferred else [verdict(lesson, state)]
+    if state.lesson_done:
+        parts.append(fill(lesson.outro, then).strip())
+    return "\n\n".join(part for part in parts if part)
+
+
+def _just_measured(state: LabState) -> bool:
+    """The last thing the lesson did was to mark a prediction."""
+    asked = state.question
+    if asked is None or asked.measured is None:
+        return False
+    return state.step is None or asked.measured.t >= state.step.t
+
+
+def _step_text(lesson: Lesson, state: LabState) -> str:
+    at = state.step
+    if at is None or not 0 <= at.index < len(lesson.steps):
+        return lesson.intro
+    step = lesson.steps[at.index]
+    return (step.after or step.before) if at.phase == "after" else step.before
+
+
+def verdict(lesson: Lesson, state: LabState) -> str:
+    """The kernel's answer to the last question, whether the student had it, and why; "" before there is one.
+
+    Begins with "Right:", "You said" or "The kernel".
+    """
+    asked = state.question
+    if asked is None or asked.measured is None or not 0 <= asked.index < len(lesson.steps):
+        return ""
+    predict = lesson.steps[asked.index].predict
+    if predict is None:
+        return ""
+    measured = asked.measured
+    explained = fill(predict.explain, state.step_left or state).strip()
+    if measured.value is None:
+        return f"The kernel's answer could not be read. {explained}"
+    answer = f"**{shown(measured.value)}**"
+    if measured.choice is None:
+        head = f"The kernel says {answer}."
+    elif measured.right:
+        head = f"Right: {answer}."
+    else:
+        head = f"You said {shown(measured.choice)}; the kernel says {answer}."
+    return f"{head} {explained}"
+
+
+def progress(lesson: Lesson, state: LabState) -> tuple[int, int]:
+    """Steps reached so far, and how many there are."""
+    return (state.step.index + 1 if state.step is not None else 0), len(lesson.steps)
+
+
+def next_hint(lesson: Lesson, state: LabState) -> str:
+    """What the student can do now, in one line without keys: each consumer names its own."""
+    predict = question(lesson, state)
+    if predict is not None:
+        return f"Predict: {', '.join(shown(choice) for choice in predict.choices)}?"
+    task = state.task
+    if state.ended is not None:
+        return "The lab is over."
+    if task is None:
+        return "The program is being started."
+    if task.status == "exited":
+        return "The program has ended; the lesson is over." if state.lesson_done else "The program has ended."
+    name = probes.call_name(state, task.call) if task.call is not None else ""
+    offer = offered(lesson, state)
+    if offer:
+        return f"Step: the lesson does `{safe(offer)}`. Or act yourself."
+    if state.blocked(task.tid):
+        return f"The program sleeps in {name}, until a client acts."
+    if state.lesson_done:
+        return "The lesson is over. Step on, try clients of your own, or quit."
+    if _beat_follows(lesson, state):
+        return "Step: the lesson goes on, the program stands still."
+    if task.status == "held" and task.at == "enter":
+        return f"Step: the kernel carries out {name}."
+    if task.status == "held":
+        return "Step: the program runs to its next call."
+    return "The program runs."
+
+
+def _beat_follows(lesson: Lesson, state: LabState) -> bool:
+    """The next step of the lesson is another beat of this stop."""
+    at = state.step
+    if at is None or state.step_left is not None or not 0 <= at.index < len(lesson.steps) - 1:
+        return False
+    return lesson.steps[at.index + 1].at == lesson.steps[at.index].at.next_beat
+
+
+def stays(lesson: Lesson, state: LabState) -> bool:
+    """To step on is to go on with the lesson: what is offered is done, or the next beat begins."""
+    return bool(offered(lesson, state)) or _beat_follows(lesson, state)
+
+
+def offered(lesson: Lesson, state: LabState) -> str:
+    """The verb line the lesson is about to do, or "": the student may do it, or step on and leave it to the lesson.
+
+    While there is an offer, Step and Continue are in place even if the program is asleep, not held.
+    """
+    at, task = state.step, state.task
+    if at is None or task is None or at.phase != "before" or not 0 <= at.index < len(lesson.steps):
+        return ""
+    step = lesson.steps[at.index]
+    done = sum(each.origin == "lesson" and each.t >= at.t for each in state.acted)
+    if step.at.when == "blocked" and step.do and not done:
+        return step.do[0] if state.blocked(task.tid) else ""
+    stands = state.blocked(task.tid) if step.at.when == "blocked" else task.status == "held"
+    if not step.offer or not stands or state.step_left is not None or done > len(step.do):
+        return ""
+    if step.predict is not None and at.index not in state.answers:
+        asked = state.question
+        if asked is None or asked.index != at.index or asked.answered is None:
+            return ""
+    return "" if all(_holds(state, each) for each in step.until) else step.offer[0]
+
+
+def _holds(state: LabState, wanted: Settle) -> bool:
+    try:
+        return wanted.holds(probes.measure(state, wanted.probe))
+    except probes.Unmeasured:
+        return False

@@ -1,0 +1,169 @@
+"""A process that runs already, as somebody who wants to attach to it sees it; and why the kernel may refuse.
+
+In: a process id; /proc. Out: a Target, or an error that says what to do. Traces nothing, changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from socklab.core.errors import MachineError, SocklabError, UsageError
+
+_KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h: in the flags of /proc/PID/stat
+
+
+class Target(msgspec.Struct, frozen=True):
+    """`pid` is the thread-group leader. `children`: (parent, child) pairs of its descendants, parents first."""
+
+    pid: int
+    argv: tuple[str, ...]
+    cwd: str
+    language: str = ""
+    children: tuple[tuple[int, int], ...] = ()
+
+
+def read(pid: int) -> Target:
+    """The process with this id. Raises UsageError when it is none that can be attached to, and says what it is."""
+    status = _status(pid)
+    if not status:
+        raise UsageError(f"There is no process {pid}.", fix="`ps aux` lists them; `pgrep -n nginx` finds one by name.")
+    leader = int(status.get("Tgid", str(pid)))
+    if leader != pid:
+        raise UsageError(f"{pid} is a thread of process {leader}.", fix=f"socklab attach {leader}")
+    if int(_stat_fields(pid)[6]) & _KERNEL_THREAD:
+        raise UsageError(f"{pid} ({status['Name']}) is a thread of the kernel: it makes no system calls.")
+    if status.get("State", "").startswith(("Z", "X")):
+        raise UsageError(f"Process {pid} ({status['Name']}) has ended; its parent has not asked for its status yet.")
+    tracer = int(status.get("TracerPid", "0"))
+    if tracer:
+        raise UsageError(
+            f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
+            fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
+        )
+    if pid == os.getpid() or pid in _ancestors(os.getpid()):
+        raise UsageError(
+            f"Process {pid} ({status['Name']}) is one that socklab itself runs under.", fix="Choose another."
+        )
+    argv = _argv(pid) or (status["Name"],)
+    try:
+        cwd = os.readlink(f"/proc/{pid}/cwd")
+        program = os.readlink(f"/proc/{pid}/exe")
+    except OSError:  # another user's: the kernel decides when we ask to trace it
+        cwd, program = "", argv[0]
+    language = "python" if "python" in Path(program).name else ""
+    return Target(pid, argv, cwd, language, tuple(_descendants(pid)))
+
+
+def refused(pid: int) -> SocklabError:
+    """Why the kernel did not let us trace this process, with the exact fix. Source: ptrace(2), "access mode"."""
+    status = _status(pid)
+    if not status:
+        return UsageError(f"Process {pid} ended just now.")
+    tracer = int(status.get("TracerPid", "0"))
+    if tracer and tracer != os.getpid():
+        return UsageError(
+            f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
+            fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
+        )
+    argv = f"socklab attach {pid}"
+    owner = int(status["Uid"].split()[1])
+    if os.geteuid() not in (owner, 0):
+        return MachineError(
+            f"Process {pid} ({status['Name']}) belongs to user {_user(owner)}; the kernel lets only that user "
+            "and root trace it.",
+            fix=f"sudo {argv}",
+        )
+    scope = _yama()
+    if scope == "3":
+        return MachineError(
+            "This machine forbids attaching to any process (kernel.yama.ptrace_scope is 3).",
+            fix="Put kernel.yama.ptrace_scope=1 into /etc/sysctl.d/10-ptrace.conf and boot again, "
+            "or start the program with `socklab run`.",
+        )
+    if os.geteuid() != 0 and scope in ("1", "2"):
+        return MachineError(
+            f"This machine lets only root attach to a running process (kernel.yama.ptrace_scope is {scope}).",
+            fix=f"sudo {argv}   or: sudo sysctl -w kernel.yama.ptrace_scope=0   or start it with `socklab run`.",
+        )
+    if os.geteuid() != 0:
+        return MachineError(
+            f"Process {pid} ({status['Name']}) has privileges that yours has not, or hides its memory "
+            "(PR_SET_DUMPABLE); the kernel lets only root trace it.",
+            fix=f"sudo {argv}",
+        )
+    return MachineError(
+        f"The kernel does not let socklab trace process {pid} ({status['Name']}).",
+        fix="Run `socklab doctor`: it names what refuses and the exact fix.",
+    )
+
+
+def _status(pid: int) -> dict[str, str]:
+    """/proc/PID/status, empty when there is no such process. Source: proc_pid_status(5)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat from the state on: 1 is the parent, 6 the flags. Source: proc_pid_stat(5)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ["X"] + ["0"] * 50
+
+
+def _name(pid: int) -> str:
+    return _status(pid).get("Name", "gone")
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _yama() -> str:
+    try:
+        return Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
+    except OSError:
+        return ""  # the kernel has no Yama
+
+
+def _argv(pid: int) -> tuple[str, ...]:
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(part.decode("utf-8", "replace") for part in raw.rstrip(b"\0").split(b"\0")) if raw else ()
+
+
+def _ancestors(pid: int) -> set[int]:
+    found: set[int] = set()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        pid = int(_stat_fields(pid)[1])
+    return found
+
+
+def _descendants(pid: int) -> list[tuple[int, int]]:
+    """(parent, child), parents first. A thread other than the leader may be the parent: the kernel lists the leader."""
+    by_parent: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            by_parent.setdefault(int(_stat_fields(int(name))[1]), []).append(int(name))
+    found: list[tuple[int, int]] = []
+    waiting = [pid]
+    while waiting:
+        parent = waiting.pop(0)
+        for child in sorted(by_parent.get(parent, [])):
+            found.append((parent, child))
+            waiting.append(child)
+    return found

@@ -1,0 +1,94 @@
+"""What crossed the wire, as a capture file: from a recorded stream, or from the state of a living one.
+
+In: events, lines of `--json`, or a LabState. Out: a pcap file that Wireshark and tshark open, each packet at the time
+of day it entered the wire. Never decodes a packet: a malformed one is written as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from socklab import state as st
+from socklab.core.errors import SocklabError, UsageError
+from socklab.core.text import safe
+from socklab.packets import pcap
+from socklab.protocol import events as ev
+
+
+def packets(stream: Iterable[ev.Event], file: BinaryIO) -> int:
+    """Write the packets of a stream of events; returns how many. Their times count from its header."""
+    writer = pcap.Writer(file)
+    started_ns = count = 0
+    for event in stream:
+        if isinstance(event, ev.Header):
+            started_ns = event.started_ns
+        elif isinstance(event, ev.Packet):
+            writer.write(_time(started_ns, event), event.data, max(event.length, len(event.data)))
+            count += 1
+    return count
+
+
+def state_packets(state: st.LabState, file: BinaryIO) -> int:
+    """Write the packets that a state still knows (the last tens of thousands of a long run)."""
+    head: list[ev.Event] = [state.header] if state.header is not None else []
+    return packets([*head, *state.packets], file)
+
+
+def _time(started_ns: int, packet: ev.Packet) -> int:
+    """Nanoseconds since the epoch, within what the format can hold, whatever a recording says."""
+    return min(max(0, started_ns + packet.t), ((1 << 32) - 1) * 1_000_000_000)
+
+
+def read_stream(path: Path) -> Iterator[ev.AnyEvent]:
+    """The events of a file that `--json` wrote. Raises SocklabError naming the line that is none."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    yield ev.decode_event(line)
+                except (msgspec.ValidationError, msgspec.DecodeError) as error:
+                    if not line.endswith(b"\n"):
+                        return  # the lab was killed while it wrote its last line
+                    raise SocklabError(
+                        f"{safe(str(path))}, line {number}: this is no event of a lab ({safe(str(error))}).",
+                        fix="A stream is what `socklab lesson NAME --json` or `socklab run --json` writes.",
+                    ) from error
+    except OSError as error:
+        raise UsageError(f"{safe(str(path))} cannot be read: {error.strerror}.") from error
+
+
+def to_pcap(recording: Path, target: Path) -> int:
+    """Write the packets of a recorded stream to `target`; returns how many. Raises SocklabError, UsageError."""
+    stream = read_stream(recording)
+    first = next(stream, None)  # a file that is no stream leaves no empty capture behind
+    if not isinstance(first, ev.Header):
+        raise SocklabError(
+            f"{safe(str(recording))} does not begin with a lab's header.",
+            fix="A stream is what `socklab lesson NAME --json` or `socklab run --json` writes.",
+        )
+
+    def whole() -> Iterator[ev.Event]:
+        yield first
+        yield from stream
+
+    try:
+        with target.open("wb") as file:
+            return packets(whole(), file)
+    except OSError as error:
+        raise UsageError(f"{safe(str(target))} cannot be written: {error.strerror}.") from error
+
+
+def show(recording: str, target: str) -> int:
+    """`socklab export`: write the capture and say on stderr what is in it."""
+    import sys
+
+    count = to_pcap(Path(recording), Path(target))
+    what = "1 packet" if count == 1 else f"{count} packets"
+    print(f"{what} written to {safe(target)}.", file=sys.stderr)
+    return 0

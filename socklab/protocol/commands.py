@@ -1,0 +1,85 @@
+"""What a consumer may ask of the engine. A command is one line of JSON with its tag in "c"; bytes are base64.
+
+In: nothing. Out: typed commands and their lines. Never carries one out.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class Command(msgspec.Struct, frozen=True, tag_field="c", omit_defaults=True):
+    """A request to the engine. What came of it shows in the events; a refused one gives a Notice."""
+
+
+class Step(Command, frozen=True, tag="step"):
+    """Let the held task run to its next stop; `over` = not to the return of this call but to the next enter stop."""
+
+    tid: int = 0
+    """0 = the task in focus: the one held last."""
+    over: bool = False
+
+
+class Continue(Command, frozen=True, tag="continue"):
+    """Run until the condition holds: "" = free, "step" = the next lesson step, else a stop condition ("accept")."""
+
+    until: str = ""
+
+
+class Pause(Command, frozen=True, tag="pause"):
+    """Hold every running task as soon as the kernel allows."""
+
+
+class Others(Command, frozen=True, tag="others"):
+    """What the other tasks do while one is stepped: `run` on, recorded and never held, or (the default of a run) stop
+    each at its own next call."""
+
+    run: bool
+    tid: int = 0
+    """The one that is stepped; 0 = the one held last."""
+
+
+class Do(Command, frozen=True, tag="do"):
+    """A client or wire action, one verb line: see socklab.commands.actions."""
+
+    line: str
+
+
+class Answer(Command, frozen=True, tag="answer"):
+    """The student commits to a choice of the open question; null = show it without a guess."""
+
+    choice: int | str | bool | None = None
+
+
+class Raw(Command, frozen=True, tag="raw"):
+    """Ask for the /proc/net/tcp line of one socket."""
+
+    id: int
+
+
+class Focus(Command, frozen=True, tag="focus"):
+    tid: int
+
+
+class Input(Command, frozen=True, tag="input"):
+    """Bytes for the program's standard input."""
+
+    data: bytes
+
+
+class Quit(Command, frozen=True, tag="quit"):
+    """End the lab: every process it started, every port, every file."""
+
+
+AnyCommand: TypeAlias = Step | Continue | Pause | Others | Do | Answer | Raw | Focus | Input | Quit
+
+
+_command_decoder = msgspec.json.Decoder(AnyCommand)
+
+
+def decode_command(line: bytes | str) -> AnyCommand:
+    """Raises msgspec.ValidationError or msgspec.DecodeError."""
+    command: AnyCommand = _command_decoder.decode(line)
+    return command

@@ -1,0 +1,470 @@
+"""The vocabulary of the lab: one ordered stream of events.
+
+Events carry facts, not prose: numbers as the kernel gave them and bytes as they lay in memory. Names and
+explanations are made by pure functions when something is shown. A recording is this stream, saved. One event is one
+line of JSON with its tag in "e"; Bytes are base64, times are integer nanoseconds
+since the header. Imports none of ours.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+FORMAT = 1
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="e", omit_defaults=True, forbid_unknown_fields=False):
+    """Something that happened, `t` nanoseconds after the header."""
+
+    t: int
+
+
+# ---------------------------------------------------------------- the run
+
+
+class Host(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One host of the topology. With one private host, `server` and `client` are two addresses of it."""
+
+    name: str
+    addresses: tuple[str, ...]
+    shares_table_with: str = ""
+    """Name of the host whose socket table also lists this one's sockets ("" = a table of its own)."""
+
+
+class Header(Event, frozen=True, tag="header"):
+    """First event of every stream."""
+
+    format: int
+    socklab: str
+    kernel: str
+    arch: str
+    """Machine name as uname gives it: x86_64, aarch64. Chooses the syscall table."""
+    started_ns: int
+    """Wall clock at t = 0, nanoseconds since the epoch."""
+    network: str
+    """two-hosts, private, or machine."""
+    hosts: tuple[Host, ...]
+    lesson: str = ""
+    """Folder name of the lesson, or empty when a program of the user's own is run."""
+    language: str = ""
+    """c, python or empty."""
+
+
+class LessonText(Event, frozen=True, tag="lesson"):
+    """The lesson's own lesson.toml, so that a recording needs no lesson folder."""
+
+    toml: str
+
+
+class Source(Event, frozen=True, tag="source"):
+    """A source file, sent before the first location that names it."""
+
+    path: str
+    language: str
+    text: str
+
+
+class Built(Event, frozen=True, tag="built"):
+    argv: tuple[str, ...]
+    cached: bool = False
+
+
+class Started(Event, frozen=True, tag="started"):
+    """The traced program exists; it has not run its first instruction."""
+
+    pid: int
+    host: str
+    argv: tuple[str, ...]
+    cwd: str
+    traced: tuple[int, ...] = ()
+    """Syscall numbers the seccomp filter reports."""
+
+
+class Notice(Event, frozen=True, tag="notice"):
+    """A word to the user: what happened, why, what to do next. level: info, warning, error."""
+
+    level: str
+    text: str
+    fix: str = ""
+
+
+class Ended(Event, frozen=True, tag="ended"):
+    """Last event. reason: quit, done (the lesson's last step is over), exited, killed, failed."""
+
+    reason: str
+    checks_held: int = 0
+    checks_failed: int = 0
+
+
+# ---------------------------------------------------------------- the traced program
+
+
+class Mem(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes read from the tracee's memory at `addr`. Shorter than asked = the rest could not be read or was cut."""
+
+    addr: int
+    data: bytes
+
+
+class Enter(Event, frozen=True, tag="enter"):
+    """syscall-enter-stop: the call is about to be made. `mem` holds what its pointer arguments point to."""
+
+    tid: int
+    nr: int
+    args: tuple[int, ...]
+    """Six registers, unsigned 64 bit."""
+    mem: tuple[Mem, ...] = ()
+
+
+class Return(Event, frozen=True, tag="return"):
+    """syscall-exit-stop. `result` is the signed register: negative = -errno. `mem` holds what the kernel wrote."""
+
+    tid: int
+    nr: int
+    result: int
+    mem: tuple[Mem, ...] = ()
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """One place in the user's own source. line is 1-based; 0 = no line information."""
+
+    path: str
+    line: int
+    function: str = ""
+
+
+class Held(Event, frozen=True, tag="held"):
+    """The task is stopped and waits for a command. Everything it can be asked has been read before this event.
+
+    at: enter (before the call in its last Enter), return (after it), interrupt (paused in user code), signal.
+    """
+
+    tid: int
+    at: str
+    stack: tuple[Frame, ...] = ()
+    """Innermost first; only the user's own files. Empty = no line information, and `unlined` says why."""
+    unlined: str = ""
+
+
+class Resumed(Event, frozen=True, tag="resumed"):
+    tid: int
+
+
+class Signal(Event, frozen=True, tag="signal"):
+    """A signal is about to be delivered to the task (signal-delivery-stop)."""
+
+    tid: int
+    signo: int
+    code: int = 0
+    """si_code; > 0 = sent by the kernel."""
+    sender: int = 0
+    """si_pid when another process sent it."""
+    addr: int = 0
+    """si_addr of SIGSEGV, SIGBUS, SIGILL, SIGFPE."""
+
+
+class Forked(Event, frozen=True, tag="forked"):
+    """kind: fork, vfork, clone (new process) or thread (same descriptor table and memory)."""
+
+    tid: int
+    child: int
+    kind: str
+
+
+class Execed(Event, frozen=True, tag="execed"):
+    tid: int
+    argv: tuple[str, ...]
+    former: int = 0
+    """Thread that called execve, when it was not the leader: its id is `tid` from now on."""
+
+
+class Exited(Event, frozen=True, tag="exited"):
+    """The task is gone. signo > 0: killed by that signal; else `code` is the exit status."""
+
+    tid: int
+    code: int = 0
+    signo: int = 0
+    core: bool = False
+
+
+class Output(Event, frozen=True, tag="output"):
+    """Bytes the program (source "server") or a client's command (source = its name) wrote. stream: out, err; in =
+    what was typed to it, as the terminal would have echoed it."""
+
+    source: str
+    stream: str
+    data: bytes
+
+
+# ---------------------------------------------------------------- what the kernel holds
+
+
+class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of /proc/PID/fd. `target` is the link's text; `inode` is set for socket:[N] and pipe:[N]."""
+
+    fd: int
+    target: str
+    inode: int = 0
+    flags: int = 0
+    """Open flags of /proc/PID/fdinfo (O_NONBLOCK, O_CLOEXEC, access mode)."""
+    position: int = 0
+    detail: str = ""
+    """A socket that no table lists yet, as getsockopt gives it: "tcp", "udp", "unix stream"."""
+    watches: tuple[tuple[int, int, int], ...] = ()
+    """Of an epoll instance (fdinfo, tfd:): descriptor, events waited for, the program's own data. At most 64."""
+    watches_more: bool = False
+    """It watches more than those."""
+
+
+class Descriptors(Event, frozen=True, tag="descriptors"):
+    """What changed in a process's descriptor table. Shared tables (threads) are listed under the leader."""
+
+    pid: int
+    set: tuple[Descriptor, ...] = ()
+    closed: tuple[int, ...] = ()
+
+
+class SocketRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One TCP socket as the kernel lists it (sock_diag, checked against /proc/net/tcp).
+
+    `id` names the same socket for its whole life (the kernel's socket cookie). `state` is the kernel's number
+    (1 ESTABLISHED ... 10 LISTEN, 12 NEW_SYN_RECV shown as SYN_RECV). For a listener `rx_queue` counts connections
+    waiting for accept and `tx_queue` is the limit of that queue; otherwise both are bytes: received and not read,
+    written and not acknowledged.
+    """
+
+    id: int
+    family: int
+    local: str
+    """"10.0.0.1:8080" or "[::1]:8080"."""
+    remote: str
+    state: int
+    rx_queue: int = 0
+    tx_queue: int = 0
+    inode: int = 0
+    """0 = no descriptor exists: not accepted yet, or TIME_WAIT."""
+    uid: int = 0
+    timer: int = 0
+    """0 none, 1 retransmit, 2 keepalive (or SYN-ACK), 3 TIME_WAIT, 4 zero-window probe."""
+    expires_ms: int = 0
+    retransmits: int = 0
+
+
+class Sockets(Event, frozen=True, tag="sockets"):
+    """What changed in a host's table."""
+
+    host: str
+    set: tuple[SocketRow, ...] = ()
+    gone: tuple[int, ...] = ()
+
+
+class RawLine(Event, frozen=True, tag="raw"):
+    """The line of /proc/net/tcp or tcp6 that lists socket `id`, asked for with the command Raw."""
+
+    host: str
+    id: int
+    line: str
+
+
+class Counters(Event, frozen=True, tag="counters"):
+    """Counters of /proc/net/netstat and /proc/net/snmp that changed, absolute values by the kernel's names."""
+
+    host: str
+    values: dict[str, int]
+
+
+class Setting(Event, frozen=True, tag="setting"):
+    """A sysctl of the host (net.ipv4...), read or just set."""
+
+    host: str
+    name: str
+    value: str
+
+
+class ProcessRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One task's process as /proc/PID/stat and psutil give it. state: R, S, D, T, t, Z, X."""
+
+    pid: int
+    ppid: int
+    name: str
+    state: str
+    threads: int = 1
+    rss_bytes: int = 0
+    cpu_ms: int = 0
+    waits_in: str = ""
+    """Kernel function it sleeps in (/proc/PID/wchan), "" when running or not readable."""
+
+
+class Processes(Event, frozen=True, tag="processes"):
+    set: tuple[ProcessRow, ...] = ()
+    gone: tuple[int, ...] = ()
+
+
+# ---------------------------------------------------------------- clients and the wire
+
+
+class Acted(Event, frozen=True, tag="acted"):
+    """A client action was carried out. `line` is the verb line as typed ("connect 5"); origin: lesson or student."""
+
+    line: str
+    origin: str
+
+
+class Client(Event, frozen=True, tag="client"):
+    """All that is known of one client. phase: connecting, open, half-closed, closed, reset, failed, running, done.
+
+    A client that runs a real command has `argv`; phases running and done, `code` its exit status.
+    """
+
+    name: str
+    phase: str
+    host: str = ""
+    local: str = ""
+    remote: str = ""
+    inode: int = 0
+    sent: int = 0
+    received: int = 0
+    tail: bytes = b""
+    """The last bytes received, at most 256."""
+    eof: bool = False
+    errno: int = 0
+    argv: tuple[str, ...] = ()
+    pid: int = 0
+    code: int = 0
+
+
+class Packet(Event, frozen=True, tag="packet"):
+    """An IP packet entered the wire. `data` is its beginning (headers and a payload prefix), `length` its size."""
+
+    id: int
+    source: str
+    destination: str
+    data: bytes
+    length: int
+
+
+class PacketFate(Event, frozen=True, tag="fate"):
+    """fate: held, delivered, dropped, delayed."""
+
+    id: int
+    fate: str
+
+
+class WireRules(Event, frozen=True, tag="rules"):
+    """The wire's rules in force, oldest first, as one would type them: "hold syn-ack", "loss 20 seed 0 all"."""
+
+    rules: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- the lesson
+
+
+class StepReached(Event, frozen=True, tag="step"):
+    """The lesson's step `index` (0-based) is at its `phase`: before (the call is about to be made) or after."""
+
+    index: int
+    phase: str
+
+
+class Asked(Event, frozen=True, tag="asked"):
+    """The prediction of step `index` is open: what it `hides` stays masked until Measured."""
+
+    index: int
+
+
+class Answered(Event, frozen=True, tag="answered"):
+    """The student has committed; the answer does not exist yet: Measured comes when the step's call has returned.
+
+    Only for predictions whose `when` is "return"; the others go from Asked to Measured at once.
+    """
+
+    index: int
+    choice: int | str | bool | None = None
+
+
+class Measured(Event, frozen=True, tag="measured"):
+    """The kernel's answer. `choice` is what the student committed to, null when nobody was asked (unattended)."""
+
+    index: int
+    value: int | str | bool | None
+    choice: int | str | bool | None = None
+    right: bool | None = None
+
+
+class Checked(Event, frozen=True, tag="checked"):
+    """Check `index` of the lesson, read at its moment. `value` null with a `reason` = could not be read."""
+
+    index: int
+    held: bool
+    probe: str
+    expected: int | str | bool
+    value: int | str | bool | None
+    reason: str = ""
+
+
+class LessonDone(Event, frozen=True, tag="lesson-done"):
+    """Every step has been reached; the program can still be stepped on."""
+
+
+AnyEvent: TypeAlias = (
+    Header
+    | LessonText
+    | Source
+    | Built
+    | Started
+    | Notice
+    | Ended
+    | Enter
+    | Return
+    | Held
+    | Resumed
+    | Signal
+    | Forked
+    | Execed
+    | Exited
+    | Output
+    | Descriptors
+    | Sockets
+    | RawLine
+    | Counters
+    | Setting
+    | Processes
+    | Acted
+    | Client
+    | Packet
+    | PacketFate
+    | WireRules
+    | StepReached
+    | Asked
+    | Answered
+    | Measured
+    | Checked
+    | LessonDone
+)
+
+
+_encoder = msgspec.json.Encoder()
+_event_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """One line of JSON, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def encode_batch(messages: list[Event]) -> bytes:
+    """Many events as lines; one pass, for the free-running path."""
+    return _encoder.encode_lines(messages)
+
+
+def decode_event(line: bytes | str) -> AnyEvent:
+    """Raises msgspec.ValidationError or msgspec.DecodeError on a line that is no event of this format."""
+    event: AnyEvent = _event_decoder.decode(line)
+    return event
+
+
+def decode_events(lines: bytes) -> list[AnyEvent]:
+    """Events of newline-separated JSON."""
+    return _event_decoder.decode_lines(lines)

@@ -1,0 +1,52 @@
+"""The state of a lab as a pure fold over its event stream; see `model`, `fold`, `history`."""
+
+from socklab.state.fold import apply, apply_all
+from socklab.state.history import History
+from socklab.state.model import (
+    CLOSE,
+    CLOSE_WAIT,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT1,
+    FIN_WAIT2,
+    LAST_ACK,
+    LISTEN,
+    MOST_EXITED,
+    NEW_SYN_RECV,
+    SYN_RECV,
+    SYN_SENT,
+    TCP_STATES,
+    TIME_WAIT,
+    Call,
+    Changed,
+    LabState,
+    Question,
+    Table,
+    Task,
+)
+
+__all__ = [
+    "CLOSE",
+    "CLOSE_WAIT",
+    "CLOSING",
+    "ESTABLISHED",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "LAST_ACK",
+    "LISTEN",
+    "MOST_EXITED",
+    "NEW_SYN_RECV",
+    "SYN_RECV",
+    "SYN_SENT",
+    "TCP_STATES",
+    "TIME_WAIT",
+    "Call",
+    "Changed",
+    "History",
+    "LabState",
+    "Question",
+    "Table",
+    "Task",
+    "apply",
+    "apply_all",
+]

@@ -1,0 +1,131 @@
+"""The fold, kernel: what the kernel holds: descriptors, socket tables, counters, settings, processes.
+
+In: a LabState and one event. Out: the LabState after it.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from socklab.protocol import events as ev
+from socklab.state.model import LISTEN, NEW_SYN_RECV, NO_DESCRIPTORS, NO_TABLE, SYN_RECV, Folds, LabState, Table
+
+
+def _descriptors(state: LabState, event: ev.Descriptors) -> LabState:
+    table = state.descriptors.get(event.pid, NO_DESCRIPTORS)
+    before = dict(state.changed.descriptors)
+    for descriptor in event.set:
+        before.setdefault((event.pid, descriptor.fd), table.get(descriptor.fd))
+    for fd in event.closed:
+        before.setdefault((event.pid, fd), table.get(fd))
+    table = table.changed(((d.fd, d) for d in event.set), event.closed)
+    return replace(
+        state,
+        t=event.t,
+        descriptors={**state.descriptors, event.pid: table},
+        changed=replace(state.changed, descriptors=before),
+    )
+
+
+def _is_syn(row: ev.SocketRow) -> bool:
+    return row.state in (SYN_RECV, NEW_SYN_RECV)
+
+
+def _changed_table(table: Table, put: tuple[ev.SocketRow, ...], gone: tuple[int, ...]) -> Table:
+    left = frozenset(gone)
+    met = dict.fromkeys([*gone, *(r.id for r in put)])  # a socket may be in both: gone, and back
+    old = [row for row in map(table.rows.get, met) if row is not None]
+    states = dict(table.states)
+    listeners, syn = table.listeners, table.syn_received
+    for row in old:
+        state = SYN_RECV if _is_syn(row) else row.state
+        states[state] -= 1
+    for row in put:
+        state = SYN_RECV if _is_syn(row) else row.state
+        states[state] = states.get(state, 0) + 1
+    if any(r.state == LISTEN for r in old) or any(r.state == LISTEN for r in put):
+        listeners = {i: r for i, r in listeners.items() if i not in left}
+        for row in put:
+            listeners.pop(row.id, None)
+            if row.state == LISTEN:
+                listeners[row.id] = row
+    if any(map(_is_syn, old)) or any(map(_is_syn, put)):
+        syn = {i: r for i, r in syn.items() if i not in left}
+        for row in put:
+            syn.pop(row.id, None)
+            if _is_syn(row):
+                syn[row.id] = row
+    return Table(
+        rows=table.rows.changed(((r.id, r) for r in put), gone),
+        by_inode=table.by_inode.changed(((r.inode, r.id) for r in put if r.inode), (r.inode for r in old if r.inode)),
+        by_ends=table.by_ends.changed((((r.local, r.remote), r.id) for r in put), ((r.local, r.remote) for r in old)),
+        listeners=listeners,
+        syn_received=syn,
+        states={k: n for k, n in states.items() if n},
+    )
+
+
+def _sockets(state: LabState, event: ev.Sockets) -> LabState:
+    table = state.tables.get(event.host, NO_TABLE)
+    before = dict(state.changed.sockets)
+    for row in event.set:
+        before.setdefault((event.host, row.id), table.rows.get(row.id))
+    for gone in event.gone:
+        before.setdefault((event.host, gone), table.rows.get(gone))
+    return replace(
+        state,
+        t=event.t,
+        tables={**state.tables, event.host: _changed_table(table, event.set, event.gone)},
+        changed=replace(state.changed, sockets=before),
+    )
+
+
+def _raw(state: LabState, event: ev.RawLine) -> LabState:
+    return replace(state, t=event.t, raw=event)
+
+
+def _counters(state: LabState, event: ev.Counters) -> LabState:
+    old = state.counters.get(event.host, {})
+    first = state.counters_at_start.get(event.host, {})
+    before = dict(state.changed.counters)
+    for name in event.values:
+        if name in old:
+            before.setdefault((event.host, name), old[name])
+    return replace(
+        state,
+        t=event.t,
+        counters={**state.counters, event.host: {**old, **event.values}},
+        counters_at_start={**state.counters_at_start, event.host: {**event.values, **first}},
+        changed=replace(state.changed, counters=before),
+    )
+
+
+def _setting(state: LabState, event: ev.Setting) -> LabState:
+    old = state.settings.get(event.host, {})
+    before = {**state.changed.settings}
+    if event.name in old and old[event.name] != event.value:  # one that is read for the first time is no change
+        before.setdefault((event.host, event.name), old[event.name])
+    return replace(
+        state,
+        t=event.t,
+        settings={**state.settings, event.host: {**old, event.name: event.value}},
+        changed=replace(state.changed, settings=before),
+    )
+
+
+def _processes(state: LabState, event: ev.Processes) -> LabState:
+    rows = {pid: row for pid, row in state.processes.items() if pid not in event.gone}
+    rows.update((row.pid, row) for row in event.set)
+    seen = {pid: t for pid, t in state.process_seen.items() if pid in rows}
+    seen.update((row.pid, event.t) for row in event.set)
+    return replace(state, t=event.t, processes=rows, process_seen=seen)
+
+
+FOLDS: Folds = {
+    ev.Descriptors: _descriptors,
+    ev.Sockets: _sockets,
+    ev.RawLine: _raw,
+    ev.Counters: _counters,
+    ev.Setting: _setting,
+    ev.Processes: _processes,
+}

@@ -1,0 +1,131 @@
+"""`--json`: the engine's own lines on stdout, untouched, and the little that must be understood of them.
+
+In: a Link; prompt commands on stdin. Out: the stream, one event a line; the exit code. Decodes only the few events
+that decide what to do next, so that a free run costs no more than a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from socklab import state as st
+from socklab.core.errors import SocklabError
+from socklab.lesson import Lesson
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.session import Link
+from socklab.ui.plain import prompt
+from socklab.ui.plain.run import Lines, due_steps, exit_code
+
+# The tag comes first in every line the engine writes, and a quotation mark inside a string is escaped: these bytes
+# begin a line or are nowhere.
+_RARE = tuple(
+    b'{"e":"%s"' % tag for tag in (b"started", b"exited", b"asked", b"answered", b"measured", b"lesson-done", b"ended")
+)
+_EVERY_STOP = (b'{"e":"enter"', b'{"e":"return"', b'{"e":"held"', b'{"e":"resumed"')
+
+
+def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = False) -> int:
+    """Copy the stream to stdout until it ends. Unattended it steps and answers; else stdin is read as at the prompt.
+
+    A line of stdin that is no command is told on stderr and nothing else happens. End of input ends the lab, except
+    in a free run, which needs nobody.
+    """
+    return _Pump(link, lesson, auto=auto, free=free).run()
+
+
+class _Pump:
+    def __init__(self, link: Link, lesson: Lesson | None, *, auto: bool, free: bool) -> None:
+        self._link = link
+        self._lesson = lesson
+        self._auto = auto
+        self._free = free
+        self._wanted = _RARE if free else (*_RARE, *_EVERY_STOP)
+        self._state = st.LabState()
+        self._stepped_at = 0
+        self._stepped: dict[int, tuple[int, str]] = {}
+        self._lines = Lines()
+        self._quitting = False
+
+    def run(self) -> int:
+        poll = select.poll()
+        poll.register(self._link, select.POLLIN)
+        reading = not self._auto
+        if reading:
+            poll.register(0, select.POLLIN | select.POLLHUP)
+        while not self._link.ended:
+            ready = [fd for fd, _ in poll.poll()]
+            if 0 in ready and reading:
+                self._lines.read()
+                if self._lines.over:
+                    poll.unregister(0)
+                    reading = False
+                self._obey()
+            if self._link.fileno() in ready:
+                self._copy(self._link.read_lines())
+        return exit_code(self._state, self._lesson)
+
+    def _copy(self, lines: bytes) -> None:
+        left = memoryview(lines)
+        while left:
+            left = left[os.write(1, left) :]
+        if any(tag in lines for tag in self._wanted):
+            for line in lines.splitlines():
+                if line.startswith(self._wanted):
+                    self._state = st.apply(self._state, ev.decode_event(line))
+            if self._auto:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        state = self._state
+        if self._quitting or state.ended is not None:
+            return
+        if state.lesson_done:
+            self._send(cmd.Quit())
+            return
+        if state.hidden():
+            self._send(cmd.Answer(choice=None))
+            self._stepped_at = 0  # a step asked for before the question was open is forgotten
+            self._state = st.apply(state, ev.Answered(t=state.t, index=state.question.index if state.question else 0))
+        if self._lesson is None:
+            for step in due_steps(state, self._stepped):
+                self._send(step)
+        elif any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
+            self._stepped_at = state.stops
+            self._send(cmd.Step())
+
+    def _obey(self) -> None:
+        while not self._quitting:
+            line = self._lines.take()
+            if line is None:
+                if self._lines.over and not self._free:
+                    self._send(cmd.Quit())
+                return
+            try:
+                request = self._request(line)
+            except SocklabError as error:
+                os.write(2, f"socklab: {error}\n".encode())
+                continue
+            if request is not None:
+                self._send(request)
+
+    def _request(self, line: str) -> cmd.AnyCommand | None:
+        """A command as typed at the prompt, or as the engine takes it: {"c":"step"}."""
+        if line.startswith("{"):
+            try:
+                return cmd.decode_command(line)
+            except ValueError as error:  # msgspec's errors are ValueErrors
+                raise SocklabError(f"not a command: {error}") from None
+        asked = self._state.question
+        if self._lesson is not None and asked is not None and self._state.hidden():
+            predict = self._lesson.steps[asked.index].predict
+            if predict is not None and line.strip() not in ("q", "quit"):
+                return cmd.Answer(choice=prompt.parse_answer(line, predict))
+        request = prompt.parse(line)
+        return None if isinstance(request, prompt.Show | prompt.Help) else request
+
+    def _send(self, command: cmd.AnyCommand) -> None:
+        if isinstance(command, cmd.Quit):
+            self._quitting = True
+        self._link.send(command)

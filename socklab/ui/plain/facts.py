@@ -1,0 +1,294 @@
+"""What the kernel holds, as sentences: descriptors, sockets, queues, counters, clients.
+
+In: LabStates. Out: lines of visible text, one fact each. `Told` remembers what was said, so that only news is said
+again. Pure: never reads, never prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.protocol import events as ev
+from socklab.ui.plain import packet_facts
+
+MOST = 24
+"""Lines of one kind that are told at once; the rest is counted."""
+
+COUNTERS = {
+    "ListenOverflows": "an accept queue had no room",
+    "ListenDrops": "SYNs a listener dropped",
+    "TCPReqQFullDoCookies": "SYN queue full: SYN cookie sent",
+    "TCPReqQFullDrop": "SYN queue full: SYN dropped",
+    "TCPAbortOnOverflow": "reset because of a full accept queue",
+    "TCPAbortOnData": "closed with unread data: reset",
+    "TCPAbortOnClose": "closed with unread data: reset",
+    "TCPTimeouts": "retransmission timers that ran out",
+    "TCPSynRetrans": "SYNs and SYN-ACKs sent again",
+    "RetransSegs": "segments sent again",
+    "OutRsts": "resets sent",
+    "EstabResets": "connections ended by a reset",
+    "AttemptFails": "handshakes that failed",
+    "TCPToZeroWindowAdv": "times a window closed",
+    "TCPFromZeroWindowAdv": "times a window opened again",
+}
+"""Counters that lessons speak of. The others move with every packet."""
+
+
+class Told:
+    """The state as it was last told, for each kind of fact. `news` gives what differs and remembers it."""
+
+    def __init__(self) -> None:
+        self._seen = dict.fromkeys(NEWS, st.LabState())
+
+    def news(self, now: st.LabState, masked: frozenset[str]) -> list[str]:
+        """Lines for what differs from what was told before; a masked kind is kept for the next time.
+
+        Masks are names of panels (socklab.lesson.PANELS).
+        """
+        lines: list[str] = []
+        for kind, news in NEWS.items():
+            if kind not in masked:
+                told = list(news(self._seen[kind], now))
+                lines += told if kind == "wire" else _cut(told)  # of packets each counts
+                self._seen[kind] = now
+        return lines
+
+
+def _cut(lines: list[str]) -> list[str]:
+    if len(lines) <= MOST:
+        return lines
+    return [*lines[: MOST - 1], f"... and {len(lines) - MOST + 1} more of this kind"]
+
+
+# ---------------------------------------------------------------- descriptors
+
+
+def descriptor_text(state: st.LabState, pid: int, descriptor: ev.Descriptor) -> str:
+    """`descriptor 4: socket:[123], ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:5555`."""
+    row = state.socket_of(pid, descriptor.fd)
+    text = f"descriptor {descriptor.fd}: {safe(descriptor.target)}"
+    if row is not None:
+        return f"{text}, {st.TCP_STATES.get(row.state, row.state)} {ends(row)}"
+    return f"{text}, {safe(descriptor.detail)}" if descriptor.detail else text
+
+
+def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+    if before.descriptors is now.descriptors:
+        return
+    several = len(now.descriptors) > 1
+    for pid, table in now.descriptors.items():
+        known = before.descriptors.get(pid)
+        if known is table:
+            continue
+        who = f"process {pid}: " if several else ""
+        for fd in sorted(table):
+            old = known.get(fd) if known is not None else None
+            if old is None:
+                yield f"+ {who}{descriptor_text(now, pid, table[fd])}"
+            elif (old.target, old.flags) != (table[fd].target, table[fd].flags):
+                yield f"* {who}{descriptor_text(now, pid, table[fd])}"
+        for fd in sorted(set(known or ()) - set(table)):
+            yield f"- {who}descriptor {fd} is closed"
+
+
+# ---------------------------------------------------------------- sockets and queues
+
+
+def ends(row: ev.SocketRow) -> str:
+    if row.state in (st.LISTEN, st.CLOSE):
+        return f"at {safe(row.local)}"
+    return f"{safe(row.local)} with {safe(row.remote)}"
+
+
+class Owners:
+    """Who holds which socket, looked up once for a whole table."""
+
+    def __init__(self, state: st.LabState) -> None:
+        several = len(state.descriptors) > 1
+        self._by_inode: dict[int, str] = {}
+        self._by_local: dict[str, str] = {}
+        for client in state.clients.values():
+            name = f"client {safe(client.name)}"
+            self._by_local[client.local] = name
+            if client.inode:
+                self._by_inode[client.inode] = name
+        for pid, table in state.descriptors.items():
+            for descriptor in table.values():
+                if descriptor.inode:
+                    who = f" of process {pid}" if several else ""
+                    self._by_inode[descriptor.inode] = f"descriptor {descriptor.fd}{who}"
+
+    def of(self, row: ev.SocketRow) -> str:
+        """`descriptor 4`, `client a`, `not accepted yet`, or "" when nobody is known."""
+        if row.inode:
+            return self._by_inode.get(row.inode, "") or self._by_local.get(row.local, "")
+        if row.local in self._by_local:
+            return self._by_local[row.local]
+        return "not accepted yet" if row.state in (st.ESTABLISHED, st.CLOSE_WAIT) else ""
+
+
+def socket_text(owners: Owners, row: ev.SocketRow) -> str:
+    """`ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:5555 (descriptor 4), 78 bytes to read`."""
+    text = f"{st.TCP_STATES.get(row.state, row.state)} {ends(row)}"
+    whose = owners.of(row)
+    if whose:
+        text += f" ({whose})"
+    if row.state != st.LISTEN:
+        # For a listener these two are the accept queue; the queue line tells them.
+        if row.rx_queue:
+            text += f", {row.rx_queue} bytes to read"
+        if row.tx_queue and row.state != st.SYN_SENT:  # a SYN counts as one byte not acknowledged
+            text += f", {row.tx_queue} bytes not acknowledged"
+        if row.retransmits:
+            text += f", sent again {row.retransmits} times"
+    return text
+
+
+def _essence(row: ev.SocketRow) -> tuple[object, ...]:
+    """What makes a socket worth telling again; its timers run all the time."""
+    if row.state == st.LISTEN:
+        return (row.state, row.local, row.inode)
+    return (row.state, row.local, row.remote, row.inode, row.rx_queue, row.tx_queue, row.retransmits)
+
+
+def _order(row: ev.SocketRow) -> tuple[object, ...]:
+    """Listeners first, then by the two ends: a connection's ends are told in the order of their ports."""
+    local, _, local_port = row.local.rpartition(":")
+    _, _, remote_port = row.remote.rpartition(":")
+    return (row.state != st.LISTEN, local, local_port.rjust(5), remote_port.rjust(5))
+
+
+def socket_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+    if before.tables is now.tables:
+        return
+    owners = Owners(now)
+    several = sum(1 for table in now.tables.values() if len(table.rows)) > 1
+    for host, table in now.tables.items():
+        known = before.tables.get(host)
+        if known is table:
+            continue
+        where = f"{safe(host)}: " if several else ""
+        old_rows = known.rows if known is not None else {}
+        for row in sorted(table.rows.values(), key=_order):
+            old = old_rows.get(row.id)
+            if old is None:
+                yield f"+ {where}{socket_text(owners, row)}"
+            elif old is not row and _essence(old) != _essence(row):
+                was = f", was {st.TCP_STATES.get(old.state, old.state)}" if old.state != row.state else ""
+                yield f"* {where}{socket_text(owners, row)}{was}"
+        for number in sorted(set(old_rows) - set(table.rows)):
+            row = old_rows[number]
+            yield f"- {where}{st.TCP_STATES.get(row.state, row.state)} {ends(row)} is gone from the table"
+
+
+def queue_text(state: st.LabState, listener: ev.SocketRow) -> str:
+    """`queues of 10.0.0.1:8080: accept queue 5 of 4, SYN queue 0`."""
+    waiting = len(state.syn_queue(listener))
+    depth = f"accept queue {listener.rx_queue} of {listener.tx_queue}"
+    return f"queues of {safe(listener.local)}: {depth}, SYN queue {waiting}"
+
+
+def queue_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+    told = {row.id: queue_text(before, row) for row in before.listeners}
+    for listener in now.listeners:
+        text = queue_text(now, listener)
+        if told.get(listener.id) != text:
+            yield f"* {text}"
+
+
+# ---------------------------------------------------------------- counters, settings, clients
+
+
+def counter_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+    for host, values in now.counters.items():
+        where = f"{safe(host)}: " if len(now.counters) > 1 else ""
+        first = now.counters_at_start.get(host, {})
+        known = before.counters.get(host, first)
+        for name, meaning in COUNTERS.items():
+            value = values.get(name, 0)
+            risen = value - known.get(name, first.get(name, value))
+            if risen:
+                total = value - first.get(name, value)
+                explained = f" ({meaning})" if total == risen else ""  # its first rise
+                yield f"* {where}counter {name} +{risen}, {total} since the lab began{explained}"
+    for host, settings in now.settings.items():
+        known_settings = before.settings.get(host, {})
+        if not before.header or settings is known_settings:
+            continue
+        for name, text in settings.items():
+            if known_settings.get(name) != text and (name in known_settings or len(known_settings)):
+                yield f"* {safe(host)}: setting {safe(name)} = {safe(text)}"
+
+
+def client_text(client: ev.Client) -> str:
+    """`client a: open, 10.0.0.2:5555 to 10.0.0.1:8080, 78 bytes sent, 0 received`."""
+    text = f"client {safe(client.name)}: {safe(client.phase)}"
+    if client.argv:
+        text += f", {safe(' '.join(client.argv))}"
+        if client.phase == "done":
+            text += f", exit status {client.code}"
+        return text
+    if client.local:
+        text += f", {safe(client.local)} to {safe(client.remote)}"
+    if client.sent or client.received:
+        text += f", {client.sent} bytes sent, {client.received} received"
+    if client.tail:
+        text += f", last received: {safe(client.tail)}"
+    if client.eof:
+        text += ", end of stream"
+    if client.errno:
+        from socklab.syscalls.errors import errno_name
+
+        text += f", {errno_name(client.errno)}"
+    return text
+
+
+def client_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+    if before.clients is now.clients:
+        return
+    for name, client in now.clients.items():
+        if before.clients.get(name) is not client:
+            yield f"* {client_text(client)}"
+
+
+NEWS: dict[str, Callable[[st.LabState, st.LabState], Iterator[str]]] = {
+    "descriptors": descriptor_news,
+    "sockets": socket_news,
+    "queues": queue_news,
+    "counters": counter_news,
+    "clients": client_news,
+    "wire": packet_facts.packet_news,
+}
+"""By the name of the panel that a prediction may hide."""
+
+
+# ---------------------------------------------------------------- the whole, on demand
+
+
+def everything(state: st.LabState, kind: str) -> list[str]:
+    """All lines of one kind: descriptors, sockets, queues, counters, clients or wire; never cut, "none" when empty."""
+    lines: list[str] = []
+    if kind == "descriptors":
+        lines = [
+            (f"process {pid}: " if len(state.descriptors) > 1 else "") + descriptor_text(state, pid, table[fd])
+            for pid, table in state.descriptors.items()
+            for fd in sorted(table)
+        ]
+    elif kind == "sockets":
+        owners = Owners(state)
+        lines = [
+            socket_text(owners, row)
+            for table in state.tables.values()
+            for row in sorted(table.rows.values(), key=_order)
+        ]
+    elif kind == "queues":
+        lines = [queue_text(state, listener) for listener in state.listeners]
+    elif kind == "counters":
+        lines = [line.removeprefix("* ") for line in counter_news(st.LabState(), state)]
+    elif kind == "clients":
+        lines = [client_text(client) for client in state.clients.values()]
+    elif kind == "wire":
+        return packet_facts.every_packet(state) or ["no packet"]
+    return lines or [f"no {kind}"]

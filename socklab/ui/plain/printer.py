@@ -1,0 +1,370 @@
+"""The lab as append-only text: what a screen reader reads and a pipe carries.
+
+In: each event with the state before and after it. Out: the text to append, often none. What changed is told when a
+stop has settled: at a question (without what it hides), at its answer, when the program runs on, or on `flush`. Pure;
+every word of the traced program, its clients and the lesson goes through safe().
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from socklab import guide
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.lesson import Lesson, shown
+from socklab.probes import call_name
+from socklab.protocol import events as ev
+from socklab.ui.plain import prompt
+from socklab.ui.plain.facts import Told, everything
+from socklab.ui.plain.words import check_table, decoded, explained, place, signal_name, signal_text, source_around, who
+
+_Handler = Callable[["Printer", st.LabState, Any, st.LabState], None]
+
+_EMPHASIS = re.compile(r"(\*\*|(?<![\w*])\*|``\ |`)(?=\S)(.+?)(?<=\S)(?:\ ``|\1)(?!\w)")
+"""**strong**, *emphasis*, `code` and `` code ``."""
+
+_ITEM = re.compile(r"(?:^|(?<=[.:;?!]) )[-*] ")
+"""Begins an item of a list, once its lines are joined."""
+
+_LEVELS = {"info": "Note", "warning": "Warning", "error": "Error"}
+_OUTPUT_MOST = 40
+"""Lines of program output told at once."""
+
+
+def _unmarked(text: str) -> str:
+    return _EMPHASIS.sub(r"\2", text)
+
+
+class Printer:
+    """Turns events into text. `width` 0 = never wrap; `bold` = headings in bold, on a terminal only."""
+
+    def __init__(self, lesson: Lesson | None = None, *, width: int = 0, bold: bool = False, free: bool = False) -> None:
+        self._lesson = lesson
+        self._width = width
+        self._bold = bold
+        self._free = free
+        self._told = Told()
+        self._out: list[str] = []
+        self._narrated: tuple[int, str, bool, bool] | None = None
+        """Which narration was told: step, phase, whether its question was answered, whether the lesson was over."""
+        self._output: list[str] = []
+        self._line: dict[tuple[str, str], bytes] = {}
+        self._unheld: dict[int, st.Call] = {}
+        """Calls that returned and at which nobody was held (yet)."""
+        self._worth = guide.pause_names(lesson) if lesson is not None else None
+        """Calls that are told even when nobody was held at them; None = all."""
+        self.leaving = False
+        """The lab is being ended: that the program is killed with it is no news."""
+        self._blocked: dict[int, int] = {}
+        """Number of the call, by task, whose sleep was told."""
+
+    def feed(self, before: st.LabState, event: ev.AnyEvent, after: st.LabState) -> str:
+        """The text that `event` adds; whole lines."""
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, before, event, after)
+        return self._take()
+
+    def flush(self, state: st.LabState) -> str:
+        """Everything that may be told now and was not yet."""
+        self._settle(state)
+        return self._take()
+
+    # ---------------------------------------------------------------- pieces
+
+    def _take(self) -> str:
+        text, self._out = "".join(f"{line}\n" for line in self._out), []
+        return text
+
+    def _say(self, text: str, indent: str = "", more: str | None = None) -> None:
+        """Append a line, wrapped for a terminal; `more` indents the lines it runs on to."""
+        if not self._width or len(indent) + len(text) <= self._width:
+            self._out.append(indent + text)
+            return
+        further = indent + "  " if more is None else more
+        self._out += textwrap.wrap(
+            text, self._width, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False
+        )
+
+    def _heading(self, text: str) -> None:
+        self._out.append("")
+        start = len(self._out)
+        self._say(text)
+        if self._bold:
+            self._out[start:] = [f"\x1b[1m{line}\x1b[0m" for line in self._out[start:]]
+
+    def _prose(self, text: str) -> None:
+        """Markdown, read aloud: paragraphs and list items without their marks."""
+        for paragraph in safe(text, lines=True).split("\n\n"):
+            items = _ITEM.split(" ".join(line.strip() for line in paragraph.strip().splitlines()))
+            if not any(items):
+                continue
+            self._out.append("")
+            for number, item in enumerate(items):
+                if item:
+                    self._say(("- " if number else "") + _unmarked(item), more="  " if number else "")
+
+    def _masked(self, state: st.LabState) -> frozenset[str]:
+        return guide.masked(self._lesson, state) if self._lesson is not None else frozenset()
+
+    def _settle(self, state: st.LabState) -> None:
+        """Tell what changed, what was written and what the lesson says, as far as it is not masked."""
+        self._tell_news(state)
+        self._tell_blocked(state)
+        self._narrate(state)
+
+    def _tell_news(self, state: st.LabState) -> None:
+        masked = self._masked(state)
+        for line in self._told.news(state, masked):
+            self._say(line, "  ", "      ")
+        if "output" not in masked and self._output:
+            cut = len(self._output) - _OUTPUT_MOST
+            if cut > 0:
+                self._say(f"... {cut} earlier lines of output", "  ")
+            for line in self._output[-_OUTPUT_MOST:]:
+                self._say(line, "  ", "      ")
+            self._output.clear()
+
+    def _narrate(self, state: st.LabState) -> None:
+        if self._lesson is None or state.step is None:
+            return
+        measured = state.question is not None and state.question.measured is not None
+        key = (state.step.index, state.step.phase, measured, state.lesson_done)
+        text = guide.narration(self._lesson, state).strip()
+        if text and key != self._narrated:
+            self._narrated = key
+            self._prose(text)
+
+    def _tell_blocked(self, state: st.LabState) -> None:
+        for tid, task in state.tasks.items():
+            call = task.call
+            if call is None or self._blocked.get(tid) == call.number or not state.blocked(tid):
+                continue
+            self._blocked[tid] = call.number
+            name = decoded(state, task, call)[0]
+            self._say(f"{who(state, tid)}The program sleeps in {name}: it waits for something to happen.")
+
+    def _tell_unheld(self, state: st.LabState, tid: int) -> None:
+        call = self._unheld.pop(tid, None)
+        if call is not None and (self._worth is None or call_name(state, call) in self._worth):
+            task = state.tasks.get(tid)
+            self._say(f"{who(state, tid)}{decoded(state, task, call)[1]}", "" if self._free else "  ran through: ")
+
+    # ---------------------------------------------------------------- events
+
+    def _header(self, _before: st.LabState, event: ev.Header, after: st.LabState) -> None:
+        language = {"c": ", in C", "python": ", in Python"}.get(event.language, "") if event.lesson else ""
+        what = f"Lesson {safe(event.lesson)}{language}" if event.lesson else "A program of your own"
+        self._say(f"socklab {safe(event.socklab)} on Linux {safe(event.kernel)} {safe(event.arch)}. {what}.")
+        hosts = ", ".join(f"{safe(host.name)} {safe(' '.join(host.addresses))}" for host in event.hosts)
+        network = {
+            "private": "Network: one private host, its own to the lab",
+            "two-hosts": "Network: two private hosts and a wire",
+            "machine": "Network: this machine's own",
+        }.get(event.network, f"Network: {safe(event.network)}")
+        self._say(f"{network} ({hosts})." if hosts else f"{network}.")
+        if not self._free:
+            self._say("In front of what the kernel holds: + is new, * has changed, - is gone.")
+        if self._lesson is not None:
+            self._heading(safe(self._lesson.title))
+            self._prose(guide.fill(self._lesson.intro, after) if self._lesson.intro else self._lesson.summary)
+            self._out.append("")
+
+    def _built(self, _before: st.LabState, event: ev.Built, _after: st.LabState) -> None:
+        self._say(f"Compiled{' before' if event.cached else ''}: {safe(' '.join(event.argv))}")
+
+    def _started(self, _before: st.LabState, event: ev.Started, _after: st.LabState) -> None:
+        self._say(f"Started as process {event.pid}: {safe(' '.join(event.argv))}")
+
+    def _notice(self, _before: st.LabState, event: ev.Notice, _after: st.LabState) -> None:
+        lines = safe(event.text, lines=True).splitlines() or [""]
+        self._say(f"{_LEVELS.get(event.level, 'Note')}: {lines[0]}")
+        for line in [*lines[1:], *safe(event.fix, lines=True).splitlines()]:
+            self._say(line, "  ")
+
+    def _enter(self, before: st.LabState, event: ev.Enter, _after: st.LabState) -> None:
+        self._tell_unheld(before, event.tid)
+
+    def _return(self, _before: st.LabState, event: ev.Return, after: st.LabState) -> None:
+        task = after.tasks.get(event.tid)
+        if task is not None and task.call is not None:
+            self._unheld[event.tid] = task.call
+        if self._free:
+            self._tell_unheld(after, event.tid)
+
+    def _held(self, before: st.LabState, event: ev.Held, after: st.LabState) -> None:
+        task = after.tasks[event.tid]
+        number = f"Stop {after.stops}"
+        whose = who(after, event.tid)
+        if event.at == "return":
+            self._unheld.pop(event.tid, None)
+        else:
+            self._tell_unheld(after, event.tid)
+        if event.at == "signal" and task.signal is not None:
+            self._heading(f"{number}: {whose}{signal_text(task.signal)} is about to be delivered")
+            self._place(after, event)
+        elif event.at == "interrupt" or task.call is None:
+            self._heading(f"{number}: {whose}paused outside of any call")
+            self._place(after, event)
+        elif event.at == "enter":
+            self._heading(f"{number}: {whose}about to call {decoded(after, task, task.call)[0]}")
+            self._place(after, event)
+            self._explain(after, task, task.call)
+        else:
+            self._heading(f"{number}: {whose}{decoded(after, task, task.call)[1]}")
+            self._explain(after, task, task.call)
+        for line in self._told.news(after, self._unsettled(after)):
+            self._say(line, "  ", "      ")
+
+    def _unsettled(self, state: st.LabState) -> frozenset[str]:
+        """At a stop where a question is about to be asked, what it will hide waits until it is asked."""
+        if self._lesson is None:
+            return frozenset()
+        hidden = {panel for step in self._lesson.steps if step.predict is not None for panel in step.predict.hides}
+        return frozenset(hidden) | self._masked(state)
+
+    def _place(self, state: st.LabState, event: ev.Held) -> None:
+        for position, line in enumerate(place(state, event.stack)):
+            self._say(line, "    " if position else "  ", "      ")
+
+    def _explain(self, state: st.LabState, task: st.Task, call: st.Call) -> None:
+        for indent, line in explained(state, task, call):
+            self._say(line, indent, indent * 2)
+
+    def _resumed(self, before: st.LabState, event: ev.Resumed, _after: st.LabState) -> None:
+        self._settle(before)
+        self._tell_unheld(before, event.tid)
+
+    def _output_came(self, _before: st.LabState, event: ev.Output, _after: st.LabState) -> None:
+        if event.stream == "in":
+            return  # it was typed right here
+        source = "the program" if event.source == "server" else f"client {safe(event.source)}"
+        where = " on stderr" if event.stream == "err" else ""
+        key = (event.source, event.stream)
+        *whole, rest = (self._line.get(key, b"") + event.data).split(b"\n")
+        self._line[key] = rest if len(rest) < 4096 else b""
+        for line in [*whole, *([rest] if len(rest) >= 4096 else [])]:
+            text = safe(line.removesuffix(b"\r"))
+            self._output.append(f"{source} wrote{where}: {text}")
+
+    def _acted(self, before: st.LabState, event: ev.Acted, _after: st.LabState) -> None:
+        if self._lesson is not None and guide.offered(self._lesson, before):
+            self._narrate(before)  # what it says there may wake the program, which leaves that moment
+        actor = "The lesson" if event.origin == "lesson" else "You"
+        self._say(f"{actor}: {safe(event.line)}")
+
+    def _forked(self, _before: st.LabState, event: ev.Forked, _after: st.LabState) -> None:
+        what = "thread" if event.kind == "thread" else "process"
+        self._say(f"{event.kind}: {event.tid} has a new {what}, {event.child}")
+
+    def _execed(self, _before: st.LabState, event: ev.Execed, _after: st.LabState) -> None:
+        self._say(f"Process {event.tid} now runs: {safe(' '.join(event.argv))}")
+
+    def _exited(self, before: st.LabState, event: ev.Exited, after: st.LabState) -> None:
+        self._tell_unheld(before, event.tid)
+        if self.leaving and event.signo == signal.SIGKILL:
+            return
+        task = after.tasks.get(event.tid)
+        what = "Process" if task is None or task.tid == task.pid else "Thread"
+        if event.signo:
+            core = " (core dumped)" if event.core else ""
+            self._say(f"{what} {event.tid} was killed by {signal_name(event.signo)}{core}.")
+        else:
+            self._say(f"{what} {event.tid} ended with status {event.code}.")
+
+    def _step(self, before: st.LabState, _event: ev.StepReached, _after: st.LabState) -> None:
+        if before.step is not None and before.step_left is None:
+            self._settle(before)  # the lesson goes on at the same stop: first what was there until now
+
+    def _asked(self, _before: st.LabState, _event: ev.Asked, after: st.LabState) -> None:
+        self._settle(after)
+        predict = guide.question(self._lesson, after) if self._lesson is not None else None
+        if predict is None or self._lesson is None:
+            return
+        self._heading(f"Question: {_unmarked(safe(guide.fill(predict.ask, after, asking=predict)))}")
+        for line in prompt.choice_list(predict):
+            self._say(line)
+
+    def _answered(self, _before: st.LabState, event: ev.Answered, after: st.LabState) -> None:
+        if event.choice is not None:
+            predict = self._lesson.steps[event.index].predict if self._lesson is not None else None
+            when = "it is done" if predict is not None and predict.when == "done" else "the call has returned"
+            self._say(f"Your answer: {shown(event.choice)}. The kernel's comes when {when}.")
+
+    def _measured(self, _before: st.LabState, _event: ev.Measured, after: st.LabState) -> None:
+        self._narrate(after)
+        self._out.append("")
+        self._settle(after)
+
+    def _lesson_done(self, _before: st.LabState, _event: ev.LessonDone, after: st.LabState) -> None:
+        self._settle(after)
+
+    def _raw(self, _before: st.LabState, event: ev.RawLine, _after: st.LabState) -> None:
+        self._say(f"/proc/net/tcp of {safe(event.host)}: {safe(event.line)}")
+
+    def _ended(self, before: st.LabState, event: ev.Ended, after: st.LabState) -> None:
+        for tid in list(self._unheld):
+            self._tell_unheld(before, tid)
+        for (source, stream), rest in list(self._line.items()):
+            if rest:
+                self._output_came(before, ev.Output(event.t, source, stream, b"\n"), after)
+        self._settle(after)
+        if self._lesson is not None and after.checks:
+            self._checks(self._lesson, after)
+        reason = {
+            "quit": "The lab was ended.",
+            "done": "The lesson is done.",
+            "exited": "The program has ended.",
+            "killed": "The program was killed.",
+            "failed": "The lab failed.",
+        }.get(event.reason, safe(event.reason))
+        self._heading(reason)
+
+    def _checks(self, lesson: Lesson, state: st.LabState) -> None:
+        self._heading("Checks, each measured at its moment")
+        for line in check_table(lesson, state):
+            self._say(line, "  ", "          ")
+
+    def show(self, state: st.LabState, kind: str) -> str:
+        """All of one kind, asked for at the prompt. What a question hides is not shown."""
+        if kind in self._masked(state):
+            self._say(f"The question hides {kind}: answer it first.")
+        elif kind == "output":
+            for output in state.output:
+                for line in safe(output.data, lines=True).splitlines():
+                    self._say(line, "  ")
+        elif kind == "source":
+            self._out += source_around(state)
+        else:
+            for line in everything(state, kind):
+                self._say(line, "  ", "      ")
+        return self._take()
+
+
+_HANDLERS: dict[type[ev.Event], _Handler] = {
+    ev.Header: Printer._header,
+    ev.Built: Printer._built,
+    ev.Started: Printer._started,
+    ev.Notice: Printer._notice,
+    ev.Enter: Printer._enter,
+    ev.Return: Printer._return,
+    ev.Held: Printer._held,
+    ev.Resumed: Printer._resumed,
+    ev.Output: Printer._output_came,
+    ev.Acted: Printer._acted,
+    ev.Forked: Printer._forked,
+    ev.Execed: Printer._execed,
+    ev.Exited: Printer._exited,
+    ev.StepReached: Printer._step,
+    ev.Asked: Printer._asked,
+    ev.Answered: Printer._answered,
+    ev.Measured: Printer._measured,
+    ev.LessonDone: Printer._lesson_done,
+    ev.RawLine: Printer._raw,
+    ev.Ended: Printer._ended,
+}

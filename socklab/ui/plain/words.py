@@ -1,0 +1,115 @@
+"""Calls, places, signals and checks as text.
+
+In: pieces of a LabState. Out: lines of visible text. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.lesson import Lesson, shown
+from socklab.protocol import events as ev
+from socklab.syscalls.decoding import decode
+
+_FRAMES = 4
+"""Places of a call stack that are told."""
+
+
+def _arch(state: st.LabState) -> str:
+    return state.header.arch if state.header is not None else "x86_64"
+
+
+def _targets(state: st.LabState, task: st.Task | None) -> Callable[[int], str]:
+    table = state.descriptors.get(task.pid) if task is not None else None
+
+    def target(fd: int) -> str:
+        found = table.get(fd) if table is not None else None
+        return found.target if found is not None else ""
+
+    return target
+
+
+def decoded(state: st.LabState, task: st.Task | None, call: st.Call) -> tuple[str, str]:
+    """The call as text without and with its result."""
+    found = decode(_arch(state), call.entered, call.returned, _targets(state, task))
+    text = f"{found.name}({', '.join(safe(arg.text) for arg in found.args)})"
+    return text, f"{text} = {safe(found.result)}" if found.result else text
+
+
+def who(state: st.LabState, tid: int) -> str:
+    """Which task, when there are several."""
+    return f"[{tid}] " if len(state.tasks) > 1 else ""
+
+
+def signal_name(signo: int) -> str:
+    import signal
+
+    try:
+        return signal.Signals(signo).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {signo}"
+
+
+def signal_text(event: ev.Signal) -> str:
+    """`SIGPIPE, sent by the kernel`."""
+    if event.sender and event.code <= 0:
+        return f"{signal_name(event.signo)}, sent by process {event.sender},"
+    at = f", for address 0x{event.addr:x}," if event.addr and event.signo in (4, 7, 8, 11) else ""
+    return f"{signal_name(event.signo)}{at}"
+
+
+def place(state: st.LabState, stack: tuple[ev.Frame, ...]) -> Iterator[str]:
+    """`server.c:41 in main: int client = accept(listener, 0, 0);` and who called that."""
+    for position, frame in enumerate(stack[:_FRAMES]):
+        source = state.sources.get(frame.path)
+        name = safe(frame.path.rpartition("/")[2])
+        inside = f" in {safe(frame.function)}" if frame.function else ""
+        if position:
+            yield f"called from {name}:{frame.line}{inside}"
+        else:
+            lines = source.text.splitlines() if source is not None else []
+            text = safe(lines[frame.line - 1].strip()) if 0 < frame.line <= len(lines) else ""
+            yield f"{name}:{frame.line}{inside}: {text}".removesuffix(": ")
+
+
+def explained(state: st.LabState, task: st.Task, call: st.Call) -> list[tuple[str, str]]:
+    """(indent, line): what the call asks for and what each argument means; after the return, what came of it."""
+    found = decode(_arch(state), call.entered, call.returned, _targets(state, task))
+    if call.returned is not None:
+        return [("  ", safe(found.outcome))] if found.outcome else []
+    lines = [("  ", safe(found.meaning))] if found.meaning else []
+    for arg in found.args:
+        meaning = f": {safe(arg.meaning)}" if arg.meaning else ""
+        lines.append(("    ", f"{safe(arg.name)} = {safe(arg.text)}{meaning}"))
+    return lines
+
+
+def source_around(state: st.LabState) -> list[str]:
+    """The lines around the place where the task in focus is, that line marked with `>`."""
+    task = state.task
+    frame = task.stack[0] if task is not None and task.stack else None
+    source = state.sources.get(frame.path) if frame is not None else None
+    if frame is None or source is None:
+        why = f": {safe(task.unlined)}" if task is not None and task.unlined else ""
+        return [f"  no line information here{why}"]
+    return [
+        f"{'>' if number == frame.line else ' '} {number:4}  {safe(line, lines=True)}"
+        for number, line in enumerate(source.text.splitlines(), 1)
+        if abs(number - frame.line) <= 8
+    ]
+
+
+def check_table(lesson: Lesson, state: st.LabState) -> list[str]:
+    """One line a check, in columns, and how many held."""
+    rows = []
+    for index, check in sorted(state.checks.items()):
+        claim = lesson.checks[index].claim if index < len(lesson.checks) else f"{check.probe} is {check.expected}"
+        found = check.reason if check.value is None else shown(check.value)
+        rows.append(("held" if check.held else "FAILED", safe(claim), safe(found)))
+    width = max((len(claim) for _, claim, _ in rows), default=0)
+    lines = [f"{verdict:<6}  {claim:<{width}}  measured: {found}" for verdict, claim, found in rows]
+    held = sum(check.held for check in state.checks.values())
+    left = len(lesson.checks) - len(rows)
+    return [*lines, f"{held} held, {len(rows) - held} failed" + (f", {left} not reached." if left > 0 else ".")]

@@ -1,0 +1,217 @@
+"""The Textual application: one screen for a lab, one for the menu; signals, themes, the last filter.
+
+In: a Link and a Lesson, or nothing (the menu). Out: an exit code. Never starts before it has a terminal, never leaves
+without giving the terminal back.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+# Before Textual is imported: it reads these once. Nothing here is animated, and a frame waits 4 ms, not 16.
+_SET_HERE = [name for name in ("TEXTUAL_ANIMATIONS", "TEXTUAL_FPS") if name not in os.environ]
+os.environ.update({name: {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "240"}[name] for name in _SET_HERE})
+
+from rich.segment import Segment  # noqa: E402
+from textual.app import App, SystemCommand  # noqa: E402
+from textual.binding import Binding, BindingType  # noqa: E402
+from textual.filter import LineFilter  # noqa: E402
+
+for _name in _SET_HERE:  # programs started from here must not inherit them
+    del os.environ[_name]
+
+from socklab.core.text import safe  # noqa: E402
+from socklab.lesson import Lesson  # noqa: E402
+from socklab.ui.tui.bridge import Source  # noqa: E402
+from socklab.ui.tui.keys import KEYS  # noqa: E402
+from socklab.ui.tui.lab import LabScreen  # noqa: E402
+from socklab.ui.tui.theme import looks, textual_theme  # noqa: E402
+
+if TYPE_CHECKING:
+    from textual.color import Color
+    from textual.screen import Screen
+
+    from socklab.session import Link
+    from socklab.ui.tui.menu import MenuScreen
+
+
+class VisibleOnly(LineFilter):
+    """Nothing that is no visible character leaves for the terminal, whoever let it in."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        if all(segment.text.isprintable() for segment in segments):
+            return segments
+        return [
+            segment
+            if segment.text.isprintable() or segment.control
+            else Segment(safe(segment.text)[: len(segment.text)], segment.style)
+            for segment in segments
+        ]
+
+
+class SocklabApp(App[int]):
+    """Made with a link: the lab of that link. Without: the menu."""
+
+    CSS_PATH = "socklab.tcss"
+    TITLE = "socklab"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "leave_or_copy", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
+    ]
+
+    def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
+        self._filter = VisibleOnly()
+        no_color = bool(os.environ.get("NO_COLOR"))
+        # Known before the theme is: Textual chooses between grey and no colour at all here.
+        super().__init__(ansi_color=True if no_color else None)
+        self.looks = looks(no_color=no_color)
+        self.look = next(iter(self.looks.values()))
+        self._link = link
+        self._lesson = lesson
+        self._menu: MenuScreen | None = None
+        for look in self.looks.values():
+            theme = textual_theme(look, self.available_themes)
+            if not isinstance(theme, str):
+                self.register_theme(theme)
+        self._dress()
+
+    def _dress(self) -> None:
+        theme = textual_theme(self.look, self.available_themes)
+        self.theme = theme if isinstance(theme, str) else theme.name
+
+    def get_default_screen(self) -> Screen[None]:
+        """The lab itself, or the menu: no empty screen underneath."""
+        if self._link is not None:
+            return LabScreen(self._link, self._lesson, self.look, self._leave_lab, self.next_look)
+        from socklab.ui.tui.menu import MenuScreen
+
+        self._menu = MenuScreen(self.look, self._start_lesson, self.next_look)
+        return self._menu
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), self._filter]
+
+    def on_mount(self) -> None:
+        # Without these the terminal would stay as it is now: raw, in the alternate screen, reporting the mouse.
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._asked_to_end, number)
+
+        self.app_resume_signal.subscribe(self, self._come_back)
+
+    def _come_back(self, _app: App[int]) -> None:
+        """After fg: the terminal is empty, and no line knows that it must be drawn again."""
+        self.screen.refresh(layout=True)
+        self.call_after_refresh(self._draw_all)
+
+    def _draw_all(self) -> None:
+        from textual.widget import Widget
+
+        for widget in (self.screen, *self.screen.walk_children(Widget)):
+            widget.refresh()
+
+    def _asked_to_end(self, number: int) -> None:
+        self.exit(128 + number)
+
+    # ---------------------------------------------------------------- from menu to lab and back
+
+    def _start_lesson(self, folder: Path, language: str) -> None:
+        from socklab import lesson as lessons
+        from socklab.core.errors import SocklabError
+        from socklab.protocol.run_spec import RunSpec
+        from socklab.session import Link
+
+        try:
+            link = Link.start(RunSpec(lesson=str(folder), language=language))
+        except SocklabError as error:
+            if self._menu is not None:
+                self._menu.trouble(error.what)
+            return
+        self._link = link
+        screen = LabScreen(link, lessons.load(folder), self.look, self._leave_lab, self.next_look)
+        self.push_screen(screen)
+
+    def _leave_lab(self, code: int) -> None:
+        """End the lab: back to the menu, or out with this exit code."""
+        if self._menu is None:
+            self.exit(code)
+            return
+        link, self._link = self._link, None
+        self.pop_screen()
+        if link is not None:
+            self.call_after_refresh(link.close)
+
+    @property
+    def link(self) -> Source | None:
+        """The lab that is running: whoever ends the app closes it."""
+        return self._link
+
+    # ---------------------------------------------------------------- actions of every screen
+
+    def next_look(self) -> None:
+        names = list(self.looks)
+        self.look = self.looks[names[(names.index(self.look.name) + 1) % len(names)]]
+        self._dress()
+        for screen in self.screen_stack:
+            use = getattr(screen, "use", None)
+            if use is not None:
+                use(self.look)
+
+    def action_leave_or_copy(self) -> None:
+        """Ctrl-C copies what is selected; with nothing selected it ends the lab, as it would any program."""
+        if self.screen.get_selected_text():
+            self.screen.action_copy_text()
+        elif isinstance(self.screen, LabScreen):
+            self.screen.action_quit_lab()
+        else:
+            self.exit(0)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        if not isinstance(screen, LabScreen):
+            yield SystemCommand("quit", "Leave socklab.", lambda: self.exit(0))
+            return
+        for key in KEYS:
+            if key.action != "row":
+                yield SystemCommand(f"{key.label}  ({key.face})", key.help, _runner(screen, key.action))
+
+
+def _runner(screen: LabScreen, action: str) -> Callable[[], None]:
+    def run_it() -> None:
+        screen.call_later(screen.run_action, action)
+
+    return run_it
+
+
+def run(link: Link, lesson: Lesson | None) -> int:
+    """Show a lab until the user ends it. Returns the exit code. The caller closes the link."""
+    return _run(SocklabApp(link, lesson))
+
+
+def run_menu() -> int:
+    """Show the menu; lessons are started from there, one at a time."""
+    app = SocklabApp()
+    try:
+        return _run(app)
+    finally:
+        if app.link is not None:
+            app.link.close()
+
+
+def _run(app: SocklabApp) -> int:
+    import gc
+
+    # Events come by the ten thousand and are part of no cycle: with the usual thresholds a flood of packets is halted
+    # for a tenth of a second each time the collector walks through all of them.
+    gc.set_threshold(50_000, 20, 50)
+    gc.freeze()  # what was imported stays: no collection need walk through it
+    gc.enable()
+    app.run()
+    code = app.return_code or 0
+    return app.return_value if isinstance(app.return_value, int) else code

@@ -1,0 +1,217 @@
+"""From the engine's stream to the screen: events are folded as they come, and drawn when it matters.
+
+In: a Link's descriptor on the screen's own event loop. Out: a History, the timeline's chips, and calls of `draw`.
+What a key brought about is drawn at once; a flood is folded in slices and drawn a few times a second. Never posts a
+message per event, never keeps the loop for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from socklab import state as st
+from socklab.core.errors import SocklabError
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.ui.tui.timeline import Chips
+
+SLICE_S = 0.006
+"""Longest the loop is kept folding without a turn for keys and drawing."""
+CALM_S = 0.066
+"""Time between drawings of what nobody waits for."""
+BURST = 4
+"""Drawings that may follow each other at once before the calm rhythm applies."""
+MOST_PENDING = 20_000
+"""So many unfolded events, and no more are read: the engine then waits, as it would for a slow pipe."""
+
+_AT_ONCE = frozenset({
+    ev.Held, ev.Asked, ev.Answered, ev.Measured, ev.Client, ev.Exited, ev.Ended, ev.RawLine, ev.Notice, ev.Acted,
+    ev.StepReached, ev.Processes, ev.Signal, ev.Header, ev.Started, ev.LessonDone, ev.Setting,
+})  # fmt: skip
+
+
+class Source(Protocol):
+    """What the bridge needs of a Link."""
+
+    ended: bool
+
+    def fileno(self) -> int: ...
+    def read_available(self) -> list[ev.AnyEvent]: ...
+    def send(self, command: cmd.AnyCommand) -> None: ...
+    def close(self) -> None: ...
+
+
+class Bridge:
+    """The stream of one lab, folded."""
+
+    def __init__(self, link: Source, draw: Callable[[], None]) -> None:
+        self.link = link
+        self.history = st.History()
+        self.chips = Chips()
+        self.stop_of: dict[int, int] = {}
+        """Task to the number of its last stop."""
+        self.measured_at: dict[int, int] = {}
+        """Lesson step to the stop at which its answer was measured."""
+        self._draw = draw
+        self._pending: deque[ev.AnyEvent] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reading = False
+        self._folding: asyncio.Handle | None = None
+        self._drawing: asyncio.Handle | None = None
+        self._drawn = 0.0
+        self._tokens = float(BURST)
+
+    @property
+    def now(self) -> st.LabState:
+        return self.history.now
+
+    def start(self) -> None:
+        """Begin to read, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._read_on()
+
+    def stop(self) -> None:
+        """Let go of the loop; what was folded stays."""
+        self._read_off()
+        for handle in (self._folding, self._drawing):
+            if handle is not None:
+                handle.cancel()
+        self._folding = self._drawing = None
+        self._loop = None
+
+    def send(self, command: cmd.AnyCommand) -> None:
+        """Send a command. Trouble with that becomes a Notice of our own."""
+        self._tokens = min(float(BURST), self._tokens + 1)  # somebody waits for what comes of it
+        try:
+            self.link.send(command)
+        except SocklabError as error:
+            self.say(error)
+
+    def say(self, error: SocklabError) -> None:
+        """Put an error of this side into the stream, where the engine's own would stand."""
+        self._take([ev.Notice(self.now.t, "error", error.what, error.fix)])
+
+    # ---------------------------------------------------------------- reading
+
+    def _read_on(self) -> None:
+        if self._loop is not None and not self._reading and not self.link.ended:
+            self._loop.add_reader(self.link.fileno(), self._readable)
+            self._reading = True
+
+    def _read_off(self) -> None:
+        if self._loop is not None and self._reading:
+            self._loop.remove_reader(self.link.fileno())
+        self._reading = False
+
+    def _readable(self) -> None:
+        try:
+            found = self.link.read_available()
+        except SocklabError as error:
+            t = self.now.t
+            found = [ev.Notice(t, "error", error.what, error.fix), ev.Ended(t, "failed")]
+        if self.link.ended:
+            self._read_off()
+        self._take(found)
+
+    def _take(self, found: list[ev.AnyEvent]) -> None:
+        self._pending.extend(found)
+        if len(self._pending) > MOST_PENDING:
+            self._read_off()
+        if self._folding is None:
+            self._fold()
+
+    # ---------------------------------------------------------------- folding
+
+    def _fold(self) -> None:
+        self._folding = None
+        pending, add = self._pending, self._add
+        until = time.monotonic() + SLICE_S
+        at_once = False
+        count = 0
+        while pending:
+            event = pending.popleft()
+            add(event)
+            if type(event) in _AT_ONCE:
+                at_once = True
+            count += 1
+            if count % 32 == 0 and time.monotonic() > until:
+                break
+        if count:
+            self._plan_drawing(at_once)
+        if pending and self._loop is not None:
+            self._folding = self._loop.call_soon(self._fold)
+        elif not self._reading:
+            self._read_on()
+
+    def _add(self, event: ev.AnyEvent) -> None:
+        state = self.history.add(event)
+        kind = type(event)
+        if isinstance(event, ev.Held):
+            self.stop_of[event.tid] = state.stops
+            self._chip(state)
+        elif kind is ev.Packet:
+            self._decode(state)
+        elif kind is ev.StepReached:
+            self.chips.step_reached()
+        elif isinstance(event, ev.Measured):
+            self.measured_at[event.index] = state.stops
+
+    def _decode(self, state: st.LabState) -> None:
+        """Read the packet here, within the slice: thousands of them at the next drawing would keep a key waiting."""
+        from socklab.packets.packet_log import TRAIL
+
+        TRAIL.follow(state.packets)
+
+    def _chip(self, state: st.LabState) -> None:
+        task = state.task
+        if task is None:
+            return
+        if task.at == "signal" and task.signal is not None:
+            from socklab.ui.tui.panels.common import signal_name
+
+            self.chips.held(signal_name(task.signal.signo), -1)
+            return
+        if task.at == "interrupt" or task.call is None:
+            self.chips.held("paused", -1)
+            return
+        from socklab.syscalls import tables
+
+        arch = state.header.arch if state.header else "x86_64"
+        name = tables.name(arch, task.call.entered.nr)
+        result, failed = "", False
+        if task.at == "return" and task.call.returned is not None:
+            value = task.call.returned.result
+            failed = -4096 < value < 0
+            result = f"={value}" if not failed else f"={_errno(-value)}"
+        self.chips.held(name, task.call.number, result=result, failed=failed)
+
+    # ---------------------------------------------------------------- drawing
+
+    def _plan_drawing(self, at_once: bool) -> None:
+        if self._loop is None:
+            return
+        now = time.monotonic()
+        self._tokens = min(float(BURST), self._tokens + (now - self._drawn) / CALM_S) if self._drawn else float(BURST)
+        if at_once and self._tokens >= 1:
+            if self._drawing is not None:
+                self._drawing.cancel()
+            # Behind what is already waiting on the loop: events that came with this one are drawn with it.
+            self._drawing = self._loop.call_soon(self._draw_now)
+        elif self._drawing is None:
+            self._drawing = self._loop.call_later(max(0.0, self._drawn + CALM_S - now), self._draw_now)
+
+    def _draw_now(self) -> None:
+        self._drawing = None
+        self._tokens = max(0.0, self._tokens - 1)
+        self._drawn = time.monotonic()
+        self._draw()
+
+
+def _errno(number: int) -> str:
+    from socklab.syscalls import errno_name
+
+    return errno_name(number)

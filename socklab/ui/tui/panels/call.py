@@ -1,0 +1,265 @@
+"""The call card: what is about to be asked of the kernel, in its own words; after the return, what came of it.
+
+In: the focused task's call, decoded by socklab.syscalls. Out: the call in one piece, a line for each argument with
+what it means, bytes of buffers and addresses where there is room. "About to call" and "returned" are said in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.lesson import canonical
+from socklab.protocol import events as ev
+from socklab.ui.tui.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
+from socklab.ui.tui.panels import bytesview, waiting
+from socklab.ui.tui.panels.common import (
+    call_name,
+    count,
+    descriptors_of,
+    error_words,
+    fit,
+    signal_name,
+    sleeps_in,
+    words,
+)
+from socklab.ui.tui.panels.index import CLIENTS
+from socklab.ui.tui.panels.statusline import task_words
+
+if TYPE_CHECKING:
+    from socklab.syscalls.call import DecodedArg, DecodedCall
+
+TITLE = "Call"
+
+SLEEPS_UNTIL = {
+    "accept": "no connection waits in the accept queue",
+    "read": "nothing has arrived to be read",
+    "write": "the send queue has no room",
+    "connect": "the handshake is not complete",
+    "select": "none of its descriptors is ready",
+    "poll": "none of its descriptors is ready",
+    "epoll_wait": "none of its descriptors is ready",
+    "wait4": "no child has ended",
+    "waitid": "no child has ended",
+    "futex": "another thread holds what it waits for",
+}
+"""Why a call sleeps, by the lesson's word for it. Shown only when the kernel says that the task does sleep."""
+
+
+def title(state: st.LabState) -> str:
+    """ "Call accept"."""
+    task = state.task
+    return f"{TITLE} {call_name(state, task.call.entered.nr)}" if task is not None and task.call is not None else TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    task = state.task
+    if task is None:
+        return fit(words("No call yet.", view), view)
+    if task.call is None:
+        lines: list[Line] = [task_words(state, task)]
+        if task.status == "running":
+            lines += words("No call has been made yet.", view)
+        return fit(lines, view)
+    decoded = _decoded(state, task, task.call)
+    head = [_heading(state, task, task.call, view), *_call(decoded, view)]
+    outcome = _outcome(state, task, decoded, view)
+    table = waiting.table(state, task, task.call, view, view.height - len(head))
+    head += [*table, *outcome]
+    if table:
+        # The lists themselves are told by the table; what is left of the arguments comes below it.
+        decoded = replace(decoded, args=tuple(arg for arg in decoded.args if arg.name not in waiting.LISTS), meaning="")
+    return fit([*head, *_body(decoded, view, view.height - len(head))], view)
+
+
+def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:
+    from socklab.syscalls import decode
+
+    arch = state.header.arch if state.header is not None else "x86_64"
+    return decode(arch, call.entered, call.returned, _target(state, task.pid))
+
+
+def _target(state: st.LabState, pid: int) -> Callable[[int], str]:
+    """What a descriptor is, for the decoder: the kernel's socket row in words, or the link of /proc/PID/fd."""
+
+    def told(fd: int) -> str:
+        descriptor = descriptors_of(state, pid).get(fd) or state.changed.descriptors.get((pid, fd))
+        if descriptor is None:
+            return ""
+        row = state.socket_of(pid, fd) or _row_before(state, descriptor.inode)
+        if row is None:
+            return f"{descriptor.detail} socket" if descriptor.detail else descriptor.target
+        if row.state == st.LISTEN:
+            return f"listener {row.local}"
+        client = CLIENTS.at(state, row.remote)
+        return f"connection to {client or row.remote}"
+
+    return told
+
+
+def _row_before(state: st.LabState, inode: int) -> ev.SocketRow | None:
+    """The row a socket had before the call that closed its descriptor."""
+    rows = state.changed.sockets.values() if inode and len(state.changed.sockets) < 100 else ()
+    return next((row for row in rows if row is not None and row.inode == inode), None)
+
+
+# ---------------------------------------------------------------- what is going on
+
+
+def _heading(state: st.LabState, task: st.Task, call: st.Call, view: View) -> Line:
+    """Before or after, in words and by a sign; the call's number at the right."""
+    said = _moment(state, task, call)
+    number: Line = ((f"call {count(call.number + 1)}", "dim"),)
+    return spread(said, number, view.width) if width(said) + width(number) + 2 <= view.width else clip(said, view.width)
+
+
+def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
+    returned = call.returned
+    if task.status == "exited":
+        return (("· ", "dim"), ("never returned" if returned is None else "the last call", "strong"))
+    if task.status == "held" and task.at == "enter":
+        return (("▶ ", "strong"), ("about to call", "strong"))
+    if task.status == "held" and task.at == "return" and returned is not None:
+        failed = -4096 < returned.result < 0
+        return (("✗ returned an error", "strong bad"),) if failed else (("✓ returned", "strong good"),)
+    if task.status == "held" and task.at == "signal" and task.signal is not None:
+        return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "strong warn"))
+    if state.blocked(task.tid):
+        return (("▷ ", "warn"), ("asleep in the call", "strong warn"))
+    if task.in_call:
+        return (("▷ ", "good"), ("in the kernel", "strong"))
+    what = "paused; the last call" if task.status == "held" else "running; the last call"
+    return (("· ", "dim"), (what, "strong"))
+
+
+def _call(decoded: DecodedCall, view: View) -> list[Line]:
+    """`accept(3, {…}, [16]) = 4`, in at most three lines."""
+    most = 2 if view.compact else 3
+    lines = wrap(_spelled(decoded, 10_000), view.width, indent=min(2, view.width - 1))
+    if len(lines) <= most:
+        return lines
+    # Too long: arguments are cut so that all of them, and above all the result, stay in sight.
+    taken = len(decoded.name) + len(decoded.result) + 5
+    room = max(6, (most * (view.width - 4) - taken) // max(1, len(decoded.args)) - 2)
+    return wrap(_spelled(decoded, room), view.width, indent=min(2, view.width - 1))[: most + 1]
+
+
+def _spelled(decoded: DecodedCall, room: int) -> Line:
+    """The call as one line, every argument in at most `room` cells."""
+    spans: list[Span] = [(safe(decoded.name), "strong name"), ("(", "dim")]
+    last = len(decoded.args) - 1
+    for place, arg in enumerate(decoded.args):
+        ((text, role),) = clip(((safe(arg.text), _role(arg)),), room)
+        spans.append((text, role))
+        spans.append((", " if place < last else "", "dim"))
+    spans.append((")", "dim"))
+    if decoded.result:
+        spans += [(" = ", "dim"), (safe(decoded.result), "strong bad" if decoded.errno else "strong good")]
+    return tuple(spans)
+
+
+def _role(arg: DecodedArg) -> str:
+    if arg.text[:1] == '"':
+        return "string"
+    if arg.fields or arg.text[:1] == "{":
+        return "path"
+    return "number" if arg.text[:1].isdigit() or arg.text[:1] == "-" else "name"
+
+
+def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View) -> list[Line]:
+    """What the result means; for a call that sleeps, where and why."""
+    if decoded.errno:
+        said: Line = (
+            (safe(decoded.errno), "strong bad"),
+            (": ", "dim"),
+            (safe(decoded.outcome) or error_words(-(decoded.value or 0))[1], ""),
+        )
+        return wrap(said, view.width, indent=2)
+    if decoded.result:
+        return wrap(((safe(decoded.outcome), "good"),), view.width, indent=2) if decoded.outcome else []
+    if not state.blocked(task.tid):
+        return []
+    process = state.processes.get(task.tid) or state.processes.get(task.pid)
+    where = sleeps_in(process)
+    why = SLEEPS_UNTIL.get(canonical(decoded.name), "")
+    spans: list[Span] = [("sleeping", "warn")]
+    if where:
+        spans += [(" in ", ""), (where, "name")]
+    if why:
+        spans.append((f": {why}", ""))
+    return wrap(tuple(spans), view.width, indent=2)
+
+
+# ---------------------------------------------------------------- arguments and their bytes
+
+
+def _body(decoded: DecodedCall, view: View, room: int) -> list[Line]:
+    """A line an argument. What room is left goes, in this order, to the bytes of structs, to meanings that are longer
+
+    than their line, to what the call is for, to the bytes of buffers.
+    """
+    names = min(12, max((len(arg.name) for arg in decoded.args), default=0)) + 1
+    every = "hex" in view.expanded or view.maximised
+    blocks = [[_argument(arg, names, view)] for arg in decoded.args]
+    left = room - len(blocks)
+    for block, arg in zip(blocks, decoded.args, strict=True):
+        if arg.fields and (every or left >= 2):
+            shown = bytesview.fields(arg.data, arg.fields, view.width, 99 if every else left)
+            block += shown
+            left -= len(shown)
+    for block, arg in zip(blocks, decoded.args, strict=True):
+        if _is_buffer(arg) and not arg.fields:
+            continue
+        whole = _whole_argument(arg, names, view)
+        if len(whole) - 1 <= left:
+            left -= len(whole) - 1
+            block[:1] = whole
+    meaning = words(safe(decoded.meaning), view) if decoded.meaning else []
+    buffers = [arg for arg in decoded.args if not arg.fields and _is_buffer(arg)]
+    # After the return the bytes say more than the purpose of the call, which was told before it.
+    wanted = 6 if buffers and decoded.result else 3 if buffers else 0
+    if view.compact or len(meaning) + wanted > left:
+        meaning = []
+    left -= len(meaning)
+    for block, arg in zip(blocks, decoded.args, strict=True):
+        if arg in buffers and (every or left >= 3 or bytesview.fits(arg.data, view.width, left)):
+            shown = bytesview.hexdump(arg.data, view.width, 64 if every else left)
+            block += shown
+            left -= len(shown)
+    gap = [EMPTY] if left > 0 and not view.compact else []
+    return [*meaning, *gap, *(line for block in blocks for line in block)]
+
+
+def _is_buffer(arg: DecodedArg) -> bool:
+    """Bytes worth showing one by one: a lone int behind a pointer is told by its text."""
+    return len(arg.data) > 8 or (len(arg.data) > 0 and arg.text[:1] == '"')
+
+
+def _argument(arg: DecodedArg, names: int, view: View) -> Line:
+    """Name, value, meaning on one line, whatever is lost by it."""
+    name = column(safe(arg.name), names, "dim")
+    value: Span = (safe(arg.text), _role(arg))
+    # A long buffer is whole in the call above; its meaning keeps a part of the line.
+    if arg.meaning and arg.text[:1] == '"' and width((name, value)) > view.width * 2 // 3:
+        ((text, role),) = clip((value,), max(8, view.width * 2 // 3 - names))
+        value = (text, role)
+    line: Line = (name, value)
+    if arg.meaning and view.width - width(line) > 8:
+        line = (*line, ("  ", ""), (safe(arg.meaning), ""))
+    return clip(line, view.width)
+
+
+def _whole_argument(arg: DecodedArg, names: int, view: View) -> list[Line]:
+    """The same with nothing of the meaning lost, on as many lines as that takes."""
+    name = column(safe(arg.name), names, "dim")
+    value: Span = (safe(arg.text), _role(arg))
+    meaning: Span = (safe(arg.meaning), "")
+    if not arg.meaning or width((name, value, meaning)) + 2 <= view.width or names + 8 > view.width:
+        return [_argument(arg, names, view)]
+    if width((name, value)) <= view.width // 3:
+        return wrap((name, value, ("  ", ""), meaning), view.width, indent=width((name, value)) + 2)
+    return [clip((name, value), view.width), *wrap(((" " * names, ""), meaning), view.width, indent=names)]

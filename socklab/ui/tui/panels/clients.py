@@ -1,0 +1,202 @@
+"""The clients: what each is doing, the kernel's word for its connection, bytes there and back, errors by name.
+
+In: Client events and the clients' own rows in the socket tables. Out: a line or two for each; of very many, the
+first, the newest, and how many are in which phase. Colours follow a client through every panel.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.protocol import events as ev
+from socklab.ui.tui.lines import Line, Span, View, client_role, clip, column, pad, width
+from socklab.ui.tui.panels.common import address, count, error_words, fit, obvious, plural, words
+from socklab.ui.tui.panels.index import CLIENTS
+
+TITLE = "Clients"
+
+PHASES = {
+    "connecting": "connecting",
+    "open": "open",
+    "half-closed": "half-closed",
+    "closed": "closed",
+    "reset": "reset",
+    "failed": "failed",
+    "running": "running",
+    "done": "done",
+}
+_PHASE_ROLES = {"open": "good", "connecting": "warn", "failed": "bad", "reset": "warn", "running": "good"}
+_OVER = ("closed", "reset", "failed", "done")
+_MANY = 40
+
+
+def title(state: st.LabState) -> str:
+    """ "Clients 10"."""
+    return f"{TITLE} {count(len(state.clients))}" if state.clients else TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    clients = state.clients
+    if not clients:
+        return fit(words("No client yet.", view), view)
+    if len(clients) <= _MANY:
+        told = [line for client in clients.values() for line in _client(state, client, view)]
+        if len(told) > view.height and view.selected not in clients:
+            told = _grid(state, view) or told
+        return fit(told, view)
+    lines: list[Line] = [
+        tuple(
+            span
+            for phase, number in CLIENTS.phases(state)
+            for span in ((f"{count(number)} ", "number"), (f"{_phase(phase)}  ", _PHASE_ROLES.get(phase, "")))
+        )
+    ]
+    room = min(max(2, view.height - 2), 200)
+    names = list(islice(clients, room // 2)) + list(islice(reversed(clients), room - room // 2))[::-1]
+    for place, name in enumerate(names):
+        if place == room // 2:
+            lines.append(((f"… {count(len(clients) - room)} more", "dim"),))
+        lines.append(_client(state, clients[name], view)[0])
+    return fit(lines, view)
+
+
+_CELL = 24
+"""Cells one client needs in the grid; from _ROOMY on its port is there too."""
+_ROOMY = 32
+
+
+def _grid(state: st.LabState, view: View) -> list[Line]:
+    """Several clients a line, where one a line is too many: each with the one word that tells most of it."""
+    clients = list(state.clients.values())
+    fitting = range(2, view.width // _CELL + 1)
+    if not fitting:
+        return []
+    columns = next((each for each in fitting if -(-len(clients) // each) <= view.height), fitting[-1])
+    room = min(view.width // columns, 40)
+    cells = [pad(clip(_cell(state, client, room >= _ROOMY), room - 1), room) for client in clients]
+    rows = -(-len(cells) // columns)
+    # Down first, then to the right, as `ls` does: neighbours stay neighbours.
+    return [tuple(span for cell in cells[row::rows] for span in cell) for row in range(rows)]
+
+
+def _cell(state: st.LabState, client: ev.Client, roomy: bool) -> Line:
+    row = row_of(state, client)
+    colour = client_role(client.name) or "name"
+    role = _PHASE_ROLES.get(client.phase, "")
+    said: Line
+    if client.errno:
+        said = ((error_words(client.errno)[0], "bad"),)
+    elif client.phase == "done":
+        said = ((f"exit status {client.code}", "good" if client.code == 0 else "bad"),)
+    elif row is not None and client.phase in ("open", "connecting", "half-closed"):
+        name = st.TCP_STATES.get(row.state, f"state {row.state}")
+        said = (column(name, 12, "" if client.phase == "open" else role),)
+        if row.retransmits:
+            said = ((name, role), (f" again {row.retransmits}×", role))
+        if roomy:
+            said = (
+                column("".join(text for text, _ in said), 21, said[0][1]),
+                (address(row.local, 7, ports=True), colour),
+            )
+    else:
+        said = ((_phase(client.phase), role),)
+    return ((f"{safe(client.name):<2} ", f"strong {colour}"), *said)
+
+
+def _phase(phase: str) -> str:
+    return PHASES.get(phase) or safe(phase)
+
+
+def row_of(state: st.LabState, client: ev.Client) -> ev.SocketRow | None:
+    """The kernel's row of the client's own socket."""
+    if not client.local and not client.inode:
+        return None
+    table = state.table_of(client.host)
+    id = table.by_inode.get(client.inode) if client.inode else None
+    if id is None:
+        id = table.by_ends.get((client.local, client.remote))
+    return table.rows.get(id) if id is not None else None
+
+
+def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
+    role = client_role(client.name) or "name"
+    name: Span = (f"{safe(client.name):<2} ", f"strong {role}")
+    selected = view.selected == client.name
+    if selected:
+        name = (f"▸{safe(client.name):<2}", "current")
+    if client.argv:
+        return _command(client, name, role)
+    row = row_of(state, client)
+    spans: list[Span] = [name, column(_phase(client.phase), 11, _PHASE_ROLES.get(client.phase, ""))]
+    if row is not None:
+        spans.append((" ", ""))
+        spans.append(column(st.TCP_STATES.get(row.state, f"state {row.state}"), 12 if view.width >= 50 else 11, ""))
+    elif view.width >= 70 or (view.width >= 50 and not client.errno):
+        spans.append((" " * 13, ""))
+    if view.width >= 50 and client.local:
+        ports = view.width < 90 and obvious(state, client.local)
+        text = address(client.local, 23, ports=ports)
+        spans.append(column(text, 7 if ports else 17, role))
+    tail = _bytes(client)
+    if row is not None and row.retransmits:
+        tail = (*tail, (f" {'sent ' if view.width >= 50 else ''}again {row.retransmits}×", "warn"))
+    if client.errno:
+        named, meaning = error_words(client.errno)
+        tail = (*tail, (f" {named}", "bad"), (f" {meaning}", ""))
+    if client.eof and client.phase not in _OVER:
+        tail = (*tail, (" end of stream", "dim"))
+    first: Line = tuple(spans)
+    if width(first) + width(tail) > view.width and (client.errno or len(tail) > 2):
+        lines = [clip(first, view.width), (("   ", ""), *(tail if tail[0][0] else tail[1:]))]
+    else:
+        lines = [(*first, *tail)]
+    if client.tail:
+        text = safe(client.tail)
+        quoted: Line = (('"', "dim"), (text, "string"), ('"', "dim"))
+        room = view.width - width(lines[-1]) - 2
+        if room >= 20:
+            lines[-1] = (*lines[-1], ("  ", ""), *clip(quoted, room))
+        else:
+            lines.append((("   ", ""), *quoted))
+    return lines
+
+
+def _bytes(client: ev.Client) -> Line:
+    """How much went each way; nothing while nothing did."""
+    if not client.sent and not client.received:
+        return ()
+    spans: list[Span] = []
+    if client.sent:
+        spans += [(" sent ", "dim"), (count(client.sent), "number")]
+    if client.received:
+        spans += [(" got ", "dim"), (count(client.received), "number")]
+    return tuple(spans)
+
+
+def _command(client: ev.Client, name: Span, role: str) -> list[Line]:
+    """A real program, and how it ended."""
+    line = " ".join(_quoted(word) for word in client.argv)
+    first: Line = (name, ("! ", "dim"), (line, role))
+    if client.phase == "done":
+        good = client.code == 0
+        status: Line = (("   ", ""), (f"exit status {client.code}", "good" if good else "bad"))
+    elif client.phase == "running":
+        status = (("   ", ""), ("running", "good"), (f" pid {client.pid}" if client.pid else "", "dim"))
+    else:
+        status = (("   ", ""), (_phase(client.phase), _PHASE_ROLES.get(client.phase, "")))
+    if client.errno:
+        named, meaning = error_words(client.errno)
+        status = (*status, (f"  {named}", "bad"), (f" {meaning}", ""))
+    if client.received:
+        status = (*status, (f"  {plural(client.received, 'byte')} of output", "dim"))
+    lines = [first, status]
+    if client.tail:
+        lines.append((("   ", ""), ('"', "dim"), (safe(client.tail), "string"), ('"', "dim")))
+    return lines
+
+
+def _quoted(word: str) -> str:
+    shown = safe(word)
+    return f'"{shown}"' if " " in shown or not shown else shown

@@ -1,0 +1,115 @@
+"""The kernel's own counters, as far as they rose since the lab began, and the settings that were read or changed.
+
+In: Counters and Setting events. Out: one line a counter, with what the last call added. What was counted before the
+lab is not shown: it has nothing to do with it.
+"""
+
+from __future__ import annotations
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.ui.tui.lines import Line, Span, View
+from socklab.ui.tui.panels.common import count, fit, marker, words
+
+TITLE = "Counters"
+
+MEANINGS = {
+    "ListenOverflows": "no room in an accept queue",
+    "ListenDrops": "SYNs a listener dropped, for any reason",
+    "TCPReqQFullDrop": "SYN queue full, SYN dropped",
+    "TCPReqQFullDoCookies": "SYN queue full, SYN cookie sent",
+    "TCPBacklogDrop": "socket busy and its backlog full",
+    "TCPAbortOnOverflow": "reset because of a full accept queue",
+    "TCPAbortOnData": "closed with unread data: reset",
+    "TCPAbortOnClose": "closed with unread data: reset",
+    "TCPTimeouts": "retransmission timers that ran out",
+    "TCPSynRetrans": "SYNs and SYN-ACKs sent again",
+    "TCPLossProbes": "tail loss probes",
+    "TCPSpuriousRTOs": "retransmissions that were not needed",
+    "RetransSegs": "segments sent again",
+    "TcpRetransSegs": "segments sent again",
+    "EmbryonicRsts": "resets during a handshake",
+    "SyncookiesSent": "SYN cookies sent",
+    "SyncookiesRecv": "SYN cookies that came back",
+    "SyncookiesFailed": "SYN cookies that did not fit",
+    "ActiveOpens": "connect calls that began a handshake",
+    "PassiveOpens": "handshakes a listener answered",
+    "AttemptFails": "handshakes that failed",
+    "EstabResets": "connections ended by a reset",
+    "OutRsts": "resets sent",
+    "InSegs": "segments received",
+    "OutSegs": "segments sent",
+    "TCPRcvCoalesce": "segments joined in a receive queue",
+    "TCPZeroWindowDrop": "segments dropped: window was zero",
+    "TCPToZeroWindowAdv": "times a window closed",
+    "TCPFromZeroWindowAdv": "times a window opened again",
+    "TCPWantZeroWindowAdv": "times a window wanted to close",
+}
+
+
+def title(state: st.LabState) -> str:
+    return TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    lines: list[Line] = []
+    several = len(state.counters) > 1
+    for host, values in state.counters.items():
+        first = state.counters_at_start.get(host, {})
+        risen = [(name, value - first.get(name, 0)) for name, value in values.items() if value != first.get(name, 0)]
+        # What the last call moved comes first: it is what one looks for.
+        risen.sort(key=lambda item: (state.changed.counters.get((host, item[0])) is None, item[0]))
+        if several and risen:
+            lines.append(((safe(host), "title"),))
+        lines.extend(_counter(state, host, name, rise, view) for name, rise in risen)
+    if not lines:
+        lines.extend(words("No counter of the kernel has moved since the start.", view))
+    lines.extend(_settings(state, view))
+    return fit(lines, view)
+
+
+def _counter(state: st.LabState, host: str, name: str, rise: int, view: View) -> Line:
+    before = state.changed.counters.get((host, name))
+    now = state.counters[host][name]
+    step = now - before if before is not None else 0
+    change = "changed" if step else ""
+    spans: list[Span] = [
+        marker(change),
+        (f"{count(rise):>7}", f"number {change}".strip()),
+        (f" {safe(name)}", "name"),
+    ]
+    if step:
+        spans.append((f" ({step:+,} now)", "changed"))
+    meaning = MEANINGS.get(name, "")
+    if meaning and view.width >= 50:
+        spans.append((f"  {meaning}", "dim"))
+    return tuple(spans)
+
+
+def _settings(state: st.LabState, view: View) -> list[Line]:
+    """A line a setting; hosts that agree share it. What was changed since the program last ran comes first."""
+    names = list(dict.fromkeys(name for settings in state.settings.values() for name in settings))
+    if not names:
+        return []
+    moved = {name for _, name in state.changed.settings}
+    names.sort(key=lambda name: name not in moved)  # a stable sort: the rest keeps its order
+    lines: list[Line] = [(("settings", "title"), (" of the kernel", "dim"))]
+    for name in names:
+        values = {host: settings[name] for host, settings in state.settings.items() if name in settings}
+        spans: list[Span] = [marker("changed" if name in moved else ""), (_short(name, view), "name"), (" = ", "dim")]
+        role = "number changed" if name in moved else "number"
+        if len(set(values.values())) == 1 and len(values) == len(state.settings):
+            spans.append((safe(next(iter(values.values()))), role))
+        else:
+            for place, (host, value) in enumerate(values.items()):
+                spans += [(", " if place else "", "dim"), (f"{safe(host)} ", "dim"), (safe(value), role)]
+        for host in values:
+            if (host, name) in state.changed.settings:
+                spans.append((f"  (was {safe(state.changed.settings[host, name])})", "dim"))
+        lines.append(tuple(spans))
+    return lines
+
+
+def _short(name: str, view: View) -> str:
+    shown = safe(name)
+    return shown if view.width >= 50 else shown.rpartition(".")[2]

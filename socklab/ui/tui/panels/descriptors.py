@@ -1,0 +1,236 @@
+"""The descriptor table of the traced program, as /proc/PID/fd and fdinfo give it.
+
+In: LabState.descriptors, and the socket rows behind them. Out: one line a descriptor; what the last call opened,
+changed or closed is marked until the next step. A long table is told in runs; maximised, more of it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from socklab import state as st
+from socklab.core.persistent import PMap
+from socklab.core.text import safe
+from socklab.protocol import events as ev
+from socklab.ui.tui.lines import Line, Span, View, client_role, column, width
+from socklab.ui.tui.panels.common import NO_ADDRESS, address, count, fit, marker, obvious, words
+from socklab.ui.tui.panels.index import CLIENTS, HOLDERS
+
+TITLE = "Descriptors"
+
+# asm-generic/fcntl.h: the same on x86-64 and aarch64
+O_ACCMODE, O_APPEND, O_NONBLOCK, O_CLOEXEC = 0o3, 0o2000, 0o4000, 0o2000000
+_FLAGS = ((O_NONBLOCK, "O_NONBLOCK"), (O_CLOEXEC, "O_CLOEXEC"), (O_APPEND, "O_APPEND"))
+_ACCESS = ("r", "w", "rw")
+_STANDARD = ("standard input", "standard output", "standard error")
+
+_LONG = 60
+"""More rows than this are told in runs."""
+
+
+def title(state: st.LabState) -> str:
+    """ "Descriptors 5"."""
+    table = state.descriptors.get(_pid(state))
+    return f"{TITLE} {count(len(table))}" if table is not None else TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    """The table of the process in focus; then, where there are several, those of the others."""
+    pids = _pids(state)
+    if not pids:
+        task = state.task
+        ended = task is not None and task.status == "exited"
+        return fit(
+            words("The process is gone, and its descriptors with it." if ended else "No process yet.", view), view
+        )
+    lines: list[Line] = []
+    for pid in pids:
+        if len(pids) > 1:
+            table = state.descriptors[pid]
+            name = safe(state.processes[pid].name) if pid in state.processes else "process"
+            focus = pid == _pid(state)
+            lines.append(((f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")))
+        lines.extend(_table(state, pid, view, len(pids) > 1))
+    return fit(lines, view)
+
+
+def _pid(state: st.LabState) -> int:
+    task = state.task
+    return task.pid if task is not None else 0
+
+
+def _pids(state: st.LabState) -> list[int]:
+    """Processes with a table, the one in focus first; the dead ones are gone."""
+    dead = {task.pid for task in state.tasks.values() if task.status == "exited" and task.tid == task.pid}
+    alive = [pid for pid in state.descriptors if pid not in dead]
+    return sorted(alive, key=lambda pid: (pid != _pid(state), pid))
+
+
+def _table(state: st.LabState, pid: int, view: View, several: bool) -> Iterator[Line]:
+    table = state.descriptors[pid]
+    fds = HOLDERS.fds(state, pid)
+    changed = {fd: before for (of, fd), before in state.changed.descriptors.items() if of == pid}
+    gone = {fd: before for fd, before in changed.items() if before is not None and fd not in table}
+    if not fds and not gone:
+        yield (("no descriptor is open", "dim"),)
+        return
+    shown = sorted({*fds, *gone}) if gone and len(fds) <= _LONG else fds
+    if len(shown) <= _LONG:
+        for fd in shown:
+            yield _row(state, pid, fd, table, changed, view)
+        return
+    yield from _runs(state, pid, fds, table, changed, view)
+
+
+def _runs(
+    state: st.LabState,
+    pid: int,
+    fds: Sequence[int],
+    table: PMap[int, ev.Descriptor],
+    changed: dict[int, ev.Descriptor | None],
+    view: View,
+) -> Iterator[Line]:
+    """A long table: its beginning, its newest changes, and how many lie between."""
+    room = max(8, min(view.height, 500) - 2) if not view.maximised else 500
+    news = sorted(changed)[-(room // 2) :]
+    first = fds[: room - len(news)]
+    for fd in first:
+        yield _row(state, pid, fd, table, changed, view)
+    rest = [fd for fd in news if not first or fd > first[-1]]
+    between = len(fds) - len(first) - sum(fd in table for fd in rest)
+    if between:
+        yield ((f"   … {count(between)} more", "dim"),)
+    for fd in rest:
+        yield _row(state, pid, fd, table, changed, view)
+
+
+def _row(
+    state: st.LabState,
+    pid: int,
+    fd: int,
+    table: PMap[int, ev.Descriptor],
+    changed: dict[int, ev.Descriptor | None],
+    view: View,
+) -> Line:
+    now, before = table.get(fd), changed.get(fd)
+    descriptor = now or before
+    if descriptor is None:
+        return ()
+    change = ""
+    if fd in changed and now != before:
+        change = "gone" if now is None else "new" if before is None else "changed"
+    row = state.socket_of(pid, fd) if now is not None else None
+    if row is not None and not change and _row_changed(state, row):
+        change = "changed"
+    head: Line = (
+        marker(change),
+        column(str(fd), 3 if view.width < 50 else 4, change or "number", right=True),
+        ("  ", ""),
+    )
+    if now is None:
+        return (*head, (_kind(descriptor), "gone"), (" closed", ""))
+    body = _socket(state, row, view) if row is not None else _other(fd, descriptor, view)
+    told: Line = (*head, *body, *_sharers(state, pid, fd, descriptor))
+    return (*told, *_flags(descriptor, view.width - width(told)))
+
+
+def _row_changed(state: st.LabState, row: ev.SocketRow) -> bool:
+    return (
+        any(id == row.id and before != row for (_, id), before in state.changed.sockets.items())
+        if (len(state.changed.sockets) <= _LONG)
+        else False
+    )
+
+
+def _kind(descriptor: ev.Descriptor) -> str:
+    target = safe(descriptor.target)
+    if target.startswith("socket:"):
+        return f"{safe(descriptor.detail)} socket".strip()
+    if target.startswith("pipe:"):
+        return "pipe"
+    return target
+
+
+def _socket(state: st.LabState, row: ev.SocketRow, view: View) -> Line:
+    """A socket that a table lists: what it is and its ends."""
+    if row.state == st.LISTEN:
+        return (
+            ("socket ", "") if view.width >= 50 else ("", ""),
+            ("LISTEN", "listen"),
+            (" ", ""),
+            (address(row.local, 23), "path"),
+        )
+    name = st.TCP_STATES.get(row.state, f"state {row.state}")
+    client = CLIENTS.at(state, row.remote)
+    ports = view.width < 70 and obvious(state, row.local, row.remote)
+    role = client_role(client) or "path"
+    to: list[Span] = [(address(row.remote, 26, ports=ports), role)] if row.remote not in NO_ADDRESS else []
+    if client:
+        to.append((f" {client}", role))
+    if view.width >= 50:
+        return (
+            ("socket ", ""),
+            (name, ""),
+            (" ", ""),
+            (address(row.local, 26, ports=ports), "path"),
+            (" ⇄ ", "dim"),
+            *to,
+        )
+    return ((name, ""), (" ⇄ ", "dim"), *to)
+
+
+def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
+    target = safe(descriptor.target)
+    kind = _kind(descriptor)
+    if target.startswith("socket:"):
+        if descriptor.detail.startswith("tcp") or not descriptor.detail:
+            return ((kind, ""), (", not in /proc/net/tcp" if view.width >= 50 else ", not listed", "dim"))
+        return ((kind, ""), (f" {target[7:]}" if view.width >= 50 else "", "dim"))
+    if target == "anon_inode:[eventpoll]":
+        return _epoll(descriptor, view)
+    access = _ACCESS[descriptor.flags & O_ACCMODE] if descriptor.flags & O_ACCMODE < 3 else ""
+    spans: list[Span] = [(kind, "path" if target.startswith("/") else "")]
+    if view.width >= 50 and kind == "pipe":
+        spans.append((target[4:], "dim"))
+    spans.append((f" {access}", "dim"))
+    if descriptor.position:
+        spans.append((f" at byte {count(descriptor.position)}", "number"))
+    if fd < 3 and view.width >= 44:
+        spans.append((f"  {_STANDARD[fd]}", "dim"))
+    return tuple(spans)
+
+
+def _epoll(descriptor: ev.Descriptor, view: View) -> Line:
+    """An epoll instance and the descriptors on its list."""
+    watched = [str(fd) for fd, _, _ in descriptor.watches]
+    if not watched:
+        return (("epoll", ""), (", watches nothing", "dim"))
+    most = 12 if view.width >= 50 else 5
+    more = len(watched) > most or descriptor.watches_more
+    told = ", ".join(watched[:most]) + (" ..." if more else "")
+    return (("epoll", ""), (" watches ", "dim"), (told, "number"))
+
+
+def _sharers(state: st.LabState, pid: int, fd: int, descriptor: ev.Descriptor) -> Line:
+    """Other processes that hold the same socket or pipe: its end is only closed when the last of them closes it."""
+    if not descriptor.inode:
+        return ()
+    others = [held for held in HOLDERS.holders(state, descriptor.inode) if held != (pid, fd)]
+    if not others:
+        return ()
+    with_pid, with_fd = others[0]
+    where = f"fd {with_fd}" if with_pid == pid else str(with_pid) if with_fd == fd else f"{with_pid} fd {with_fd}"
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return (("  ≡ ", "name"), ("also in " if with_pid != pid else "also ", "dim"), (f"{where}{more}", "name"))
+
+
+def _flags(descriptor: ev.Descriptor, cells: int) -> Line:
+    names = [name for bit, name in _FLAGS if descriptor.flags & bit]
+    if not names:
+        return ()
+    full = " ".join(names)
+    short = " ".join(name[2:].lower() for name in names)
+    for text in (full, short):
+        if len(text) + 2 <= cells:
+            return ((f"  {text}", "name"),)
+    return ()

@@ -1,0 +1,85 @@
+"""What the lesson says at this moment, with the kernel's numbers in it.
+
+In: the lesson of the View and LabState, through guide.narration. Out: its Markdown as wrapped lines; once a question
+was answered by the kernel, the answer and why. Never measures: the guide does.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from socklab import guide
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.ui.tui.lines import EMPTY, Line, View
+from socklab.ui.tui.panels import markdown, ownprogram
+from socklab.ui.tui.panels.common import fit
+
+if TYPE_CHECKING:
+    from socklab.lesson import Lesson
+
+TITLE = "Lesson"
+OWN = "Your program"
+"""The title where there is no lesson."""
+
+
+def title(state: st.LabState) -> str:
+    """ "Step 3 of 9"."""
+    steps = _steps(state.lesson_toml)
+    if state.step is None or not steps:
+        return OWN if state.header is not None and not state.header.lesson else TITLE
+    return f"Step {min(state.step.index + 1, steps)} of {steps}"
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    lesson = view.lesson
+    if lesson is None:
+        return fit(ownprogram.lines(state, view), view)
+    return fit(_told(guide.narration(lesson, state), state, lesson, view), view)
+
+
+def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Line]:
+    measured = state.question.measured if state.question is not None else None
+    sign = ""
+    if measured is not None and measured.right is not None:
+        sign, head = ("✓ ", "Right:") if measured.right else ("✗ ", "You said")
+        text = "\n\n".join(sign + part if part.startswith(head) else part for part in text.split("\n\n"))
+    lines = markdown.to_lines(text, view.width, blank=not view.compact)
+    for place, line in enumerate(lines):
+        if sign and line and line[0][0].startswith(sign):
+            role = "good" if sign == "✓ " else "bad"
+            lines[place] = ((sign, role), (line[0][0][len(sign) :], line[0][1]), *line[1:])
+            break
+    held, failed = _checks(state)
+    if state.lesson_done and held + failed:
+        total: Line = ((f"{held} of {held + failed} checks held", "bad" if failed else "good"),)
+        lines = [*lines, *([] if view.compact else [EMPTY]), total]
+    offer = guide.offered(lesson, state)
+    asks = state.question is not None and state.question.measured is None
+    if offer and lines and not asks:  # an open question says it itself
+        turn: Line = (("Your turn: ", "key"), (safe(offer), "strong"), ("  (s: the lesson does it)", "dim"))
+        lines = [*lines, *([] if view.compact else [EMPTY]), turn]
+    return lines or [((guide.next_hint(lesson, state), "dim"),)]
+
+
+def _checks(state: st.LabState) -> tuple[int, int]:
+    held = sum(check.held for check in state.checks.values())
+    return held, len(state.checks) - held
+
+
+@lru_cache(maxsize=4)
+def _steps(toml: str) -> int:
+    """How many steps the lesson's own text has; 0 when there is no lesson or its text can't be read."""
+    if not toml:
+        return 0
+    try:
+        return len(msgspec.toml.decode(toml, type=_Steps).step)
+    except (msgspec.DecodeError, ValueError):  # a recording may hold anything; the title does without the number
+        return 0
+
+
+class _Steps(msgspec.Struct):
+    step: list[dict[str, object]] = []

@@ -1,0 +1,69 @@
+"""What the traced program and the clients' commands wrote, and what was typed to the program; newest at the bottom.
+
+In: Output events. Out: the last lines, made visible, each with its writer where there are several. Reads only as far
+back as the panel is high.
+"""
+
+from __future__ import annotations
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.protocol import events as ev
+from socklab.ui.tui.lines import Line, View, client_role, column
+from socklab.ui.tui.panels.common import fit, words
+
+TITLE = "Output"
+
+_STREAMS = {"err": ("! ", "bad"), "in": ("> ", "key")}
+"""Signs of what is no standard output: standard error, and what was typed."""
+
+_FAR = 64 * 1024
+"""Bytes looked at: a program that writes without line ends is shown no further back."""
+
+
+def title(state: st.LabState) -> str:
+    return TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    """The last `view.height` lines, ten times as many when the panel has the screen."""
+    log = state.output
+    if not len(log):
+        return fit(words("Nothing has been written yet.", view), view)
+    wanted = view.height * (10 if view.maximised else 1)
+    chunks: list[ev.Output] = []
+    lines_seen = size = 0
+    for place in range(len(log) - 1, -1, -1):
+        chunk = log[place]
+        chunks.append(chunk)
+        lines_seen += chunk.data.count(b"\n")
+        size += len(chunk.data)
+        if lines_seen > wanted or size > _FAR:
+            break
+    chunks.reverse()
+    names = {safe(chunk.source) for chunk in chunks}
+    cells = min(12, max(map(len, names))) if len(names) > 1 else 0
+    lines: list[Line] = []
+    for source, stream, data in _pieces(chunks):
+        mark, role = _STREAMS.get(stream, ("", ""))
+        writer = client_role(source) if source != "server" else "dim"
+        for text in safe(data[-_FAR:], lines=True).split("\n"):
+            line: Line = ((mark, role), (text, role))
+            lines.append((column(safe(source), cells, writer), (" ", ""), *line) if cells else line)
+    return fit(lines[-wanted:], view)
+
+
+def _pieces(chunks: list[ev.Output]) -> list[tuple[str, str, bytes]]:
+    """Writes of one writer one after another are one text: a line may come in several."""
+    pieces: list[tuple[str, str, list[bytes]]] = []
+    for chunk in chunks:
+        if pieces and pieces[-1][:2] == (chunk.source, chunk.stream):
+            pieces[-1][2].append(chunk.data)
+        else:
+            pieces.append((chunk.source, chunk.stream, [chunk.data]))
+    return [(source, stream, _ended(b"".join(parts))) for source, stream, parts in pieces]
+
+
+def _ended(data: bytes) -> bytes:
+    """Without the last line end, which would show as an empty line."""
+    return data[:-1] if data.endswith(b"\n") else data

@@ -1,0 +1,222 @@
+"""The two queues of each listener: SYN queue, accept queue as slots, and what was dropped for want of room.
+
+In: LISTEN rows (depth and limit as the kernel gives them), the connections that wait, counters. Out: lines. The slot
+beyond the limit is drawn, because Linux refuses only when the depth *exceeds* the backlog.
+"""
+
+from __future__ import annotations
+
+from socklab import state as st
+from socklab.protocol import events as ev
+from socklab.ui.tui.lines import Line, Span, View, client_role, join, width
+from socklab.ui.tui.panels.common import (
+    address,
+    count,
+    descriptors_of,
+    fit,
+    marker,
+    obvious,
+    plural,
+    server_host,
+    table_name,
+    words,
+)
+from socklab.ui.tui.panels.index import CLIENTS, HOLDERS, SOCKETS
+
+TITLE = "Queues"
+
+DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
+"""Counters of /proc/net/netstat that rise when a listener has no room."""
+
+
+def title(state: st.LabState) -> str:
+    """ "Queues 5 of 4" with one listener."""
+    listeners = state.listeners
+    if len(listeners) == 1:
+        return f"{TITLE} {count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
+    return f"{TITLE} {len(listeners)} listeners" if listeners else TITLE
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    listeners = state.listeners
+    if not listeners:
+        return fit(_no_listener(state, view), view)
+    lines: list[Line] = []
+    shown = listeners[: max(1, view.height // 3)]
+    for listener in shown:
+        if lines and not view.compact:
+            lines.append(())
+        lines.extend(_listener(state, listener, view))
+    if len(shown) < len(listeners):
+        lines.append(((f"… {plural(len(listeners) - len(shown), 'more listener')}", "dim"),))
+    dropped = _dropped(state, view)
+    if view.height < 5 and len(dropped) == 1:
+        mark, (label, role), *rest = dropped[0]
+        both = (*lines[-1], ("  ", ""), mark, (f"{label.rstrip()} ", role), *rest)
+        if width(both) <= view.width:
+            lines[-1], dropped = both, []
+    return fit([*lines, *dropped], view)
+
+
+def _no_listener(state: st.LabState, view: View) -> list[Line]:
+    """Why there is no queue to show: what is true of the server's sockets now."""
+    task = state.task
+    if task is None or task.status == "exited":
+        return words("No listener: the server is not running.", view)
+    table = descriptors_of(state, task.pid)
+    idle = [fd for fd, held in table.items() if held.detail.startswith("tcp") and state.socket_of(task.pid, fd) is None]
+    if not idle:
+        return words("No listener: the program has no TCP socket that could listen.", view)
+    fd = min(idle)
+    said = f"fd {fd} is a TCP socket, but it does not listen: /proc/net/tcp does not list it and nobody can connect."
+    return words(said, view)
+
+
+def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Line]:
+    host = server_host(state)
+    table = table_name(state, host)
+    key = (table, listener.id)
+    before = state.changed.sockets.get(key)
+    change = "" if key not in state.changed.sockets or before == listener else "new" if before is None else "changed"
+    holders = HOLDERS.holders(state, listener.inode) if listener.inode else []
+    head: list[Span] = [("LISTEN ", "listen"), (address(listener.local, max(10, view.width - 16)), "path")]
+    if holders:
+        head.append((f"  fd {holders[0][1]}", "name"))
+    if len(holders) > 1:
+        head.append((f" +{len(holders) - 1}", "name"))
+    waiting = SOCKETS.waiting(state, listener, table)
+    # The kernel lists no order. Clients are put in the order they began to connect, others by their socket's age.
+    waiting.sort(key=lambda row: (CLIENTS.place(state, CLIENTS.at(state, row.remote)), row.id))
+    depth_changed = change == "changed" and before is not None and before.rx_queue != listener.rx_queue
+    return [
+        tuple(head),
+        *_accept_queue(state, listener, waiting, "changed" if depth_changed else change, view),
+        *_syn_queue(state, listener, view),
+    ]
+
+
+def _accept_queue(
+    state: st.LabState, listener: ev.SocketRow, waiting: list[ev.SocketRow], change: str, view: View
+) -> list[Line]:
+    depth, limit = listener.rx_queue, listener.tx_queue
+    full = depth > limit
+    label = "accept queue" if view.width >= 44 else "accept"
+    numbers: Line = (
+        marker(change),
+        (f"{label:<13}" if view.width >= 44 else f"{label:<7}", ""),
+        (count(depth), f"number {change}".strip()),
+        (" of ", "dim"),
+        (count(limit), "number"),
+        ("  ", ""),
+    )
+    said = _room(depth, limit)
+    names = [CLIENTS.at(state, row.remote) for row in waiting]
+    slots = _slots(depth, limit, names, view.width - width(numbers))
+    lines: list[Line] = [(*numbers, *slots)]
+    verdict: Span = (said, "warn" if full else "dim")
+    if width(lines[0]) + len(said) + 2 <= view.width:
+        lines[0] = (*lines[0], ("  ", ""), verdict)
+    elif full or view.height >= 6:
+        lines.append((("  ", ""), verdict))
+    if waiting and view.height >= 5:
+        lines.append(_waiting(state, waiting, view))
+    return lines
+
+
+def _room(depth: int, limit: int) -> str:
+    if depth > limit:
+        return "full: new SYNs are dropped"
+    left = limit + 1 - depth
+    return f"room for {count(left)} more" if depth else f"room for {count(left)}"
+
+
+def _slots(depth: int, limit: int, names: list[str], room: int) -> Line:
+    """`[abcd|e]`: a letter or ■ for who waits, · for a free slot; behind the bar the one beyond the limit.
+
+    With more slots than room, a bar whose filled part is the part of the queue that is taken.
+    """
+    if room < 4:
+        return ()
+    if max(depth, limit + 1) + 3 > room:
+        cells = min(room - 2, 24)
+        taken = min(cells, -(-depth * cells // (limit + 1)))
+        return (("[", "dim"), ("■" * taken, "accept"), ("·" * (cells - taken), "free"), ("]", "dim"))
+    spans: list[Span] = [("[", "dim")]
+    # Letters only when each waiting connection is known; else the kernel's count alone.
+    known = names if len(names) == depth else []
+    for place in range(max(depth, limit + 1)):
+        if place == limit:
+            spans.append(("|", "warn" if depth > limit else "dim"))
+        if place < depth:
+            name = known[place] if known else ""
+            spans.append((name, client_role(name)) if len(name) == 1 else ("■", client_role(name) or "accept"))
+        else:
+            spans.append(("·", "free"))
+    spans.append(("]", "dim"))
+    return tuple(spans)
+
+
+def _waiting(state: st.LabState, waiting: list[ev.SocketRow], view: View) -> Line:
+    """Remote ends of the connections that wait, as many as fit."""
+    ports = obvious(state, *(row.remote for row in waiting[:8]))
+    spans: list[Span] = [("  waiting ", "dim")]
+    used = width(tuple(spans))
+    for place, row in enumerate(waiting):
+        name = CLIENTS.at(state, row.remote)
+        role = client_role(name) or "path"
+        text = address(row.remote, 26, ports=ports)
+        piece = f"{name} {text}" if name else text
+        left = len(waiting) - place
+        if used + len(piece) + 2 + (len(f"+{left}") if left > 1 else 0) > view.width:
+            spans.append((f"+{count(left)}", "dim"))
+            break
+        spans.append((piece, role))
+        spans.append(("  ", ""))
+        used += len(piece) + 2
+    return tuple(spans)
+
+
+def _syn_queue(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Line]:
+    rows = sorted(state.syn_queue(listener), key=lambda row: row.id)
+    host = table_name(state, server_host(state))
+    news = [row for row in rows if (host, row.id) in state.changed.sockets]
+    change = "new" if any(state.changed.sockets[host, row.id] is None for row in news) else ""
+    label = f"{'SYN queue':<13}" if view.width >= 44 else f"{'SYN':<7}"
+    line: Line = (marker(change), (label, ""), (count(len(rows)), f"number {change}".strip()))
+    if not rows:
+        return [line]
+    again = max(row.retransmits for row in rows)
+    lines = [line]
+    if again:
+        lines = [(*line, (f"  SYN-ACK sent again {again}×", "warn"))]
+    if view.height >= 6:
+        lines.append(_waiting(state, rows, view))
+    return lines
+
+
+def _dropped(state: st.LabState, view: View) -> list[Line]:
+    """How far the kernel's drop counters rose since the lab began, and by how much with the last call."""
+    host = table_name(state, server_host(state))
+    now, first = state.counters.get(host, {}), state.counters_at_start.get(host, {})
+    rises = [(name, now[name] - first.get(name, 0)) for name in DROPS if name in now]
+    if not rises:
+        return []
+    shown = [(name, rise) for name, rise in rises if rise or name == DROPS[0]]
+    label = f"{'dropped':<13}" if view.width >= 44 else f"{'drops':<7}"
+    parts: list[Line] = []
+    changes: list[str] = []
+    for name, rise in shown:
+        before = state.changed.counters.get((host, name))
+        step = now[name] - before if before is not None else 0
+        changes.append("changed" if step else "")
+        role = "warn" if rise else "number"
+        part: Line = ((count(rise), f"{role} {changes[-1]}".strip()), (f" {name}", "dim"))
+        parts.append((*part, (f" (+{count(step)} now)", "changed")) if step else part)
+    together = (marker(max(changes)), (label, ""), *join(parts, ("  ", "")))
+    if width(together) <= view.width:
+        return [together]
+    blank = " " * len(label)
+    return [
+        (marker(change), (blank if place else label, ""), *part)
+        for place, (change, part) in enumerate(zip(changes, parts, strict=True))
+    ]

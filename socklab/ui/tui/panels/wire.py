@@ -1,0 +1,238 @@
+"""The packets between the hosts as a sequence diagram: client left, server right, one arrow a packet, newest last.
+
+In: packets and their fates, rules in force. Out: a row for a packet; only visible rows are asked for, so 10,000 cost
+what ten cost. An arrow that arrives was delivered; a packet in [brackets] in mid-wire is held there; × is where one
+was dropped. Never holds or delivers anything: keys and verbs do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+from socklab import state as st
+from socklab.core.persistent import Log
+from socklab.core.text import safe
+from socklab.packets.packet_log import TRAIL, Passed, index_of
+from socklab.protocol import events as ev
+from socklab.ui.tui.lines import Key, Line, Span, View, cell_len, client_role, clip, column, pad, width, wrap
+from socklab.ui.tui.panels import wirearrow
+from socklab.ui.tui.panels.common import count, fit, marker, words
+from socklab.ui.tui.panels.index import CLIENTS
+from socklab.ui.tui.panels.wiredetail import details
+
+TITLE = "Wire"
+
+_KIND = "packet"
+"""First part of a packet's Key; the second is its number."""
+
+_WIDE = 116
+"""From here on numbers have columns of their own, beside the arrows."""
+_MEDIUM = 50
+
+_FOOT_FROM = 11
+"""Rows of a panel from which on a chosen packet is told below the arrows."""
+
+
+def title(state: st.LabState) -> str:
+    """ "Wire 24", "Wire 24, 2 held"."""
+    if not len(state.packets):
+        return TITLE
+    total = state.packets.dropped + len(state.packets)
+    kept = len(state.on_the_way)
+    return f"{TITLE} {count(total)}" + (f", {count(kept)} {_kept_word(state)}" if kept else "")
+
+
+def _kept_word(state: st.LabState) -> str:
+    fates = {state.fates.get(number, "") for number, _ in zip(state.on_the_way, range(8), strict=False)}
+    return "delayed" if fates == {"delayed"} else "held" if fates == {"held"} else "on the way"
+
+
+class PacketKeys(Sequence[Key]):
+    """The key of every packet in the log, made when it is asked for."""
+
+    def __init__(self, packets: Log[ev.Packet]) -> None:
+        self._packets = packets
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    @overload
+    def __getitem__(self, index: int) -> Key: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Key]: ...
+    def __getitem__(self, index: int | slice) -> Key | list[Key]:
+        if isinstance(index, slice):
+            return [(_KIND, packet.id) for packet in self._packets[index]]
+        return _KIND, self._packets[index].id
+
+    def place(self, key: Key | str | None) -> int:
+        """Where the packet of this key is; -1 = not in the log."""
+        return index_of(self._packets, key[1]) if isinstance(key, tuple) and key[0] == _KIND else -1
+
+
+def rows(state: st.LabState, view: View) -> PacketKeys:
+    """Every packet's key, oldest first. "" of the past keeps its place: nothing is sorted."""
+    return PacketKeys(state.packets)
+
+
+# ---------------------------------------------------------------- above and below the arrows
+
+
+def head(state: st.LabState, view: View) -> list[Line]:
+    """The two hosts over their lifelines, and between them the rules in force."""
+    places = _Places(state, view)
+    left, right = _host(state, "client", places.lane), _host(state, "server", places.lane)
+    room = places.lane + 2 - cell_len(left) - cell_len(right)
+    rules = _rules(state, room - 4)
+    text = f" {rules} " if rules else ""
+    before = (room - cell_len(text)) // 2
+    fill = "╌" if rules else " "
+    heads: Line = (
+        column(" time s" if places.time else "", places.before, "dim"),
+        (left, "title"),
+        (f" {fill * (before - 1)}" if before > 0 else "", "warn" if rules else "dim"),
+        (text, "warn"),
+        (f"{fill * (room - before - cell_len(text) - 1)} " if room > before else "", "warn" if rules else "dim"),
+        (right, "title"),
+    )
+    if places.numbers:
+        heads = (*heads, (wirearrow.NUMBER_TITLES, "dim"))
+    return [clip(heads, view.width)]
+
+
+def _host(state: st.LabState, name: str, lane: int) -> str:
+    """ "client 10.0.0.2" where there is room, else the name."""
+    for host in state.header.hosts if state.header else ():
+        if host.name == name and host.addresses and lane >= 60:
+            return safe(f"{name} {host.addresses[0]}" if name == "client" else f"{host.addresses[0]} {name}")
+    return name
+
+
+def _rules(state: st.LabState, cells: int) -> str:
+    """ "holding syn-ack", cut to what fits; how many, where not even one does."""
+    rules = [safe(rule) for rule in state.wire_rules]
+    kept = f"{count(len(state.on_the_way))} {_kept_word(state)}" if len(state.on_the_way) else ""
+    spoken = "; ".join(f"holding {rule[5:]}" if rule.startswith("hold ") else rule for rule in rules)
+    ways = [", ".join(filter(None, (spoken, kept)))]
+    if rules:
+        first = f"{rules[0]} +{len(rules) - 1}" if len(rules) > 1 else rules[0]
+        ways += [spoken, f"{first}, {kept}", first, f"{len(rules)} rule{'s' * (len(rules) > 1)}"]
+    elif state.header is not None and state.header.network == "private":
+        ways = ["seen on loopback"]
+    return next((way for way in ways if cell_len(way) <= cells), "")
+
+
+def foot(state: st.LabState, view: View) -> list[Line]:
+    """The chosen packet, told below the arrows: as much of it as half the panel holds."""
+    chosen = _chosen(state, view.selected)
+    if chosen is None or view.height < _FOOT_FROM:
+        return []
+    room = max(5, view.height // 2 - 1)
+    told = details(state, chosen, _who(state, chosen), view.width, room)
+    if len(told) > room:
+        told = [*told[: room - 1], clip((("Enter", "key"), (" shows all of it", "dim")), view.width)]
+    return [(("╌" * view.width, "rule"),), *told]
+
+
+def detail(state: st.LabState, view: View) -> list[Line]:
+    """All of the chosen packet, in place of the arrows; [] when none is chosen."""
+    chosen = _chosen(state, view.selected)
+    return [] if chosen is None else details(state, chosen, _who(state, chosen), view.width, 1 << 16)
+
+
+def _chosen(state: st.LabState, selected: Key | str | None) -> Passed | None:
+    place = PacketKeys(state.packets).place(selected)
+    return TRAIL.at(state.packets, place) if place >= 0 else None
+
+
+# ---------------------------------------------------------------- one row
+
+
+class _Places:
+    """How the cells of a row are shared out."""
+
+    def __init__(self, state: st.LabState, view: View) -> None:
+        self.numbers = view.width >= _WIDE
+        """The columns beside the arrows are there."""
+        self.time = 10 if view.width >= 70 else 0
+        self.who = 7 if view.width >= _MEDIUM else 6 if TRAIL.connections(state.packets) > 1 else 0
+        self.before = 1 + self.time + self.who
+        # One cell stays free at the right: a scroll bar is no lifeline.
+        rest = view.width - self.before - 3
+        self.lane = max(4, min(64, rest - wirearrow.NUMBER_CELLS - 14) if self.numbers else rest)
+
+
+def line(state: st.LabState, key: Key, view: View) -> Line:
+    """The arrow of one packet; an empty line for a key that is not in the log."""
+    place = index_of(state.packets, key[1]) if key[0] == _KIND else -1
+    if place < 0:
+        return ()
+    passed = TRAIL.at(state.packets, place)
+    number = passed.packet.id
+    change = "new" if number > state.changed.packet else "changed" if number in state.changed.fates else ""
+    places = _Places(state, view)
+    who = _who(state, passed)
+    role = client_role(who) if who and who[0].isalpha() else ""
+    spans: Line = (
+        marker(change),
+        *((column(f"{passed.packet.t / 1e9:.3f} ", places.time, "dim", right=True),) if places.time else ()),
+        *((_named(who, places.who, role),) if places.who else ()),
+        *wirearrow.arrow(state, passed, places.lane, role, change, numbers=not places.numbers),
+    )
+    if places.numbers:
+        spans = (*spans, *wirearrow.columns(passed, view.width - width(spans)))
+    if view.selected == key:
+        spans = tuple((text, f"current {its}") for text, its in spans)
+        spans = (("▸", "current"), *spans[1:])
+    return clip(spans, view.width)
+
+
+def _named(who: str, cells: int, role: str) -> Span:
+    """The name, or the port's digits, with a blank behind."""
+    shown = who[-(cells - 1) :] if who.startswith(":") else column(who, cells - 1)[0]
+    return column(shown, cells, role or "dim")
+
+
+def _who(state: st.LabState, passed: Passed) -> str:
+    """The client whose connection it is, or the client's port; "" for what has neither."""
+    name = CLIENTS.at(state, passed.client)
+    if name:
+        return name
+    port = passed.client.rpartition(":")[2]
+    return f":{port}" if passed.segment.source_port else ""
+
+
+# ---------------------------------------------------------------- the whole, for whoever draws no virtual rows
+
+
+def render(state: st.LabState, view: View) -> list[Line]:
+    """As much as fits, the newest packets at the bottom."""
+    if not len(state.packets):
+        return empty(state, view)
+    below = foot(state, view)
+    keys = rows(state, view)
+    room = max(1, view.height - 1 - len(below))
+    place = keys.place(view.selected)
+    last = len(keys) if place < 0 else min(len(keys), max(room, place + 1))
+    shown = [line(state, key, view) for key in keys[max(0, last - room) : last]]
+    shown += [()] * (room - len(shown)) if below else []
+    return fit([*head(state, view), *shown, *below], view)
+
+
+def empty(state: st.LabState, view: View) -> list[Line]:
+    """What stands here before the first packet."""
+    network = state.header.network if state.header else ""
+    if network != "two-hosts":
+        return words("No packet was seen yet.", view)
+    lines = [*head(state, view), pad((), view.width)]
+    text: Line = (
+        ("No packet has crossed yet. ", ""),
+        ("H", "key"),
+        (" holds all that come, ", "dim"),
+        ("g", "key"),
+        (" those you say, such as ", "dim"),
+        ("hold syn-ack", "string"),
+        (".", "dim"),
+    )
+    return [*lines, *wrap(text, view.width)]

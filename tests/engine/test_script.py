@@ -1,0 +1,213 @@
+"""The script without a kernel: what is offered, who does it, beats at one stop, deadlines."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from socklab import guide, lesson
+from socklab.engine.script import Script
+from socklab.engine.stream import Stream
+from socklab.protocol import events as ev
+from socklab.state import LabState, apply
+from tests.support import lab_events as lab
+
+TEXT = """
+format = 1
+title = "T"
+summary = "S"
+server = { c = "server.c" }
+
+[[step]]
+at = { syscall = "accept" }
+do = "hold all"
+before = "In your hand."
+offer = "connect a"
+until = { probe = "clients.count", is = 1 }
+after = "It is done."
+[step.predict]
+ask = "How many?"
+choices = [0, 1]
+measure = "clients.count"
+when = "done"
+explain = "One."
+
+[[step]]
+at = { syscall = "accept", beat = 2 }
+before = "And again."
+offer = ["connect b"]
+until = { probe = "clients.count", at_least = 2, within_ms = 1 }
+
+[[step]]
+at = { syscall = "accept", beat = 3 }
+before = "Last words."
+
+[[check]]
+at = { syscall = "accept" }
+probe = "clients.count"
+is = 0
+
+[[check]]
+at = { syscall = "accept", done = true }
+probe = "clients.count"
+is = 1
+
+[[check]]
+at = { syscall = "accept", beat = 3 }
+probe = "clients.count"
+is = 2
+"""
+LESSON = lesson.parse(TEXT, "t/lesson.toml", name="t")
+ACCEPT = guide.Moment(lab.PID, "enter", "accept", 1)
+
+
+class Hands:
+    """A lab in which a `connect` makes a client, and nothing else does anything."""
+
+    def __init__(self, stream: Stream, *, works: bool = True) -> None:
+        self.state = lab.state_of(lab.start(), lab.enter("accept", 3))
+        self.lines: list[str] = []
+        self._stream = stream
+        self._works = works
+
+    def fresh_state(self) -> LabState:
+        while self._stream.kept:
+            self.state = apply(self.state, self._stream.kept.popleft())
+        return self.state
+
+    def act(self, line: str, origin: str) -> Iterator[None]:
+        self.lines.append(f"{origin}: {line}")
+        self._stream.put(ev.Acted(lab.t(), line, origin))
+        if line.startswith("connect") and self._works:
+            self.connect(line.split()[1])
+        yield
+
+    def connect(self, name: str) -> None:
+        self._stream.put(lab.client(name, ord(name)))
+
+
+class Run:
+    def __init__(self, *, unattended: bool, works: bool = True) -> None:
+        self.ends = socket.socketpair()
+        stream = Stream(self.ends[0], keep=True)
+        self.hands = Hands(stream, works=works)
+        self.script = Script(LESSON, stream, self.hands, unattended=unattended)
+        self.script.moment(ACCEPT)
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the script do what can be done now."""
+        for _ in range(200):
+            self.script.advance()
+        self.hands.fresh_state()
+
+    @property
+    def at(self) -> tuple[int, str]:
+        step = self.hands.state.step
+        assert step is not None
+        return step.index, step.phase
+
+
+@pytest.fixture
+def attended() -> Iterator[Run]:
+    run = Run(unattended=False)
+    run.script.answer(1)
+    run.settle()
+    yield run
+    for end in run.ends:
+        end.close()
+
+
+def test_what_is_offered_waits_until_the_question_is_answered() -> None:
+    run = Run(unattended=False)
+    assert run.script.question == 0
+    assert not run.script.offered
+    assert guide.offered(LESSON, run.hands.state) == ""
+    run.script.answer(1)
+    run.settle()
+    assert run.script.offered
+    assert guide.offered(LESSON, run.hands.state) == "connect a"
+    assert run.hands.lines == ["lesson: hold all"]
+
+
+def test_the_student_does_it_and_the_lesson_sees_it(attended: Run) -> None:
+    attended.hands.connect("a")
+    attended.settle()
+    assert attended.at == (0, "after")
+    assert attended.hands.state.answers[0].right
+    assert attended.hands.state.checks[1].held
+    assert attended.hands.lines == ["lesson: hold all"]
+    assert guide.offered(LESSON, attended.hands.state) == ""
+
+
+def test_stepping_on_leaves_it_to_the_lesson_and_does_not_move_the_program(attended: Run) -> None:
+    assert attended.script.go_on()
+    attended.settle()
+    assert attended.hands.lines == ["lesson: hold all", "lesson: connect a"]
+    assert attended.at == (0, "after")
+
+
+def test_the_next_beat_begins_when_the_student_steps_on_and_after_the_last_the_program_runs(attended: Run) -> None:
+    attended.hands.connect("a")
+    attended.settle()
+    assert attended.script.stays
+    assert attended.script.go_on()
+    attended.settle()
+    assert attended.at == (1, "before")
+    attended.hands.connect("b")
+    attended.settle()
+    assert attended.at == (2, "before")  # nothing was left to say of the second: the third follows by itself
+    assert attended.script.done
+    assert not attended.script.stays
+    assert not attended.script.go_on()
+
+
+def test_what_never_comes_about_has_a_deadline_and_a_word(attended: Run) -> None:
+    attended.hands.connect("a")
+    attended.settle()
+    attended.script.go_on()
+    attended.settle()
+    attended.hands._works = False
+    attended.script.go_on()
+    while attended.script.waiting:
+        attended.script.advance()
+    attended.settle()
+    (note,) = attended.hands.state.notices
+    assert note.text == "The lesson waited 1 ms for clients.count to be at least 2; it is 1."
+    assert attended.at == (2, "before")
+
+
+def test_a_held_packet_that_never_comes_is_named_as_the_reason(attended: Run) -> None:
+    attended.hands._stream.put(ev.WireRules(lab.t(), ("hold syn-ack",)))
+    attended.hands.connect("a")
+    attended.settle()
+    attended.hands._works = False
+    attended.script.go_on()
+    attended.settle()
+    attended.script.go_on()
+    while attended.script.waiting:
+        attended.script.advance()
+    attended.settle()
+    assert "`release` lets all of them go" in attended.hands.state.notices[0].fix
+
+
+def test_unattended_every_beat_is_gone_through_by_itself() -> None:
+    run = Run(unattended=True)
+    assert run.script.question == 0
+    run.script.answer(None)
+    assert run.script.waiting
+    assert not run.script.go_on()
+    run.settle()
+    assert run.script.done
+    assert run.hands.lines == ["lesson: hold all", "lesson: connect a", "lesson: connect b"]
+    assert [run.hands.state.checks[index].held for index in range(3)] == [True, True, True]
+
+
+def test_a_program_that_goes_past_the_stop_leaves_the_other_beats_behind(attended: Run) -> None:
+    attended.script.moment(guide.Moment(lab.PID, "return", "accept", 1))
+    attended.settle()
+    assert not attended.script.offered
+    assert attended.script.done
+    assert attended.hands.state.checks[2].reason

@@ -1,0 +1,67 @@
+"""Decoding is total: whatever stood in the registers and in memory, there is a result and never an exception."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from socklab import syscalls
+from socklab.protocol.events import Enter, Mem, Return
+from socklab.syscalls.decoding import _signatures
+
+REGISTER = st.one_of(
+    st.integers(0, 40),
+    st.sampled_from([0x1000, 0x1008, 0x1010, 0x2000, 0x8912, 0x5421, 0x541B, 1030, 2**32 - 1, 2**64 - 1, 2**64 - 100]),
+    st.integers(0, 2**64 - 1),
+)
+PIECE = st.builds(Mem, st.sampled_from([0x1000, 0x1008, 0x1010, 0x2000, 0]), st.binary(max_size=200))
+POINTERS = st.lists(st.sampled_from([0, 1, 2, 16, 56, 64, 0x1000, 0x1010, 0x2000]), max_size=20).map(
+    lambda words: b"".join(word.to_bytes(8, "little") for word in words)
+)
+POINTER_PIECE = st.builds(Mem, st.sampled_from([0x1000, 0x1008, 0x2000]), POINTERS)
+PIECES = st.lists(st.one_of(PIECE, POINTER_PIECE), max_size=5).map(tuple)
+RESULT = st.one_of(st.integers(-520, 70), st.integers(-(2**63), 2**63 - 1))
+
+
+@pytest.mark.parametrize("arch", syscalls.ARCHITECTURES)
+@given(data=st.data())
+@settings(max_examples=400, deadline=None)
+def test_any_registers_and_any_memory_decode(arch: str, data: st.DataObject) -> None:
+    known = [nr for nr in (syscalls.number(arch, name) for name in _signatures()) if nr is not None]
+    nr = data.draw(st.one_of(st.sampled_from(known), st.integers(-1, 600)))
+    args = tuple(data.draw(st.lists(REGISTER, min_size=0, max_size=6)))
+    enter = Enter(0, 1, nr, args, data.draw(PIECES))
+    returned = data.draw(st.one_of(st.none(), st.builds(Return, st.just(1), st.just(1), st.just(nr), RESULT, PIECES)))
+    decoded = syscalls.decode(arch, enter, returned, lambda fd: f"socket:[{fd}]")
+    texts = [decoded.name, decoded.result, decoded.outcome, decoded.meaning]
+    for arg in decoded.args:
+        texts += [arg.text, arg.meaning]
+        for field in arg.fields:
+            texts.append(field.text)
+            assert field.offset >= 0
+            assert field.offset + field.size <= len(arg.data)
+    for text in texts:
+        assert text.isprintable(), ascii(text)
+    assert "\n" not in syscalls.strace_text(arch, enter, returned)
+
+
+@pytest.mark.parametrize("arch", syscalls.ARCHITECTURES)
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_capturing_never_fails_and_never_reads_much(arch: str, data: st.DataObject) -> None:
+    table = syscalls.capturers(arch)
+    capturer = table[data.draw(st.sampled_from(sorted(table)))]
+    memory = data.draw(st.one_of(st.binary(max_size=300), POINTERS))
+    asked = []
+
+    def read(addr: int, size: int) -> bytes:
+        assert size >= 0
+        asked.append(size)
+        return memory[:size] if data.draw(st.booleans()) else b""
+
+    args = tuple(data.draw(st.lists(REGISTER, min_size=6, max_size=6)))
+    entered = capturer.enter(args, read)
+    left = capturer.leave(args, data.draw(RESULT), read)
+    assert sum(len(piece.data) for piece in entered + left) < 300_000
+    assert all(size <= 16384 * 8 for size in asked)

@@ -1,0 +1,137 @@
+"""What the kernel holds, told as sentences, and only news is told twice."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from socklab import state as st
+from socklab.protocol import events as ev
+from socklab.ui.plain import facts
+from tests.support import lab_events as lab
+
+NOTHING: frozenset[str] = frozenset()
+
+
+def after(*events: ev.AnyEvent, on: st.LabState | None = None) -> st.LabState:
+    return st.apply_all(on or st.apply_all(st.LabState(), lab.start()), events)
+
+
+def sockets(*rows: ev.SocketRow, gone: tuple[int, ...] = ()) -> ev.Sockets:
+    return ev.Sockets(lab.t(), "server", rows, gone)
+
+
+def test_news_is_told_once() -> None:
+    told = facts.Told()
+    state = after(lab.fds((3, 900)), sockets(lab.listener(depth=1)))
+    assert told.news(state, NOTHING) == [
+        "+ descriptor 3: socket:[900], LISTEN at 0.0.0.0:8080",
+        "+ LISTEN at 0.0.0.0:8080 (descriptor 3)",
+        "* queues of 0.0.0.0:8080: accept queue 1 of 4, SYN queue 0",
+    ]
+    assert told.news(state, NOTHING) == []
+
+
+def test_only_the_queue_line_changes_when_a_connection_is_queued() -> None:
+    told = facts.Told()
+    state = after(sockets(lab.listener(depth=1)))
+    told.news(state, NOTHING)
+    state = after(sockets(lab.listener(depth=5)), on=state)
+    assert told.news(state, NOTHING) == ["* queues of 0.0.0.0:8080: accept queue 5 of 4, SYN queue 0"]
+
+
+def test_both_ends_of_a_connection_say_whose_they_are() -> None:
+    told = facts.Told()
+    state = after(sockets(*lab.pair(1, st.ESTABLISHED, st.ESTABLISHED)), lab.client("a", 1))
+    lines = told.news(state, frozenset({"clients"}))
+    assert lines == [
+        "+ ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001 (not accepted yet)",
+        "+ ESTABLISHED 10.0.0.2:50001 with 10.0.0.1:8080 (client a)",
+    ]
+
+
+def test_accept_gives_the_connection_a_descriptor() -> None:
+    told = facts.Told()
+    waiting = lab.pair(1, st.ESTABLISHED, st.ESTABLISHED)
+    state = after(sockets(*waiting))
+    told.news(state, NOTHING)
+    state = after(sockets(replace(waiting[1], inode=905)), lab.fds((4, 905)), on=state)
+    assert told.news(state, NOTHING) == [
+        "+ descriptor 4: socket:[905], ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001",
+        "* ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001 (descriptor 4)",
+    ]
+
+
+def test_a_changed_state_says_what_it_was() -> None:
+    told = facts.Told()
+    row = lab.pair(1, None, st.SYN_SENT)[0]
+    told.news(after(sockets(row)), NOTHING)
+    state = after(sockets(replace(row, state=st.ESTABLISHED)))
+    assert told.news(state, NOTHING) == ["* ESTABLISHED 10.0.0.2:50001 with 10.0.0.1:8080, was SYN_SENT"]
+
+
+def test_a_running_timer_is_no_news() -> None:
+    told = facts.Told()
+    row = lab.pair(1, None, st.SYN_SENT)[0]
+    state = after(sockets(row))
+    told.news(state, NOTHING)
+    state = after(sockets(replace(row, expires_ms=640, timer=1)), on=state)
+    assert told.news(state, NOTHING) == []
+    state = after(sockets(replace(row, retransmits=1)), on=state)
+    assert told.news(state, NOTHING) == ["* SYN_SENT 10.0.0.2:50001 with 10.0.0.1:8080, sent again 1 times"]
+
+
+def test_what_is_masked_is_kept_until_it_may_be_told() -> None:
+    told = facts.Told()
+    state = after(sockets(lab.listener(depth=5)))
+    assert told.news(state, frozenset({"queues", "sockets"})) == []
+    assert told.news(state, NOTHING) == [
+        "+ LISTEN at 0.0.0.0:8080",
+        "* queues of 0.0.0.0:8080: accept queue 5 of 4, SYN queue 0",
+    ]
+
+
+def test_a_listener_line_does_not_tell_the_queue_that_is_masked() -> None:
+    state = after(sockets(lab.listener(depth=5)))
+    assert "5" not in "".join(facts.Told().news(state, frozenset({"queues"})))
+
+
+def test_counters_tell_the_rise_and_the_sum_since_the_lab_began() -> None:
+    told = facts.Told()
+    state = after(ev.Counters(lab.t(), "server", {"ListenDrops": 7000}))
+    assert told.news(state, NOTHING) == []
+    state = after(ev.Counters(lab.t(), "server", {"ListenDrops": 7005}), on=state)
+    assert told.news(state, NOTHING) == ["* counter ListenDrops +5, 5 since the lab began (SYNs a listener dropped)"]
+    state = after(ev.Counters(lab.t(), "server", {"ListenDrops": 7006}), on=state)
+    assert told.news(state, NOTHING) == ["* counter ListenDrops +1, 6 since the lab began"]
+
+
+def test_closed_descriptors_are_told() -> None:
+    told = facts.Told()
+    state = after(lab.fds((3, 900), (4, 905)))
+    told.news(state, NOTHING)
+    state = after(lab.fds(closed=(4,)), on=state)
+    assert told.news(state, NOTHING) == ["- descriptor 4 is closed"]
+
+
+def test_ten_thousand_sockets_are_counted_not_listed() -> None:
+    pairs = (lab.pair(number, st.ESTABLISHED, st.ESTABLISHED) for number in range(5000))
+    rows = [replace(row, id=number) for number, row in enumerate(row for pair in pairs for row in pair)]
+    lines = facts.Told().news(after(sockets(*rows)), NOTHING)
+    assert len(lines) == facts.MOST
+    assert lines[-1] == f"... and {10_000 - facts.MOST + 1} more of this kind"
+
+
+def test_a_failed_client_has_its_error_by_name() -> None:
+    state = after(lab.client("a", 1, "failed", errno=111))
+    assert facts.Told().news(state, NOTHING) == ["* client a: failed, 10.0.0.2:50001 to 10.0.0.1:8080, ECONNREFUSED"]
+
+
+def test_what_a_client_received_is_shown_without_control_characters() -> None:
+    client = replace(lab.client("a", 1), tail=b"\x1b]52;c;aGk=\x07\r\n[red]", received=20)
+    (line,) = facts.Told().news(after(client), NOTHING)
+    assert "\x1b" not in line
+    assert "␛]52;c;aGk=␇␍␊[red]" in line
+
+
+def test_everything_of_nothing_is_said_to_be_nothing() -> None:
+    assert facts.everything(st.LabState(), "queues") == ["no queues"]

@@ -1,0 +1,445 @@
+"""The application over a lab told by hand: keys become commands, stops become screens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from socklab.protocol import commands as cmd
+from socklab.protocol import events as ev
+from socklab.ui.tui.lab import LabScreen
+from socklab.ui.tui.prompt import MOST_LETTERS
+from tests.ui.tui.support import FakeLink, app_of, backlog, same_as_snapshot, text_of
+
+SIZES = [(80, 24), (120, 36), (200, 60)]
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
+    """Wait for a condition, at most five seconds."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, f"never came true; the screen:\n{text_of(pilot.app)}"  # type: ignore[arg-type]
+        await pilot.pause(0.01)
+    await pilot.pause()
+
+
+async def shown(pilot: Pilot[int], text: str) -> None:
+    await until(pilot, lambda: text in text_of(pilot.app))  # type: ignore[arg-type]
+
+
+def lab(pilot: Pilot[int]) -> LabScreen:
+    screen = pilot.app.screen
+    assert isinstance(screen, LabScreen)
+    return screen
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_the_screen_before_listen_looks_as_it_did(size: tuple[int, int]) -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=size) as pilot:
+        await shown(pilot, "held before listen")
+        same_as_snapshot(text_of(app), f"listen-{size[0]}x{size[1]}")
+
+
+@pytest.mark.parametrize("size", [*SIZES, (60, 15)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_an_open_question_hides_what_would_answer_it(size: tuple[int, int]) -> None:
+    app, _ = app_of(backlog())
+    async with app.run_test(size=size) as pilot:
+        await shown(pilot, "Your prediction")
+        text = text_of(app)
+        same_as_snapshot(text, f"question-{size[0]}x{size[1]}")
+        assert "hidden until you answer" in text
+        assert "5 of 4" not in text
+        assert "ockets*" not in text, "that a hidden panel moved may be the answer"
+        assert "accept(listener" in text, "the source stays in sight"
+
+
+async def test_a_terminal_too_small_gets_one_clear_sentence() -> None:
+    app, _ = app_of(backlog())
+    async with app.run_test(size=(40, 10)) as pilot:
+        await shown(pilot, "Terminal is 40x10")
+        assert "--plain" in text_of(app)
+
+
+async def test_growing_the_terminal_brings_the_panels_back() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(40, 10)) as pilot:
+        await shown(pilot, "Terminal is 40x10")
+        await pilot.resize_terminal(120, 36)
+        await shown(pilot, "held before listen")
+        await shown(pilot, "4 Queues")
+
+
+async def test_the_step_key_sends_one_step_and_shows_the_next_stop() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("s")
+        await shown(pilot, "held after listen = 0")
+        assert link.commands == [cmd.Step()]
+
+
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [("o", cmd.Step(over=True)), ("n", cmd.Continue("step")), ("space", cmd.Step()), ("k", cmd.Do("connect"))],
+)
+async def test_each_key_sends_its_command(key: str, command: cmd.AnyCommand) -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press(key)
+        await until(pilot, lambda: link.commands == [command])
+
+
+async def test_a_second_step_is_not_queued_behind_one_that_is_not_done() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    link.go_on = lambda: None  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("s", "s", "s")
+        await pilot.pause()
+        assert link.commands == [cmd.Step()]
+
+
+async def test_a_step_that_ended_in_a_question_can_be_asked_for_again_once_it_is_answered() -> None:
+    """A step pressed while the lesson still acts at a stop is given up by the engine when the lesson then asks."""
+    app, link = app_of(backlog(), at_once=5)
+    link.go_on = lambda: None  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("s")
+        link.give(ev.Asked(t=9, index=1))
+        await shown(pilot, "Your prediction")
+        await pilot.press("3", "enter")
+        link.give(ev.Measured(t=10, index=1, value=5, choice=5, right=True))
+        await shown(pilot, "The kernel says 5")
+        await pilot.press("s")
+        await until(pilot, lambda: link.commands == [cmd.Step(), cmd.Answer(5), cmd.Step()])
+
+
+async def test_a_step_waits_for_the_prediction() -> None:
+    app, link = app_of(backlog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "Your prediction")
+        await pilot.press("s")
+        await shown(pilot, "First the prediction")
+        assert link.commands == []
+
+
+async def test_a_number_and_enter_commit_to_that_choice() -> None:
+    app, link = app_of(backlog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "Your prediction")
+        await pilot.press("3", "enter")
+        assert link.commands == [cmd.Answer(5)]
+        link.give(ev.Measured(t=9, index=1, value=5, choice=5, right=True))
+        await shown(pilot, "✓ Right. The kernel says 5")
+        text = text_of(app)
+        assert "exceeds the backlog" in text
+        assert "5 of 4" in text, "nothing is hidden any more"
+
+
+async def test_escape_shows_the_answer_without_a_guess() -> None:
+    app, link = app_of(backlog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "Your prediction")
+        await pilot.press("escape")
+        assert link.commands == [cmd.Answer(None)]
+
+
+async def test_a_wrong_guess_is_shown_beside_the_kernels_number() -> None:
+    app, link = app_of(backlog())
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "Your prediction")
+        link.give(ev.Measured(t=9, index=1, value=5, choice=4, right=False))
+        await shown(pilot, "✗ You said 4; the kernel says 5")
+
+
+async def test_the_past_says_that_it_is_the_past_and_a_step_returns_to_now() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("left", "left")
+        await shown(pilot, "THE PAST   stop 3 of 5")
+        assert "[bind]" in text_of(app)
+        await pilot.press("s")
+        await shown(pilot, "held before listen")
+        assert link.commands == [], "the key that ends the past does not step"
+
+
+async def test_a_running_program_is_not_stepped_but_says_how_to_hold_it() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        link.give(ev.Resumed(t=9, tid=4242))
+        await shown(pilot, "running")
+        await pilot.press("s")
+        await shown(pilot, "p holds it")
+        await pilot.press("p")
+        assert link.commands == [cmd.Pause()]
+
+
+async def test_a_program_asleep_in_accept_says_what_wakes_it() -> None:
+    app, link = app_of(backlog()[:-1], at_once=99)
+    async with app.run_test(size=(80, 24)) as pilot:
+        row = ev.ProcessRow(4242, 1, "server", "S", waits_in="inet_csk_accept")
+        link.give(ev.Resumed(t=9, tid=4242), ev.Processes(t=9, set=(row,)))
+        await shown(pilot, "asleep in accept")
+        assert "k connects a client" in text_of(app)
+
+
+async def test_a_crash_is_named_with_its_signal_and_the_panels_stay() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        link.give(
+            ev.Resumed(t=9, tid=4242),
+            ev.Signal(t=9, tid=4242, signo=11, code=1, addr=0),
+            ev.Exited(t=9, tid=4242, signo=11),
+        )
+        await shown(pilot, "killed by SIGSEGV")
+        assert "listen(listener, 4)" in text_of(app)
+
+
+async def test_an_engine_that_dies_leaves_its_last_words_on_the_screen() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        text = "The engine ended unexpectedly: killed by SIGKILL.\nThe last it said:\nTraceback: boom"
+        link.give(ev.Notice(9, "error", text, "Start again."), ev.Ended(9, "failed"))
+        await shown(pilot, "boom")
+        assert "Start again." in text_of(app)
+        await pilot.press("q")
+    assert app.return_value == 1, "the shell learns that it failed"
+
+
+async def test_a_click_on_a_key_of_the_footer_presses_it() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.click(offset=(1, 23))
+        await until(pilot, lambda: link.commands == [cmd.Step()])
+
+
+async def test_a_click_on_a_tab_shows_its_panel() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        rows = text_of(app).splitlines()
+        y = next(index for index, row in enumerate(rows) if "8 output" in row)
+        await pilot.click(offset=(rows[y].index("8 output") + 1, y))
+        await shown(pilot, "8 Output")
+
+
+async def test_a_click_on_the_timeline_shows_that_stop() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "[listen]")
+        row = text_of(app).splitlines()[21]
+        await pilot.click(offset=(row.index("socket"), 21))
+        await shown(pilot, "THE PAST   stop 2 of 5")
+
+
+async def test_a_number_brings_its_panel_and_the_same_number_lets_go() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("9")
+        await shown(pilot, "━━")
+        assert lab(pilot).slots[3].panel == "counters"
+        await pilot.press("9")
+        await until(pilot, lambda: lab(pilot).slots[3].panel == "queues")
+
+
+async def test_the_tab_group_follows_the_call_until_the_user_chooses() -> None:
+    app, _ = app_of(backlog(), at_once=3)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before bind")
+        assert lab(pilot).slots[3].panel == "descriptors"
+        await pilot.press("o")
+        await pilot.press("o")
+        await shown(pilot, "held before listen")
+        assert lab(pilot).slots[3].panel == "queues"
+
+
+async def test_maximise_gives_one_panel_the_screen_and_back() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("m")
+        await until(pilot, lambda: "2 Call" not in text_of(app))
+        await pilot.press("m")
+        await shown(pilot, "2 Call")
+
+
+async def test_every_theme_draws_the_same_text() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        before = text_of(app)
+        for _ in app.looks:
+            await pilot.press("t")
+            await pilot.pause()
+            assert text_of(app) == before
+
+
+async def test_help_lists_every_key_and_closes() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(100, 60)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("question_mark")
+        await shown(pilot, "Run to the next stop")
+        await pilot.press("escape")
+        await shown(pilot, "held before listen")
+
+
+async def test_every_action_of_a_key_exists() -> None:
+    from socklab.ui.tui.keys import KEYS
+
+    for key in KEYS:
+        assert hasattr(LabScreen, f"action_{key.action.partition('(')[0]}"), key
+
+
+async def test_ten_thousand_events_leave_the_keys_alive() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        flood: list[ev.AnyEvent] = [ev.Resumed(t=9, tid=4242)]
+        for n in range(5_000):
+            flood += [ev.Enter(10 + n, 4242, 0, (4, 0, 0, 0, 0, 0)), ev.Return(10 + n, 4242, 0, 1)]
+        link.give(*flood)
+        await pilot.press("9")
+        await until(pilot, lambda: lab(pilot).slots[3].panel == "counters")
+        await until(pilot, lambda: lab(pilot).bridge.now.entered >= 5_000)
+
+
+async def test_folding_a_flood_never_keeps_the_loop_for_long() -> None:
+    """The loop gets a turn between slices: a callback that is always ready runs many times during one flood."""
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        turns = 0
+        bridge = lab(pilot).bridge
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            if bridge.now.entered < 20_000:
+                asyncio.get_running_loop().call_soon(turn)
+
+        flood: list[ev.AnyEvent] = [ev.Enter(10 + n, 4242, 0, (4, 0, 0, 0, 0, 0)) for n in range(20_000)]
+        link.give(*flood)
+        turn()
+        await until(pilot, lambda: bridge.now.entered >= 20_000)
+        assert turns > 5
+
+
+def test_a_fake_link_gives_out_one_stop_at_a_time() -> None:
+    link = FakeLink(backlog(), at_once=1)
+    assert [event for event in link.read_available() if isinstance(event, ev.Held)] != []
+    assert link.stops_left == 6
+    link.close()
+
+
+async def test_a_line_typed_in_one_go_never_becomes_keys() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        for key in ["colon", *"connectcec5"]:
+            pilot.app.simulate_key(key)
+        await until(pilot, lambda: lab(pilot).typing.field is not None)
+        await until(pilot, lambda: "connectcec5" in text_of(app))
+        await pilot.press("enter")
+        await shown(pilot, 'No verb "connectcec5". Did you mean "connect"?')
+        await pilot.press("escape")
+        await shown(pilot, "held before listen")
+        assert link.commands == []
+
+
+async def test_the_prompt_remembers_and_completes() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("colon", *"con", "tab", "3", "enter")
+        assert link.commands == [cmd.Do("connect 3")]
+        await pilot.press("colon", "up", "enter")
+        assert link.commands == [cmd.Do("connect 3")] * 2
+
+
+async def test_keys_work_again_after_the_prompt() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("exclamation_mark", "escape", "s")
+        await shown(pilot, "held after listen")
+        assert link.commands == [cmd.Step()]
+
+
+async def test_text_selected_with_the_mouse_is_what_is_copied() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        rows = text_of(app).splitlines()
+        y = next(index for index, row in enumerate(rows) if "bind(listener" in row)
+        x = rows[y].index("bind(listener")
+        await pilot.mouse_down(offset=(x, y))
+        await pilot.hover(offset=(x + 12, y))
+        await until(pilot, lambda: bool(app.screen.selections))
+        await pilot.mouse_up(offset=(x + 12, y))
+        selected = app.screen.get_selected_text()
+        assert selected is not None
+        assert selected.startswith("bind(listener")
+        assert "\n" not in selected.strip()
+
+
+async def test_the_past_offers_its_own_keys_even_while_a_question_is_open() -> None:
+    app, _ = app_of(backlog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "1-4 choose   Enter")
+        await pilot.press("left")
+        await shown(pilot, "THE PAST")
+        assert "End now" in text_of(app).splitlines()[23]
+
+
+async def test_nothing_is_asked_or_hidden_once_the_program_is_gone() -> None:
+    app, link = app_of(backlog())
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "Your prediction")
+        link.give(ev.Exited(t=9, tid=4242, signo=9))
+        await shown(pilot, "killed by SIGKILL")
+        text = text_of(app)
+        assert "Your prediction" not in text
+        assert "hidden until" not in text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_with_two_hosts_the_wire_has_its_place_from_the_first_frame(size: tuple[int, int]) -> None:
+    from msgspec.structs import replace
+
+    hosts = (ev.Host("server", ("10.0.0.1",)), ev.Host("client", ("10.0.0.2",)))
+    events = [replace(e, network="two-hosts", hosts=hosts) if isinstance(e, ev.Header) else e for e in backlog()]
+    app, _ = app_of(events, at_once=5)
+    async with app.run_test(size=size) as pilot:
+        await shown(pilot, "held before listen")
+        await until(pilot, lambda: "wire" in text_of(app).lower())
+
+
+async def test_what_is_pasted_into_the_prompt_is_cut_to_a_line_and_holds_no_escape_sequence() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("colon")
+        field = lab(pilot).typing.field
+        assert field is not None
+        field.post_message(events.Paste("connect\x1b]52;c;aGk=\x07\u202e 3\nsecond line"))
+        await until(pilot, lambda: bool(field.value))
+        assert field.value == "connect ]52;c;aGk=   3"
+        field.post_message(events.Paste("y" * 100_000))
+        await until(pilot, lambda: len(field.value) == MOST_LETTERS)
+        await pilot.press("z")
+        assert len(field.value) == MOST_LETTERS
+        assert not link.commands

@@ -1,0 +1,217 @@
+"""The parts of the application that need no terminal: plans, timeline, prompt, bridge, question."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
+
+from socklab.core.errors import UsageError
+from socklab.protocol import commands as cmd
+from socklab.ui.tui import arrangement, keys, question, timeline
+from socklab.ui.tui.arrangement import Box, plan
+from socklab.ui.tui.lines import cell_len, clip, pad, plain, spread, width, wrap
+from socklab.ui.tui.prompt import completions, hint, parse
+from tests.ui.tui.support import a_lesson
+
+# ---------------------------------------------------------------- plans
+
+
+@given(
+    some.integers(1, 300), some.integers(1, 90), some.integers(0, 12), some.integers(0, 6),
+    some.sampled_from(("", "source", "sockets")),
+)  # fmt: skip
+@example(50, 18, 7, 0, "")
+@example(110, 30, 8, 6, "")
+def test_no_two_places_of_a_plan_overlap_and_none_leaves_the_screen(
+    columns: int, rows: int, asked: int, told: int, maximised: str
+) -> None:
+    found = plan(columns, rows, question=asked, notice=told, maximised=maximised)
+    boxes = [slot.box for slot in found.slots]
+    boxes += [found.header, found.question, found.notice, found.timeline, found.status, found.footer]
+    seen: set[tuple[int, int]] = set()
+    for box in boxes:
+        cells = {(x, y) for x in range(box.x, box.x + box.width) for y in range(box.y, box.y + box.height)}
+        assert not cells & seen
+        assert all(0 <= x < columns and 0 <= y < rows for x, y in cells)
+        seen |= cells
+
+
+@given(some.integers(80, 300), some.integers(24, 90), some.integers(0, 8))
+def test_source_call_and_a_kernel_panel_are_always_in_sight_together(columns: int, rows: int, asked: int) -> None:
+    found = plan(columns, rows, question=asked)
+    heights = {slot.panels[0]: slot.box.height for slot in found.slots}
+    assert heights["source"] >= 6
+    assert heights["call"] >= 6
+    assert heights["narration"] >= 3
+    assert heights["queues"] >= 4
+    assert not asked or found.question.height >= min(asked, 5)
+
+
+def test_every_panel_has_a_place_at_every_size() -> None:
+    for size in ((50, 12), (80, 24), (120, 36), (200, 60)):
+        names = {name for slot in plan(*size).slots for name in slot.panels}
+        assert names == {*arrangement.LEFT, *arrangement.RIGHT}
+
+
+def test_the_wire_has_a_tab_only_when_there_is_one() -> None:
+    names = [name for slot in plan(120, 36, extra=("wire",)).slots for name in slot.panels]
+    assert names.count("wire") == 1
+
+
+def test_a_plan_does_not_depend_on_what_the_program_does() -> None:
+    assert plan(120, 36) == plan(120, 36)
+    assert plan(120, 36).status == Box(0, 34, 120, 1)
+
+
+# ---------------------------------------------------------------- timeline
+
+
+def run_of(count: int) -> timeline.Chips:
+    chips = timeline.Chips()
+    for number in range(count):
+        chips.held(f"call{number}", number)
+        chips.held(f"call{number}", number, result="=0")
+    return chips
+
+
+def test_a_call_and_its_result_are_one_chip() -> None:
+    chips = run_of(1)
+    assert [(chip.first, chip.last, chip.text) for chip in chips.all] == [(1, 2, "call0=0")]
+
+
+def test_calls_nobody_stopped_at_are_counted_between_two_chips() -> None:
+    chips = timeline.Chips()
+    chips.held("socket", 0)
+    chips.held("accept", 7)
+    assert chips.all[1].skipped == 6
+
+
+@given(some.integers(0, 60), some.integers(20, 200), some.data())
+def test_the_timeline_fills_its_width_and_shows_where_we_are(count: int, columns: int, data: some.DataObject) -> None:
+    chips = run_of(count)
+    at = data.draw(some.one_of(some.none(), some.integers(1, 2 * count))) if count else None
+    line, hot = timeline.draw(chips, at, columns, running=False)
+    if columns >= 60:
+        assert width(line) == columns
+        if count:
+            stop = chips.stops if at is None else at
+            assert f"[{chips.all[chips.index_of(stop)].name}" in plain(line)
+    assert all(0 <= first < behind for first, behind, _ in hot)
+
+
+def test_the_future_is_dim_and_results_not_known_at_a_stop_are_not_shown() -> None:
+    line, _ = timeline.draw(run_of(3), 3, 100, running=False)
+    assert "[call1]" in plain(line)
+    assert dict(line)["[call1]  "] == "changed"
+
+
+# ---------------------------------------------------------------- prompt
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("connect 5", cmd.Do("connect 5")),
+        ('send a "GET / HTTP/1.0\\r\\n\\r\\n"', cmd.Do('send a "GET / HTTP/1.0\\r\\n\\r\\n"')),
+        ("! curl -s http://server:8080/", cmd.Do("! curl -s http://server:8080/")),
+        ("step", cmd.Step()),
+        ("over", cmd.Step(over=True)),
+        ("next", cmd.Continue("step")),
+        ("until", cmd.Continue("")),
+        ("until accept", cmd.Continue("accept")),
+        ("until read fd=4", cmd.Continue("read fd=4")),
+        ("pause", cmd.Pause()),
+        ("quit", cmd.Quit()),
+        ("stdin hello", cmd.Input(b"hello\n")),
+        ('stdin "a\\x00b"', cmd.Input(b"a\0b")),
+    ],
+)
+def test_a_typed_line_is_its_command(line: str, command: cmd.AnyCommand) -> None:
+    assert parse(line) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("conect 5", "connect"), ("send a hi", "double quotes"), ("until acept", "accept"), ("pause now", "alone")],
+)
+def test_a_mistyped_line_is_refused_with_the_nearest_or_the_rule(line: str, says: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse(line)
+    assert says in str(refused.value)
+
+
+def test_tab_completes_verbs_and_then_clients() -> None:
+    assert completions("con", ["a"]) == ["connect "]
+    assert completions("close ", ["a", "b"]) == ["close a ", "close b "]
+    assert len(completions("", [])) > 10
+
+
+@given(some.text(max_size=30))
+def test_the_hint_never_fails_whatever_is_typed(text: str) -> None:
+    assert isinstance(hint(text), str)
+
+
+# ---------------------------------------------------------------- question and footer
+
+
+def test_a_marked_choice_is_told_apart_without_colour() -> None:
+    predict = a_lesson().steps[1].predict
+    assert predict is not None
+    lines, _ = question.lines(predict, None, 1, 60)
+    row = next(plain(line) for line in lines if " 10 " in plain(line) + " ")
+    assert row.count("▶") == 1
+    assert row.index("▶") < row.index("4")
+
+
+def test_long_choices_stand_one_below_the_other_and_can_be_clicked() -> None:
+    predict = a_lesson().steps[1].predict
+    assert predict is not None
+    from msgspec.structs import replace
+
+    long = replace(
+        predict, choices=["it is refused at once with a reset", "it waits", "its SYN is dropped and sent again"]
+    )
+    lines, which = question.lines(long, None, -1, 50)
+    assert [index for index in which if index >= 0] == [0, 1, 2]
+    assert len(lines) == len(which)
+
+
+@given(some.sampled_from("hrqpe"), some.integers(20, 250))
+def test_the_footer_fits_and_always_offers_help_and_quit(situation: str, columns: int) -> None:
+    line, hot = keys.footer(situation, columns)
+    assert width(line) <= columns + 2
+    assert {"help", "quit_lab"} <= {action for _, _, action in hot}
+
+
+# ---------------------------------------------------------------- lines
+
+TEXT = some.text(some.characters(categories=("L", "N", "P", "Zs")), max_size=40)
+LINES = some.lists(some.tuples(TEXT, some.sampled_from(("", "dim", "number")))).map(tuple)
+
+
+@given(LINES, some.integers(1, 60))
+def test_clipped_and_padded_lines_take_the_cells_they_are_given(line: tuple[tuple[str, str], ...], cells: int) -> None:
+    assert width(clip(line, cells)) <= cells
+    assert width(pad(line, cells)) == cells
+
+
+@given(some.text(some.characters(min_codepoint=33, max_codepoint=126), max_size=40), some.integers(4, 60))
+def test_wrapping_keeps_every_letter(word: str, cells: int) -> None:
+    text = f"{word} and {word}"
+    wrapped = wrap(((text, ""),), cells)
+    assert all(width(line) <= cells for line in wrapped)
+    assert "".join(plain(line) for line in wrapped).replace(" ", "") == text.replace(" ", "")
+
+
+def test_wide_characters_count_two_cells() -> None:
+    assert cell_len("日本") == 4
+    assert (
+        plain(spread((("日本日本", ""),), (("ab", ""),), 8)) == "日本… ab"
+        or width(spread((("日本日本", ""),), (("ab", ""),), 8)) == 8
+    )
+
+
+def test_the_help_page_names_each_group_of_keys_once() -> None:
+    titles = [plain(line) for line in keys.help_lines() if line and line[0][1] == "title"]
+    assert len(titles) == len(set(titles))

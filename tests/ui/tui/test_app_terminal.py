@@ -1,0 +1,124 @@
+"""The application in a real pseudo-terminal: what bytes leave, and in what state it leaves the terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyte")
+from benchmarks.ptyharness import Terminal
+
+# What a drawing program legitimately sends: colours and moves, modes, queries; synchronized frames; the title.
+KNOWN = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][0-2];[^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\]1[01];\?(?:\x07|\x1b\\)"
+    rb"|\x1b\]22;[a-z-]*\x07|\x1bP[^\x1b]*\x1b\\|\x1b[=>78]"
+)
+
+
+@pytest.fixture
+def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    size, module = request.param
+    found = Terminal([sys.executable, "-m", module], columns=size[0], rows=size[1])
+    yield found
+    if not found.ended:
+        try:
+            os.kill(found.pid, signal.SIGKILL)
+            os.waitpid(found.pid, 0)
+        except (ProcessLookupError, ChildProcessError):  # ended and reaped by the test
+            pass
+
+
+HOSTILE = [((120, 36), "tests.ui.tui.hostile_lab"), ((80, 24), "tests.ui.tui.hostile_lab")]
+
+
+@pytest.mark.parametrize("terminal", HOSTILE, indirect=True, ids=["wide", "tabs"])
+def test_no_byte_of_an_untrusted_text_reaches_the_terminal_as_a_control(terminal: Terminal) -> None:
+    assert terminal.wait_for("held before", 20), terminal.screen()
+    # Every panel, every detail, the past, the error in the prompt, the palette.
+    keys = [
+        b"\x1b",
+        b"v",
+        *(b"%d" % n for n in range(10)),
+        b"m",
+        b"\t",
+        b"\t",
+        b"m",
+        b"\x1b[D",
+        b"\x1b[F",
+        b":",
+        b"\x1b",
+    ]
+    for key in keys:
+        terminal.type(key)
+        # A lone ESC is a key only when nothing follows it for a while.
+        terminal.settle(0.3 if key == b"\x1b" else 0.1, 2)
+    assert terminal.close() == 0
+    written = b"".join(data for _, data in terminal.chunks)
+    plain = KNOWN.sub(b"", written)
+    assert b"\x1b" not in plain, plain[max(0, plain.find(b"\x1b") - 60) :][:120]
+    assert b"\x1b]52" not in written
+    text = plain.decode("utf-8")
+    wrong = sorted({hex(ord(c)) for c in text if c not in "\r\n\x0e\x0f" and not c.isprintable()})
+    assert not wrong
+    assert "\N{SYMBOL FOR ESCAPE}]52" in text, "the attempt is shown as text"
+    assert "[red]" in text
+
+
+LAB = [((80, 24), "tests.ui.tui.hostile_lab")]
+
+
+@pytest.mark.parametrize("terminal", LAB, indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_it_and_gives_the_terminal_back(terminal: Terminal, number: signal.Signals) -> None:
+    assert terminal.wait_for("held before", 20), terminal.screen()
+    before = terminal.modes()
+    assert not before[3] & termios.ICANON, "raw while it runs"
+    os.kill(terminal.pid, number)
+    assert terminal.wait() == 128 + number
+    assert terminal.terminal_given_back
+    assert terminal.modes()[3] & termios.ICANON
+
+
+@pytest.mark.parametrize("terminal", LAB, indirect=True)
+def test_ctrl_c_ends_it_like_any_program(terminal: Terminal) -> None:
+    assert terminal.wait_for("held before", 20), terminal.screen()
+    assert terminal.close(b"\x03") == 0
+    assert terminal.terminal_given_back
+
+
+def test_without_colour_no_colour_is_sent() -> None:
+    terminal = Terminal([sys.executable, "-m", "tests.ui.tui.hostile_lab"], columns=80, rows=24, env={"NO_COLOR": "1"})
+    assert terminal.wait_for("held before", 20), terminal.screen()
+    terminal.close()
+    written = b"".join(data for _, data in terminal.chunks)
+    sgr = [part for found in re.findall(rb"\x1b\[([0-9;]*)m", written) for part in found.split(b";")]
+    # 39 and 49 are the terminal's own default colours.
+    coloured = {n for n in map(int, filter(None, sgr)) if (30 <= n <= 48 and n != 39) or 90 <= n <= 107}
+    assert not coloured
+
+
+DEAF = """
+import signal, time
+from socklab.host import terminal_guard
+terminal_guard._GRACE_S = 0.3
+terminal_guard.guard()
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("busy", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_screen_too_busy_to_hear_a_signal_is_killed_by_its_guardian() -> None:
+    terminal = Terminal([sys.executable, "-c", DEAF], columns=80, rows=24)
+    assert terminal.wait_for("busy", 20)
+    (screen,) = Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children").read_text().split()
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{screen}").exists()
