@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab.engine.kernel.snapshot import Look
+from socklab.engine.kernel.snapshot import Snapshot
 from socklab.engine.kernel.sockdiag import ALL_STATES, Diag
 from socklab.engine.kernel.socktable import DiagTable
 from socklab.engine.kernel.socktext import TextTable
@@ -89,7 +89,7 @@ def measure(connections: Connections, rounds: int) -> list[tuple[str, float]]:
     """Name and median milliseconds of each reading, ss first."""
     me = os.getpid()
     diag, table, text = Diag(), DiagTable(), TextTable()
-    look = Look("server", time.monotonic_ns)
+    look = Snapshot("server", time.monotonic_ns)
     look.watch(me)
     one = connections.held[-1]
 

@@ -93,7 +93,7 @@ def _trace(
         limit=limit,
     )
     try:
-        tracer.adopt(launched.pid, "server")
+        tracer.seize(launched.pid, "server")
     except (PermissionError, ptrace.ProcessGone) as error:
         os.kill(launched.pid, signal.SIGKILL)
         os.waitpid(launched.pid, 0)
@@ -201,9 +201,9 @@ def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, strea
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: lab.ask_quit())
     try:
-        _hang_doorbell(tracer)
+        _start_wakeup(tracer)
         if isinstance(subject, attach_target.Target):
-            attach.seize(tracer, subject, children=wanted.children, traced=traced)
+            attach.attach(tracer, subject, children=wanted.children, traced=traced)
             stream.flush()
             with _lab_running(lab):
                 tracer.run()
@@ -211,7 +211,7 @@ def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, strea
             _tell_built(stream, subject)
             _trace(wanted, lab, tracer, subject, network, traced, arch, limit)
     finally:
-        tracer.close_doorbell()
+        tracer.close_wakeup()
         network.close()
     return lab.end_event()
 
@@ -222,10 +222,10 @@ _REFUSED = MachineError(
 )
 
 
-def _hang_doorbell(tracer: Tracer) -> None:
+def _start_wakeup(tracer: Tracer) -> None:
     """Raises MachineError where even a child of our own can't be traced: under strace -f it is traced already."""
     try:
-        tracer.hang_doorbell()
+        tracer.start_wakeup()
     except PermissionError as error:
         raise _REFUSED from error
 

@@ -22,17 +22,17 @@ from socklab.commands import actions
 from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.engine.clients import Address, Clients
 from socklab.engine.commands import Commands
-from socklab.engine.kernel.poller import BLOCKED_AFTER_S, Watch
+from socklab.engine.kernel.poller import BLOCKED_AFTER_S, Poller
 from socklab.engine.network.topology import Topology
 from socklab.engine.network.wiretap import Wiretap
 from socklab.engine.program import Launched
 from socklab.engine.script import Script
-from socklab.engine.source.source_files import Places
+from socklab.engine.source.source_files import SourceFiles
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import Terminal
 from socklab.engine.tracing import run_control
-from socklab.engine.tracing.run_control import Steering
-from socklab.engine.tracing.syscall_filter import RUN_BUSINESS, RUN_PAUSED, Business
+from socklab.engine.tracing.run_control import RunControl
+from socklab.engine.tracing.syscall_filter import RUN_PAUSED, RUN_RECORDED, SocketCalls
 from socklab.engine.tracing.task import Stop, Task
 from socklab.engine.tracing.tracer import Tracer
 from socklab.lesson import Lesson, canonical
@@ -84,17 +84,19 @@ class Lab:
         self._acting: deque[Iterator[None]] = deque()
         if lesson is not None:
             paused = guide.pause_names(lesson)
-            business = Business(arch, syscalls.LESSON_CALLS | paused, paused)
+            calls = SocketCalls(arch, syscalls.LESSON_CALLS | paused, paused)
         else:
-            business = Business(arch, RUN_BUSINESS, RUN_PAUSED)
-        self._steering = Steering(self.tracer, business, free=spec.free, scripted=lesson is not None, until=spec.until)
+            calls = SocketCalls(arch, RUN_RECORDED, RUN_PAUSED)
+        self._run_control = RunControl(
+            self.tracer, calls, record_only=spec.free, in_lesson=lesson is not None, until=spec.until
+        )
         self._script = Script(lesson, stream, self, unattended=spec.unattended) if lesson is not None else None
         self._deferred: int | None = None
         """A resume that waits for the lesson's actions at this stop (the task asked for, 0 = the last held)."""
         self._calls: dict[str, int] = {}
         self._nth: dict[int, tuple[str, int]] = {}
-        self._places = Places(stream)
-        self._watch: Watch | None = None
+        self._source_files = SourceFiles(stream)
+        self._poller: Poller | None = None
         self._wiretap: Wiretap | None = None
         self._terminal: Terminal | None = None
         self._over = False
@@ -145,9 +147,9 @@ class Lab:
         if self._spec.free:
             self._topology.enter("client")
         else:
-            self._watch = Watch(self._topology, self.stream, self._arch, self._fold)
+            self._poller = Poller(self._topology, self.stream, self._arch, self._fold)
             for pid in {task.pid for task in list(self.tracer.tasks.values()) if task.attached}:
-                self._watch.follow(pid)  # it may sleep on: no stop would tell of it
+                self._poller.follow(pid)  # it may sleep on: no stop would tell of it
             self._tell_settings()
         try:
             self._serve_lines()
@@ -181,21 +183,21 @@ class Lab:
 
     def _timeout(self) -> float:
         """How long nothing needs to be done unless something becomes ready."""
-        script, watch = self._script, self._watch
+        script, poller = self._script, self._poller
         if self._posts or self._acting or self._over:
             return 0.0
         if script is not None and script.waiting:
             return _TICK_SETTLE_S if script.settling else 0.0
         if script is not None and script.watching:
             return _TICK_LIVE_S
-        if self._drain_until or watch is None:
+        if self._drain_until or poller is None:
             return _TICK_LIVE_S
         running = self._running()
-        if any(task.in_call and task.tid not in watch.blocked for task in running):
+        if any(task.in_call and task.tid not in poller.blocked for task in running):
             return BLOCKED_AFTER_S
         if running:
             return _TICK_LIVE_S
-        return watch.due_in_s if self._moving or watch.owed else _TICK_IDLE_S
+        return poller.due_in_s if self._moving or poller.owed else _TICK_IDLE_S
 
     def _running(self) -> list[Task]:
         return [task for task in list(self.tracer.tasks.values()) if not task.held and task.started]
@@ -205,9 +207,9 @@ class Lab:
         return self._clients.busy or self._commands.busy
 
     def _look_around(self) -> None:
-        if self._watch is None:
+        if self._poller is None:
             return
-        for tid in self._watch.tick(self._running(), self._moving):
+        for tid in self._poller.tick(self._running(), self._moving):
             if self._script is not None and tid in self._nth:
                 name, nth = self._nth[tid]
                 self._script.moment(guide.Moment(tid, "blocked", name, nth))
@@ -222,7 +224,7 @@ class Lab:
         script = self._script
         if script is not None:
             script.advance()
-            self._steering.scripted = not script.done
+            self._run_control.in_lesson = not script.done
             if self._deferred is not None and not script.waiting:
                 tid, self._deferred = self._deferred, None
                 if not script.stays:
@@ -282,20 +284,20 @@ class Lab:
         elif isinstance(command, cmd.Continue):
             self._continue(command.until)
         elif isinstance(command, cmd.Pause):
-            self._steering.pause()
+            self._run_control.pause()
         elif isinstance(command, cmd.Do):
             self._acting.append(self.act(command.line, "student"))
         elif isinstance(command, cmd.Answer):
             if self._script is None or not self._script.answer(command.choice):
                 self._tell("info", "No question is open.", "")
-        elif isinstance(command, cmd.Raw) and self._watch is not None:
-            self._watch.raw_line(command.id)
+        elif isinstance(command, cmd.Raw) and self._poller is not None:
+            self._poller.raw_line(command.id)
         elif isinstance(command, cmd.Focus):
             self._focus(command.tid)
         elif isinstance(command, cmd.Others):
-            for each in self._steering.others(run=command.run, tid=command.tid):
-                if self._watch is not None:
-                    self._watch.woke(each)
+            for each in self._run_control.others(run=command.run, tid=command.tid):
+                if self._poller is not None:
+                    self._poller.woke(each)
         elif isinstance(command, cmd.Input):
             if self._terminal is None:
                 raise UsageError("Its terminal is not the lab's.", fix="Type where the program was started.")
@@ -319,7 +321,7 @@ class Lab:
             if self._spec.unattended:
                 return  # it was asked for before the question was seen, and is asked for again after the answer
             raise UsageError("A question is open.", fix="Answer it, or let it be shown without a guess.")
-        self._steering.run_in(mode, until)
+        self._run_control.set_mode(mode, until)
         if script is not None and script.go_on():
             return  # the lesson goes on at this stop; where the program sleeps, what it does now will wake it
         if script is not None and script.waiting:
@@ -328,14 +330,14 @@ class Lab:
         self._resume(tid)
 
     def _resume(self, tid: int) -> None:
-        if not self._steering.held and self._watch is not None and self._watch.blocked:
+        if not self._run_control.held and self._poller is not None and self._poller.blocked:
             self._tell("info", "The program sleeps in the kernel: only a client can wake it.", "connect   opens one.")
-        for each in self._steering.resume(tid):
-            if self._watch is not None:
-                self._watch.woke(each)
+        for each in self._run_control.resume(tid):
+            if self._poller is not None:
+                self._poller.woke(each)
 
     def _focus(self, tid: int) -> None:
-        stop = self._steering.held.pop(tid, None)
+        stop = self._run_control.held.pop(tid, None)
         if stop is None:
             raise UsageError(f"Task {tid} is not held.", fix="Choose a task that is held.")
         self._hold(stop)
@@ -383,8 +385,8 @@ class Lab:
         """Look at everything now and fold it."""
         if self._wiretap is not None:
             self._wiretap.pump()
-        if self._watch is not None:
-            self._watch.everywhere()
+        if self._poller is not None:
+            self._poller.snapshot_all()
         return self._fold()
 
     def _fold(self) -> LabState:
@@ -428,25 +430,25 @@ class Lab:
                 self._stopped(post)
 
     def _stopped(self, stop: Stop) -> None:
-        watch = self._watch
+        poller = self._poller
         if self._wiretap is not None:
             self._wiretap.pump()
-        if watch is not None:
-            watch.follow(stop.pid)
-            watch.woke(stop.tid)
-            watch.at_stop(stop)
+        if poller is not None:
+            poller.follow(stop.pid)
+            poller.woke(stop.tid)
+            poller.at_stop(stop)
         of_lesson = stop.at in ("enter", "return") and self._tell_script(stop)
-        if self._steering.wants(stop, of_lesson=of_lesson) or self._lesson_acts():
+        if self._run_control.wants(stop, of_lesson=of_lesson) or self._lesson_acts():
             self._hold(stop)
         else:
-            self._steering.pass_by(stop)
+            self._run_control.release(stop)
 
     def _lesson_acts(self) -> bool:
         """The lesson needs this stop, whatever the student asked for."""
         script = self._script
         if script is None:
             return False
-        if self._steering.runs_on and script.only_tells:
+        if self._run_control.runs_on and script.only_tells:
             script.advance()
             return script.stays
         return script.waiting
@@ -462,18 +464,18 @@ class Lab:
         return self._script.moment(guide.Moment(stop.tid, stop.at, name, nth))
 
     def _hold(self, stop: Stop) -> None:
-        self._steering.hold(stop)
+        self._run_control.hold(stop)
         task = self.tracer.tasks.get(stop.tid)
-        stack, unlined = self._places.stack(stop, task) if task is not None else ((), "")
+        stack, unlined = self._source_files.stack(stop, task) if task is not None else ((), "")
         self.stream.put(ev.Held(self.stream.now(), stop.tid, stop.at, stack, unlined))
 
     def _exited(self, stop: Stop) -> None:
-        self._steering.forget(stop.tid)
+        self._run_control.forget(stop.tid)
         self._nth.pop(stop.tid, None)
         if stop.tid == stop.pid:
-            self._places.forget(stop.pid)
-        if self._watch is not None:
-            self._watch.forget(stop)
+            self._source_files.forget(stop.pid)
+        if self._poller is not None:
+            self._poller.forget(stop)
         if not self.tracer.tasks and (self._spec.free or self._spec.unattended):
             self._drain_until = time.monotonic() + _DRAIN_S
 

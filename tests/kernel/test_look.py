@@ -21,7 +21,7 @@ from socklab import state
 from socklab.core.errors import MachineError
 from socklab.engine.kernel import descriptors, procfs
 from socklab.engine.kernel import snapshot as look_module
-from socklab.engine.kernel.snapshot import Look
+from socklab.engine.kernel.snapshot import Snapshot
 from socklab.engine.kernel.sockdiag import Diag
 from socklab.engine.kernel.socktable import DiagTable
 from socklab.engine.kernel.socktext import TextTable
@@ -131,8 +131,8 @@ def by_row(row: SocketRow) -> _Witness:
 
 
 @contextmanager
-def looking(**options: bool) -> Iterator[Look]:
-    look = Look("server", time.monotonic_ns, **options)
+def looking(**options: bool) -> Iterator[Snapshot]:
+    look = Snapshot("server", time.monotonic_ns, **options)
     try:
         yield look
     finally:

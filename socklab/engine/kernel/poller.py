@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from socklab import syscalls
 from socklab.core.errors import SocklabError, UsageError
-from socklab.engine.kernel.snapshot import FULL_LOOK_NS, Look
+from socklab.engine.kernel.snapshot import FULL_SNAPSHOT_NS, Snapshot
 from socklab.engine.network.topology import Topology
 from socklab.engine.stream import Stream
 from socklab.engine.tracing.task import Stop, Task
@@ -26,7 +26,7 @@ _COST_SHARE = 20
 """A periodic look takes at most one part in so many of the time."""
 
 
-class Watch:
+class Poller:
     """Made on the lab thread: it enters each host to look from there, and ends in the client's."""
 
     def __init__(self, topology: Topology, stream: Stream, arch: str, fold: Callable[[], LabState]) -> None:
@@ -38,7 +38,7 @@ class Watch:
         """When a stop was first given less than a full look, which is owed since; 0 = nothing is."""
         self._looked = 0.0
         self._gone: list[Stop] = []
-        """Tasks that have ended since the last full look."""
+        """Tasks that have ended since the last full snapshot."""
         self._sleeping_since: dict[int, float] = {}
         self._rows: set[int] = set()
         """Tasks whose state is read by itself: threads beside their leaders, and processes that have ended, which are
@@ -46,11 +46,11 @@ class Watch:
         self.blocked: set[int] = set()
         """Tasks told to be asleep inside a call since they were last resumed."""
         hosts = [host.name for host in topology.hosts if not host.shares_table_with]
-        self._looks: dict[str, Look] = {}
+        self._snapshots: dict[str, Snapshot] = {}
         for name in hosts:
             topology.enter(name)
-            self._looks[name] = Look(name, stream.now, only_watched=topology.network == "machine")
-        self._server = self._looks["server"]
+            self._snapshots[name] = Snapshot(name, stream.now, only_watched=topology.network == "machine")
+        self._server = self._snapshots["server"]
         topology.enter("client")
 
     @property
@@ -60,7 +60,7 @@ class Watch:
 
     @property
     def due_in_s(self) -> float:
-        """Until the next periodic look."""
+        """Until the next periodic snapshot."""
         return max(0.001, self._due - time.monotonic())
 
     def follow(self, pid: int) -> None:
@@ -78,7 +78,7 @@ class Watch:
         self._gone.append(stop)
         now = time.monotonic()
         if now - self._looked >= _LEAST_PERIOD_S:
-            self.everywhere()
+            self.snapshot_all()
         else:
             self._owed_since = self._owed_since or now
             self._due = min(self._due, self._looked + _LEAST_PERIOD_S)
@@ -89,13 +89,13 @@ class Watch:
 
     # ---------------------------------------------------------------- looks
 
-    def everywhere(self) -> None:
+    def snapshot_all(self) -> None:
         """A full look at every host."""
         cost = 0
         self._owed_since = 0.0
-        for look in self._looks.values():
-            self._stream.put_all(look.everything())
-            cost += look.cost_ns
+        for snapshot in self._snapshots.values():
+            self._stream.put_all(snapshot.everything())
+            cost += snapshot.cost_ns
         gone, self._gone = self._gone, []
         for stop in gone:
             if stop.tid == stop.pid:
@@ -115,8 +115,8 @@ class Watch:
         """A full look where it is cheap; with large tables only what the call touched now, and the rest soon after."""
         if stop.tid != stop.pid:
             self._rows.add(stop.tid)
-        if self._server.cost_ns < FULL_LOOK_NS or stop.at in ("interrupt", "signal"):
-            self.everywhere()
+        if self._server.cost_ns < FULL_SNAPSHOT_NS or stop.at in ("interrupt", "signal"):
+            self.snapshot_all()
             return
         fds: list[int] = []
         if stop.nr >= 0:
@@ -132,7 +132,7 @@ class Watch:
         self._due = min(now + _LEAST_PERIOD_S, self._owed_since + _OWED_AT_MOST_S)
 
     def tick(self, running: Iterable[Task], moving: bool) -> list[int]:
-        """Look at what runs. Returns tasks that sleep inside a call since now; `moving`: clients are alive too."""
+        """Snapshot at what runs. Returns tasks that sleep inside a call since now; `moving`: clients are alive too."""
         now = time.monotonic()
         asleep = []
         anybody = False
@@ -142,7 +142,7 @@ class Watch:
             if self._falls_asleep(task, now):
                 asleep.append(task.tid)
         if asleep or (now >= self._due and (anybody or moving or self.owed)):
-            self.everywhere()
+            self.snapshot_all()
         return asleep
 
     def _falls_asleep(self, task: Task, now: float) -> bool:
@@ -165,9 +165,9 @@ class Watch:
         """Put the /proc/net/tcp line of one socket. Raises SocklabError when there is none."""
         for host, table in self._fold().tables.items():
             row = table.rows.get(socket_id)
-            if row is None or host not in self._looks:
+            if row is None or host not in self._snapshots:
                 continue
-            line = self._looks[host].raw_line(row)
+            line = self._snapshots[host].raw_line(row)
             if line is None:
                 raise SocklabError("No line of /proc/net/tcp lists that socket any more.")
             self._stream.put(RawLine(self._stream.now(), host, socket_id, line))

@@ -30,11 +30,11 @@ from socklab.protocol.events import (
     Sockets,
 )
 
-FULL_LOOK_NS = 2_000_000
+FULL_SNAPSHOT_NS = 2_000_000
 """Up to this cost of the last full look, look at everything at each stop; above it, only at what the call touched."""
 
 
-class Look:
+class Snapshot:
     """The tables of one host, and the processes watched on it.
 
     Make it in a thread that has entered the host: its readings stay in that network namespace whatever the thread

@@ -14,7 +14,7 @@ from socklab.engine.tracing.task import Memory, Stop, Task
 from socklab.protocol.events import Frame
 
 
-class Places:
+class SourceFiles:
     """One Where per process, made anew when the process has executed another program."""
 
     def __init__(self, stream: Stream) -> None:

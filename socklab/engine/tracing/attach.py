@@ -40,13 +40,13 @@ def enter_network(pid: int) -> tuple[str, str, str] | None:
     return ("info", f"Process {pid} lives in a network of its own; sockets and clients are those of that network.", "")
 
 
-def seize(tracer: Tracer, wanted: attach_target.Target, *, children: bool, traced: tuple[int, ...]) -> None:
+def attach(tracer: Tracer, wanted: attach_target.Target, *, children: bool, traced: tuple[int, ...]) -> None:
     """Seize the process, and with `children` its descendants; they run on. Raises SocklabError when refused."""
     stream = tracer.stream
     family = [(0, wanted.pid), *(wanted.children if children else ())]
     for parent, pid in family:
         try:
-            tracer.adopt_running(pid, "server")
+            tracer.attach(pid, "server")
         except PermissionError as error:
             raise attach_target.refused(pid) from error
         except ptrace.ProcessGone as error:

@@ -18,26 +18,26 @@ _MOST_DELAY = 0.25
 """Share of the time the tracer may wait for the processor before the pair is dissolved for good."""
 
 
-class Pairing:
+class CpuAffinity:
     """Used by the tracer thread alone."""
 
     def __init__(self, *, given_up: bool = False) -> None:
         self._allowed = frozenset(os.sched_getaffinity(0))
-        self._partner = 0
-        self._partner_allowed: frozenset[int] = frozenset()
+        self._tracee = 0
+        self._tracee_allowed: frozenset[int] = frozenset()
         self._given_up = given_up or len(self._allowed) < 2
         self._checked_ns = 0
         self._delay_ns = 0
 
     @property
     def active(self) -> bool:
-        return self._partner != 0
+        return self._tracee != 0
 
-    def consider(self, tid: int) -> None:
+    def share(self, tid: int) -> None:
         """The only task `tid` keeps stopping: pair with it, or see whether the pair still does well."""
         if self._given_up:
             return
-        if self._partner:
+        if self._tracee:
             self._check()
             return
         try:
@@ -48,11 +48,11 @@ class Pairing:
                 return
             cpu = {_last_processor(tid)} & common or {min(common)}
             os.sched_setaffinity(tid, cpu)
-            self._partner, self._partner_allowed = tid, theirs
+            self._tracee, self._tracee_allowed = tid, theirs
             os.sched_setaffinity(0, cpu)
         except OSError:
             self._given_up = True  # it died, or this machine does not let us
-            self.dissolve()
+            self.restore()
             return
         self._checked_ns, self._delay_ns = time.monotonic_ns(), _run_delay_ns()
 
@@ -63,18 +63,18 @@ class Pairing:
         delay = _run_delay_ns()
         if delay - self._delay_ns > _MOST_DELAY * (now - self._checked_ns):
             self._given_up = True
-            self.dissolve()
+            self.restore()
         self._checked_ns, self._delay_ns = now, delay
 
-    def dissolve(self, *children: int) -> None:
-        """Give back what both may run on; `children` were born with the partner's affinity and get its old one too."""
-        partner, self._partner = self._partner, 0
-        if not partner:
+    def restore(self, *children: int) -> None:
+        """Give back what both may run on; `children` were born with the tracee's affinity and get its old one too."""
+        tracee, self._tracee = self._tracee, 0
+        if not tracee:
             return
         os.sched_setaffinity(0, self._allowed)
-        for tid in (partner, *children):
+        for tid in (tracee, *children):
             try:
-                os.sched_setaffinity(tid, self._partner_allowed)
+                os.sched_setaffinity(tid, self._tracee_allowed)
             except ProcessLookupError:
                 continue  # it died; nobody is bound any more
 

@@ -77,8 +77,8 @@ def resume_call(tid: int, arch: str) -> int:
     return number if result == -_ERESTART_RESTARTBLOCK else -1
 
 
-def let_go(
-    tasks: dict[int, Task], early: Iterable[int], doorbell: int, arch: str, child_ended: Callable[[int, int], None]
+def detach_all(
+    tasks: dict[int, Task], early: Iterable[int], wakeup: int, arch: str, child_ended: Callable[[int, int], None]
 ) -> None:
     """Detach from every task and empty `tasks`. `early`: tasks at their first stop, whose parent's event is to come.
 
@@ -107,7 +107,7 @@ def let_go(
             if status & 0xFF != 0x7F:
                 if tasks.pop(tid, None) is None:
                     child_ended(tid, status)
-            elif tid == doorbell:
+            elif tid == wakeup:
                 ptrace.resume(ptrace.PTRACE_CONT, tid)
             elif known is None:
                 newborn.add(tid)

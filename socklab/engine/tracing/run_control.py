@@ -8,49 +8,58 @@ from __future__ import annotations
 
 from socklab.commands import conditions
 from socklab.core.errors import UsageError
-from socklab.engine.tracing.syscall_filter import BothGate, Business, FollowGate, RunGate, StepGate, UntilGate
+from socklab.engine.tracing.syscall_filter import (
+    EitherFilter,
+    OneTaskFilter,
+    RunFilter,
+    SocketCalls,
+    StepFilter,
+    UntilFilter,
+)
 from socklab.engine.tracing.task import Stop
-from socklab.engine.tracing.tracer import Gate, Tracer
+from socklab.engine.tracing.tracer import SyscallFilter, Tracer
 
 STEP, OVER, LESSON, UNTIL, FREE = "step", "over", "lesson", "until", "free"
 
 
-class Steering:
+class RunControl:
     """The modes: STEP holds at every stop, OVER at the next entry, LESSON at the lesson's next moment, UNTIL where a
     condition says, FREE nowhere. All but the last two see every stop here first; those let the tracer run ahead, unless
     a lesson is under way.
     """
 
-    def __init__(self, tracer: Tracer, business: Business, *, free: bool, scripted: bool, until: str = "") -> None:
+    def __init__(
+        self, tracer: Tracer, calls: SocketCalls, *, record_only: bool, in_lesson: bool, until: str = ""
+    ) -> None:
         self._tracer = tracer
-        self._business = business
-        self._step_gate = StepGate(business)
-        self._until_gate: UntilGate | None = None
-        self.mode = FREE if free else STEP
-        self.scripted = scripted
+        self._calls = calls
+        self._step = StepFilter(calls)
+        self._until: UntilFilter | None = None
+        self.mode = FREE if record_only else STEP
+        self.in_lesson = in_lesson
         """A lesson is under way: it must see every stop, however fast the student wants to go."""
         self.held: dict[int, Stop] = {}
         """Held tasks, the one held last at the end."""
         self.followed = 0
         """The one task that is stepped while the others run; 0 = every task stops on its own."""
-        tracer.hold_signals = not free
+        tracer.hold_signals = not record_only
         if until:
-            self.run_in(UNTIL, until)
+            self.set_mode(UNTIL, until)
         else:
-            tracer.gate = None if free else self._step_gate
+            tracer.filter = None if record_only else self._step
 
-    def run_in(self, mode: str, until: str = "") -> None:
+    def set_mode(self, mode: str, until: str = "") -> None:
         """Choose how to go on; resumes nothing. Raises UsageError for a condition that is none."""
-        gate: Gate = self._step_gate
+        chosen: SyscallFilter = self._step
         if mode == UNTIL:
-            gate = self._until_gate = UntilGate(self._business, conditions.parse(until))
-            if self.scripted:
-                gate = BothGate(gate, self._step_gate)
-        elif mode == FREE and not self.scripted:
-            gate = RunGate(self._business)
+            chosen = self._until = UntilFilter(self._calls, conditions.parse(until))
+            if self.in_lesson:
+                chosen = EitherFilter(chosen, self._step)
+        elif mode == FREE and not self.in_lesson:
+            chosen = RunFilter(self._calls)
         elif self.followed:
-            gate = FollowGate(gate, self.followed)
-        self._tracer.gate = gate
+            chosen = OneTaskFilter(chosen, self.followed)
+        self._tracer.filter = chosen
         self.mode = mode
 
     def others(self, *, run: bool, tid: int = 0) -> list[int]:
@@ -64,7 +73,7 @@ class Steering:
             self.followed = tid if tid in self.held else next(reversed(self.held))
         else:
             self.followed = 0
-        self.run_in(self.mode if self.mode in (STEP, OVER) else STEP)
+        self.set_mode(self.mode if self.mode in (STEP, OVER) else STEP)
         going = [each for each in self.held if self.followed and each != self.followed]
         for each in going:
             self._release(each)
@@ -82,7 +91,7 @@ class Steering:
 
     def pause(self) -> None:
         self.followed = 0
-        self.run_in(STEP)
+        self.set_mode(STEP)
         self._tracer.ask_interrupt()
 
     def wants(self, stop: Stop, *, of_lesson: bool) -> bool:
@@ -93,7 +102,7 @@ class Steering:
         elif stop.at in ("interrupt", "signal"):
             return True
         if self.mode == UNTIL:
-            return self._until_gate is None or self._until_gate.fits(stop)
+            return self._until is None or self._until.fits(stop)
         if self.mode == STEP:
             return True
         return (self.mode == OVER and stop.at == "enter") or (self.mode == LESSON and of_lesson)
@@ -107,7 +116,7 @@ class Steering:
         """Keep it held. What the student wanted is reached; the next wish starts from a step."""
         self.held[stop.tid] = stop
         if self.mode in (LESSON, UNTIL, FREE):
-            self.run_in(STEP)
+            self.set_mode(STEP)
 
     def resume(self, tid: int = 0) -> list[int]:
         """Let one task go (0 = the one held last), or all of them in the modes that run on. Returns who goes."""
@@ -119,6 +128,6 @@ class Steering:
             self._release(each)
         return going
 
-    def pass_by(self, stop: Stop) -> None:
+    def release(self, stop: Stop) -> None:
         """Not a stop to hold at: it goes on at once."""
         self._tracer.ask_resume(stop.tid)

@@ -14,18 +14,18 @@ from collections.abc import Iterable
 from socklab import syscalls
 from socklab.commands.conditions import Condition
 from socklab.engine.tracing.task import Stop, Task
-from socklab.engine.tracing.tracer import HOLD, RECORD, UNSEEN, Gate
+from socklab.engine.tracing.tracer import HOLD, RECORD, UNSEEN, SyscallFilter
 
 _FAMILY = frozenset(("fork", "vfork", "clone", "clone3", "wait4", "waitid"))
 RUN_PAUSED = syscalls.LESSON_CALLS | _FAMILY
 """Where a program of the user's own is stopped: what servers do with sockets, and with processes."""
-RUN_BUSINESS = RUN_PAUSED | {"execve", "execveat", "kill"}
+RUN_RECORDED = RUN_PAUSED | {"execve", "execveat", "kill"}
 """What is recorded of it besides."""
 
 _CLONE_THREAD = 0x00010000
 
 
-class Business:
+class SocketCalls:
     """Facts about calls shared by all gates of a run: precomputed per syscall number.
 
     `names`: calls that are the user's business; the other calls of a run are seen only where a condition names them.
@@ -75,67 +75,67 @@ class Business:
         return target.startswith("socket:") or (nr in self._waits and target.startswith("anon_inode:"))
 
 
-class StepGate:
+class StepFilter:
     """Hold at each call that is paused on and is the user's business; record the others that are."""
 
-    def __init__(self, business: Business) -> None:
-        self._business = business
+    def __init__(self, calls: SocketCalls) -> None:
+        self._calls = calls
 
     def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
-        if not self._business.concerns_socket(task.pid, nr, args):
+        if not self._calls.concerns_socket(task.pid, nr, args):
             return UNSEEN
-        return HOLD if self._business.holds(task, nr, args) else RECORD
+        return HOLD if self._calls.holds(task, nr, args) else RECORD
 
     def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
-        return HOLD if self._business.holds(task, nr, args) else RECORD
+        return HOLD if self._calls.holds(task, nr, args) else RECORD
 
 
-class RunGate:
+class RunFilter:
     """Record the user's business, hold nothing."""
 
-    def __init__(self, business: Business) -> None:
-        self._business = business
+    def __init__(self, calls: SocketCalls) -> None:
+        self._calls = calls
 
     def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
-        return RECORD if self._business.concerns_socket(task.pid, nr, args) else UNSEEN
+        return RECORD if self._calls.concerns_socket(task.pid, nr, args) else UNSEEN
 
     def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
         return RECORD
 
 
-class UntilGate:
+class UntilFilter:
     """Record the user's business and hold where the condition says."""
 
-    def __init__(self, business: Business, condition: Condition) -> None:
-        self._business = business
+    def __init__(self, calls: SocketCalls, condition: Condition) -> None:
+        self._calls = calls
         self._condition = condition
 
     def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
-        is_socket = self._business.concerns_socket(task.pid, nr, args)
-        name = self._business.names.get(nr, "")
+        is_socket = self._calls.concerns_socket(task.pid, nr, args)
+        name = self._calls.names.get(nr, "")
         if self._condition.wants_enter(name, args, is_socket):
             return HOLD
         # A call that is named must be seen, to know how it ends; `any error` asks about the user's business alone.
         return RECORD if is_socket or name in self._condition.calls else UNSEEN
 
     def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
-        is_socket = self._business.concerns_socket(task.pid, nr, args)
-        wanted = self._condition.wants_return(self._business.names.get(nr, ""), args, result, is_socket)
+        is_socket = self._calls.concerns_socket(task.pid, nr, args)
+        wanted = self._condition.wants_return(self._calls.names.get(nr, ""), args, result, is_socket)
         return HOLD if wanted else RECORD
 
     def fits(self, stop: Stop) -> bool:
-        """Whether it would hold at this stop, which another gate may have asked for."""
-        is_socket = self._business.concerns_socket(stop.pid, stop.nr, stop.args)
-        name = self._business.names.get(stop.nr, "")
+        """Whether it would hold at this stop, which another filter may have asked for."""
+        is_socket = self._calls.concerns_socket(stop.pid, stop.nr, stop.args)
+        name = self._calls.names.get(stop.nr, "")
         if stop.at == "enter":
             return self._condition.wants_enter(name, stop.args, is_socket)
         return self._condition.wants_return(name, stop.args, stop.result, is_socket)
 
 
-class BothGate:
+class EitherFilter:
     """Whatever one of two gates wants to see or hold."""
 
-    def __init__(self, one: Gate, other: Gate) -> None:
+    def __init__(self, one: SyscallFilter, other: SyscallFilter) -> None:
         self._one = one
         self._other = other
 
@@ -146,17 +146,17 @@ class BothGate:
         return max(self._one.leave(task, nr, args, result), self._other.leave(task, nr, args, result))
 
 
-class FollowGate:
-    """One task is stopped as `gate` says; the others are recorded and run."""
+class OneTaskFilter:
+    """One task is stopped as `filter` says; the others are recorded and run."""
 
-    def __init__(self, gate: Gate, tid: int) -> None:
-        self._gate = gate
+    def __init__(self, filter: SyscallFilter, tid: int) -> None:
+        self._filter = filter
         self._tid = tid
 
     def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int:
-        verdict = self._gate.enter(task, nr, args)
+        verdict = self._filter.enter(task, nr, args)
         return RECORD if verdict == HOLD and task.tid != self._tid else verdict
 
     def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
-        verdict = self._gate.leave(task, nr, args, result)
+        verdict = self._filter.leave(task, nr, args, result)
         return RECORD if verdict == HOLD and task.tid != self._tid else verdict

@@ -1,7 +1,7 @@
 """The wait loop: every stop of every traced task, classified, recorded, and resumed once.
 
 In: stops out of one blocking waitpid, and requests from the lab thread (resume this one, interrupt those, kill).
-Out: events appended to the stream, and `Stop` values posted to the lab when a gate says hold. Never looks at the
+Out: events appended to the stream, and `Stop` values posted to the lab when a filter says hold. Never looks at the
 kernel's tables, never decodes: it keeps numbers and bytes.
 
 All ptrace requests are made by the thread that runs `run`, as the kernel demands. The lab thread rings the
@@ -23,7 +23,7 @@ from socklab import syscalls
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import cpu_affinity, detach, ptrace
 from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Stop, Task, lost_privilege, read_argv, would_kill
-from socklab.engine.tracing.wakeup import Doorbell
+from socklab.engine.tracing.wakeup import Wakeup
 from socklab.protocol import events as ev
 from socklab.syscalls import Capturer
 
@@ -42,7 +42,7 @@ ALWAYS = (*AFFINITY_CALLS, RESTART)
 UNSEEN, RECORD, HOLD = 0, 1, 2
 
 
-class Gate(Protocol):
+class SyscallFilter(Protocol):
     """Says of a call: UNSEEN (runs through, no event), RECORD or HOLD. Called on the tracer thread, at every call."""
 
     def enter(self, task: Task, nr: int, args: tuple[int, ...]) -> int: ...
@@ -51,7 +51,7 @@ class Gate(Protocol):
 
 
 class Tracer:
-    """Owns the traced tasks. Everything but `ask_*`, `ring` and the attribute `gate` belongs to the tracer thread."""
+    """Owns the traced tasks. Everything but `ask_*`, `wake` and the attribute `filter` belongs to the tracer thread."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Tracer:
         self.stream = stream
         self.arch = arch
         self.tasks: dict[int, Task] = {}
-        self.gate: Gate | None = None
+        self.filter: SyscallFilter | None = None
         """None = record every call, hold none: the free-running path."""
         self.hold_signals = False
         """Hold at a signal that is about to kill the program."""
@@ -76,12 +76,12 @@ class Tracer:
         self._early: dict[int, int] = {}
         """Tasks whose first stop came before their parent's fork event: tid to status."""
         self._requests: deque[tuple[str, int]] = deque()
-        self._doorbell = Doorbell()
+        self._wakeup = Wakeup()
         self._attached = False
         self._ending = False
         self._leaving = False
         self._foreign = False
-        self._pair = cpu_affinity.Pairing()
+        self._affinity = cpu_affinity.CpuAffinity()
         self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
         self._never_shown = frozenset(syscalls.numbers(arch, ALWAYS))
         self._restart_call = syscalls.number(arch, RESTART)
@@ -92,40 +92,40 @@ class Tracer:
 
     def ask_resume(self, tid: int) -> None:
         self._requests.append(("resume", tid))
-        self.ring()
+        self.wake()
 
     def ask_interrupt(self) -> None:
-        """Hold every task that runs and is not inside a recorded call; one inside is held at its return by the gate."""
+        """Hold every task that runs outside a recorded call; one inside a call is held at its return by the filter."""
         self._requests.append(("interrupt", 0))
-        self.ring()
+        self.wake()
 
     def ask_end(self) -> None:
         """Kill every traced task, or let go of them all if they were attached to; `run` returns when none is left."""
         self._requests.append(("end", 0))
-        self.ring()
+        self.wake()
 
-    def ring(self) -> None:
-        self._doorbell.ring()
+    def wake(self) -> None:
+        self._wakeup.wake()
 
     # ---------------------------------------------------------------- the tracer thread
 
-    def hang_doorbell(self) -> None:
+    def start_wakeup(self) -> None:
         """Before any other thread exists: it runs on as a copy of this process."""
-        self._doorbell.hang()
+        self._wakeup.start()
 
-    def close_doorbell(self) -> None:
-        self._doorbell.close()
+    def close_wakeup(self) -> None:
+        self._wakeup.close()
 
-    def adopt(self, pid: int, host: str) -> None:
+    def seize(self, pid: int, host: str) -> None:
         """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed."""
         ptrace.seize(pid, OPTIONS)
         self.tasks[pid] = Task(pid, pid, host, Memory(pid), started=False)
 
-    def adopt_running(self, pid: int, host: str) -> None:
+    def attach(self, pid: int, host: str) -> None:
         """Seize every thread of a process that runs. Raises PermissionError, or ProcessGone when there is none."""
         memory = Memory(pid)
         self._attached = True
-        self._pair = cpu_affinity.Pairing(given_up=True)  # another's affinity is not ours to set
+        self._affinity = cpu_affinity.CpuAffinity(given_up=True)  # another's affinity is not ours to set
         for tid in detach.seize_threads(pid):
             task = self.tasks[tid] = Task(tid, pid, host, memory, started=True, attached=True)
             self._interrupt(task)  # a seized task runs on; only at a stop can it be asked to stop at calls
@@ -159,7 +159,7 @@ class Tracer:
             except ptrace.ProcessGone:
                 continue  # killed while stopped: its exit is the next thing waitpid reports
         if self._leaving:
-            detach.let_go(tasks, self._early, self._doorbell.pid, self.arch, self._child_ended)
+            detach.detach_all(tasks, self._early, self._wakeup.pid, self.arch, self._child_ended)
 
     def _attached_stop(self, task: Task) -> None:
         """Entry or exit of any call, of a task without a filter."""
@@ -191,13 +191,13 @@ class Tracer:
         arguments = entry[5:]
         if nr in self._never_shown or not task.started:
             nr = self._shown_instead(task, nr)
-        gate = self.gate
+        filter = self.filter
         if nr < 0:
             verdict = UNSEEN
-        elif gate is None:
+        elif filter is None:
             verdict = RECORD
         else:
-            verdict = gate.enter(task, nr, arguments)
+            verdict = filter.enter(task, nr, arguments)
         if verdict == UNSEEN:
             if task.interrupted:
                 ptrace.interrupt(task.tid)  # this stop has used up the one that was pending
@@ -220,8 +220,8 @@ class Tracer:
     def _shown_instead(self, task: Task, nr: int) -> int:
         """The call that one of ALWAYS stands for; -1 = none."""
         if nr in self._affinity_calls:
-            self._pair.dissolve()
-            self._pair = cpu_affinity.Pairing(given_up=True)
+            self._affinity.restore()
+            self._affinity = cpu_affinity.CpuAffinity(given_up=True)
         # The registers still hold the arguments of the call that goes on.
         return task.resting if nr == self._restart_call else -1
 
@@ -240,20 +240,20 @@ class Tracer:
         stream.put(ev.Return(stream.now(), task.tid, nr, result, mem))
         self._returns += 1
         if not self._returns & 255 and self._returns > cpu_affinity.STOPS_BEFORE:
-            self._consider_pairing(task)
-        gate = self.gate
-        if gate is not None and gate.leave(task, nr, args, result) == HOLD:
+            self._share_cpu(task)
+        filter = self.filter
+        if filter is not None and filter.leave(task, nr, args, result) == HOLD:
             task.held = "return"
             self._post_stop(task, result, ip, sp)
         else:
             ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
 
-    def _consider_pairing(self, task: Task) -> None:
+    def _share_cpu(self, task: Task) -> None:
         if len(self.tasks) == 1:
-            self._pair.consider(task.tid)
+            self._affinity.share(task.tid)
 
     def _post_stop(self, task: Task, result: int, ip: int, sp: int) -> None:
-        self._pair.dissolve()
+        self._affinity.restore()
         task.interrupted = task.paused = False
         if not ip:
             ip, sp, fp = ptrace.registers(task.tid, self.arch)
@@ -313,7 +313,7 @@ class Tracer:
         if event == ptrace.EVENT_CLONE and os.path.exists(f"/proc/{task.pid}/task/{child}"):
             kind = "thread"
         thread = kind == "thread"
-        self._pair.dissolve(child)
+        self._affinity.restore(child)
         made = Task(
             child,
             task.pid if thread else child,
@@ -361,9 +361,9 @@ class Tracer:
         self._post(Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0))
 
     def _stranger(self, tid: int, status: int) -> None:
-        if tid == self._doorbell.pid:
+        if tid == self._wakeup.pid:
             if status & 0xFF != 0x7F:
-                self._doorbell.pid = 0
+                self._wakeup.pid = 0
                 self._end_all()
                 return
             ptrace.resume(ptrace.PTRACE_CONT, tid)

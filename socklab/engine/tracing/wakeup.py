@@ -1,6 +1,6 @@
 """A bell that rings in the tracer's waitpid, so that nothing has to poll and no wake-up is lost.
 
-In: `ring` from any thread or signal handler. Out: a stop of a tiny traced child, served by the tracer thread. The child
+In: `wake` from any thread or signal handler. Out: a stop of a tiny traced child, served by the tracer thread. The child
 is a copy of this process that only waits for a signal; it dies with us.
 """
 
@@ -12,13 +12,13 @@ import signal
 from socklab.engine.tracing import ptrace
 
 
-class Doorbell:
+class Wakeup:
     """`pid` is 0 until it hangs and after it is gone."""
 
     def __init__(self) -> None:
         self.pid = 0
 
-    def hang(self) -> None:
+    def start(self) -> None:
         """Fork the child. Before any other thread exists."""
         pid = os.fork()
         if pid == 0:
@@ -33,7 +33,7 @@ class Doorbell:
         ptrace.seize(pid, ptrace.O_EXITKILL)
         self.pid = pid
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         if self.pid:
             os.kill(self.pid, signal.SIGUSR1)
 
