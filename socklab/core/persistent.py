@@ -6,7 +6,7 @@ In: plain values. Out: new collections; none is ever changed once somebody holds
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -84,16 +84,18 @@ class PMap(Mapping[K, V], Generic[K, V]):
 class Log(Sequence[T], Generic[T]):
     """An append-only sequence whose earlier lengths stay valid. At `keep` × 2 items the oldest `keep` are let go.
 
-    `dropped` counts what was let go: item i of the log is the (dropped + i)-th that was ever appended.
+    `dropped` counts what was let go: item i of the log is the (dropped + i)-th that was ever appended. `derived` is
+    shared by every log that grew out of one: a reader may keep there, by its own type, what it made of the items.
     """
 
-    __slots__ = ("_items", "_length", "dropped", "keep")
+    __slots__ = ("_items", "_length", "derived", "dropped", "keep")
 
     def __init__(self, keep: int = 20_000) -> None:
         self._items: list[T] = []
         self._length = 0
         self.dropped = 0
         self.keep = keep
+        self.derived: dict[type, Any] = {}
 
     def append(self, item: T) -> Log[T]:
         """A new log that ends with `item`; this one is as it was."""
@@ -108,6 +110,7 @@ class Log(Sequence[T], Generic[T]):
         result._items = items
         result._length = len(items)
         result.dropped = dropped
+        result.derived = self.derived
         return result
 
     @overload

@@ -176,52 +176,35 @@ class Servers(Part, frozen=True):
     python: str = ""
 
 
-class File(Part, frozen=True):
+class File(Part, frozen=True, rename={"steps": "step", "checks": "check"}):
     """lesson.toml as it is written."""
 
     format: int
     title: str
     summary: str
     server: Servers
-    step: list[Step]
-    check: list[Check]
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...]
     minutes: int = 5
-    teaches: list[str] = []
-    after: list[str] = []
-    claims: list[str] = []
+    teaches: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
     reference: str = ""
     port: int = 8080
     network: Literal["any", "two-hosts"] = "any"
     """two-hosts: the lesson makes no sense without two hosts and a wire between them."""
-    pause: list[str] = msgspec.field(default_factory=lambda: list(DEFAULT_PAUSE))
+    pause: tuple[str, ...] = DEFAULT_PAUSE
     intro: str = ""
     outro: str = ""
     one_language: str = ""
     """Why there is a server in one language only; empty = there is one in each."""
 
 
-class Lesson(msgspec.Struct, frozen=True):
-    """A lesson that was found to be in order."""
+class Lesson(File, frozen=True, kw_only=True):
+    """A lesson that was found to be in order: its file, and where that came from."""
 
     name: str
     """What the user types: the folder's name without its number."""
-    title: str
-    summary: str
-    server: Servers
-    steps: tuple[Step, ...]
-    checks: tuple[Check, ...]
-    minutes: int
-    teaches: tuple[str, ...]
-    after: tuple[str, ...]
-    claims: tuple[str, ...]
-    reference: str
-    port: int
-    pause: tuple[str, ...]
-    intro: str
-    outro: str
-    one_language: str
-    network: str
-    """any, two-hosts."""
     folder: Path | None
     """None when the lesson came out of a recording."""
     toml: str

@@ -51,27 +51,8 @@ def parse(toml_text: str, where: str, *, name: str = "", folder: Path | None = N
         raise LessonError(f"{safe(where)}: not TOML: {safe(str(error))}") from None
     file = _convert(raw, where)
     Validator(where).validate(file)
-    return Lesson(
-        name=name,
-        title=file.title,
-        summary=file.summary,
-        server=file.server,
-        steps=tuple(file.step),
-        checks=tuple(file.check),
-        minutes=file.minutes,
-        teaches=tuple(file.teaches),
-        after=tuple(file.after),
-        claims=tuple(file.claims),
-        reference=file.reference,
-        port=file.port,
-        pause=tuple(file.pause),
-        intro=file.intro,
-        outro=file.outro,
-        one_language=file.one_language,
-        network=file.network,
-        folder=folder,
-        toml=toml_text,
-    )
+    written = {key: getattr(file, key) for key in File.__struct_fields__}
+    return Lesson(**written, name=name, folder=folder, toml=toml_text)
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {

@@ -36,16 +36,16 @@ class Validator:
             name: str = getattr(file.server, language)
             if name and (Path(name).name != name or name.startswith(".")):
                 raise self.refuse(f"server.{language}", f'"{safe(name)}" must be a file in the lesson\'s own folder')
-        if not file.step:
+        if not file.steps:
             raise self.refuse("step", "a lesson needs at least one [[step]]")
         for index, call in enumerate(file.pause):
             self._call(f"pause[{index}]", call)
         self._narration("intro", file.intro)
         self._narration("outro", file.outro)
-        for index, step in enumerate(file.step):
+        for index, step in enumerate(file.steps):
             self._step(f"step[{index}]", step)
-            self._beat(f"step[{index}].at.beat", step.at, file.step[index - 1].at if index else None)
-        for index, check in enumerate(file.check):
+            self._beat(f"step[{index}].at.beat", step.at, file.steps[index - 1].at if index else None)
+        for index, check in enumerate(file.checks):
             self._check(f"check[{index}]", check)
 
     def _step(self, key: str, step: Step) -> None:

@@ -6,6 +6,8 @@ of day it entered the wire. Never decodes a packet: a malformed one is written a
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,16 +20,18 @@ from socklab.core.text import safe
 from socklab.packets import pcap
 from socklab.protocol import events as ev
 
+_WHAT_A_STREAM_IS = "A stream is what `socklab lesson NAME --json` or `socklab run --json` writes."
+
 
 def packets(stream: Iterable[ev.Event], file: BinaryIO) -> int:
     """Write the packets of a stream of events; returns how many. Their times count from its header."""
-    writer = pcap.Writer(file)
+    file.write(pcap.HEADER)
     started_ns = count = 0
     for event in stream:
         if isinstance(event, ev.Header):
             started_ns = event.started_ns
         elif isinstance(event, ev.Packet):
-            writer.write(_time(started_ns, event), event.data, max(event.length, len(event.data)))
+            file.write(pcap.record(_time(started_ns, event), event.data, max(event.length, len(event.data))))
             count += 1
     return count
 
@@ -57,7 +61,7 @@ def read_stream(path: Path) -> Iterator[ev.AnyEvent]:
                         return  # the lab was killed while it wrote its last line
                     raise SocklabError(
                         f"{safe(str(path))}, line {number}: this is no event of a lab ({safe(str(error))}).",
-                        fix="A stream is what `socklab lesson NAME --json` or `socklab run --json` writes.",
+                        fix=_WHAT_A_STREAM_IS,
                     ) from error
     except OSError as error:
         raise UsageError(f"{safe(str(path))} cannot be read: {error.strerror}.") from error
@@ -70,24 +74,17 @@ def to_pcap(recording: Path, target: Path) -> int:
     if not isinstance(first, ev.Header):
         raise SocklabError(
             f"{safe(str(recording))} does not begin with a lab's header.",
-            fix="A stream is what `socklab lesson NAME --json` or `socklab run --json` writes.",
+            fix=_WHAT_A_STREAM_IS,
         )
-
-    def whole() -> Iterator[ev.Event]:
-        yield first
-        yield from stream
-
     try:
         with target.open("wb") as file:
-            return packets(whole(), file)
+            return packets(itertools.chain([first], stream), file)
     except OSError as error:
         raise UsageError(f"{safe(str(target))} cannot be written: {error.strerror}.") from error
 
 
 def show(recording: str, target: str) -> int:
     """`socklab export`: write the capture and say on stderr what is in it."""
-    import sys
-
     count = to_pcap(Path(recording), Path(target))
     what = "1 packet" if count == 1 else f"{count} packets"
     print(f"{what} written to {safe(target)}.", file=sys.stderr)

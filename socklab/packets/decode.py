@@ -2,22 +2,17 @@
 
 In: the bytes of one IP packet, whole or its beginning. Out: a `Segment`, for any bytes at all: what does not fit the
 protocol is a value with its reason. Pure; reads nothing, draws nothing. What a segment means among those of its
-connection is in `flows.py`.
-
-Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 7323 (window scale, timestamps), RFC 2018 (SACK),
-RFC 768 (UDP), RFC 792 and RFC 4443 (ICMP).
+connection is in `flows.py`; how the headers are laid out, and the RFCs that say so, in `headers.py`.
 """
 
 from __future__ import annotations
 
-import struct
-from socket import AF_INET, AF_INET6, inet_ntop
-
 import msgspec
 from msgspec.structs import replace
 
-FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")
-"""Names of the flag bits, lowest first."""
+from socklab.packets import headers
+from socklab.packets.headers import ipv4_address, ipv6_address
+
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
@@ -31,6 +26,7 @@ _PROTOCOLS = {
     47: "GRE",
     50: "ESP",
     58: "ICMPv6",
+    59: "no next header",
     132: "SCTP",
 }
 _ICMP = {
@@ -44,8 +40,13 @@ _ICMPV6 = {
     132: "multicast listener done", 133: "router solicitation", 134: "router advertisement",
     135: "neighbour solicitation", 136: "neighbour advertisement", 137: "redirect", 143: "multicast listener report v2",
 }  # fmt: skip
-_EXTENSIONS = frozenset({0, 43, 44, 60, 135})
+_FRAGMENT = 44
+_EXTENSIONS = frozenset({0, 43, _FRAGMENT, 60, 135})
 """IPv6 extension headers that are walked through: hop-by-hop, routing, fragment, destination options, mobility."""
+_CUT_EXTENSION = "an IPv6 extension header is cut off"
+
+_read_ipv4, _read_ipv6 = headers.IPV4.struct.unpack_from, headers.IPV6.struct.unpack_from
+_read_tcp = headers.TCP.struct.unpack_from
 
 
 class Option(msgspec.Struct, frozen=True, gc=False):  # part of no cycle
@@ -168,26 +169,25 @@ def decode(data: bytes, length: int | None = None) -> Segment:
 
 def _ipv4(data: bytes) -> tuple[Segment, int]:
     """The IP header alone, and the protocol's number."""
-    if len(data) < 20:
+    if len(data) < headers.IPV4.size:
         return Segment(4, length=len(data), problem=f"an IPv4 header has 20 bytes, {len(data)} came"), -1
-    words = data[0] & 15
-    total, fragment = int.from_bytes(data[2:4]), int.from_bytes(data[6:8])
-    number = data[9]
+    first, _, total, _, fragment, ttl, number, _, source, destination = _read_ipv4(data)
+    size = (first & 15) * 4
     problem = ""
-    if words < 5:
-        problem = f"an IPv4 header of {words * 4} bytes is too short"
-    elif len(data) < words * 4:
-        problem = f"the IPv4 header says {words * 4} bytes, {len(data)} came"
-    elif total < words * 4:
+    if size < headers.IPV4.size:
+        problem = f"an IPv4 header of {size} bytes is too short"
+    elif len(data) < size:
+        problem = f"the IPv4 header says {size} bytes, {len(data)} came"
+    elif total < size:
         problem = f"the IPv4 length {total} is less than its header"
     ip = Segment(
         version=4,
-        source=inet_ntop(AF_INET, data[12:16]),
-        destination=inet_ntop(AF_INET, data[16:20]),
-        protocol=_PROTOCOLS.get(number, str(number)),
-        ttl=data[8],
-        ip_bytes=min(words * 4, len(data)),
-        header_bytes=min(words * 4, len(data)),
+        source=ipv4_address(source),
+        destination=ipv4_address(destination),
+        protocol=_PROTOCOLS.get(number) or str(number),
+        ttl=ttl,
+        ip_bytes=min(size, len(data)),
+        header_bytes=min(size, len(data)),
         length=total,
         # Only the first fragment carries the transport header.
         what="fragment" if fragment & 0x1FFF else "",
@@ -197,33 +197,17 @@ def _ipv4(data: bytes) -> tuple[Segment, int]:
 
 
 def _ipv6(data: bytes) -> tuple[Segment, int]:
-    if len(data) < 40:
+    if len(data) < headers.IPV6.size:
         return Segment(6, length=len(data), problem=f"an IPv6 header has 40 bytes, {len(data)} came"), -1
-    total = 40 + int.from_bytes(data[4:6])
-    number, position, what, problem = data[6], 40, "", ""
-    while number in _EXTENSIONS:
-        if position + 8 > min(len(data), total):
-            problem = "an IPv6 extension header is cut off"
-            break
-        if number == 44:
-            size = 8
-            if int.from_bytes(data[position + 2 : position + 4]) >> 3:
-                what = "fragment"
-        else:
-            size = 8 + data[position + 1] * 8
-        number = data[position]
-        position += size
-        if position > min(len(data), total):
-            problem = "an IPv6 extension header is cut off"
-            break
-        if what:
-            break
+    _, _, payload, number, hop_limit, source, destination = _read_ipv6(data)
+    total = headers.IPV6.size + payload
+    number, position, what, problem = _behind_extensions(data[:total], number)
     ip = Segment(
         version=6,
-        source=inet_ntop(AF_INET6, data[8:24]),
-        destination=inet_ntop(AF_INET6, data[24:40]),
-        protocol="no next header" if number == 59 else _PROTOCOLS.get(number, str(number)),
-        ttl=data[7],
+        source=ipv6_address(source),
+        destination=ipv6_address(destination),
+        protocol=_PROTOCOLS.get(number) or str(number),
+        ttl=hop_limit,
         ip_bytes=min(position, len(data)),
         header_bytes=min(position, len(data)),
         length=total,
@@ -233,33 +217,45 @@ def _ipv6(data: bytes) -> tuple[Segment, int]:
     return ip, number
 
 
-# ---------------------------------------------------------------- what IP carries
+def _behind_extensions(data: bytes, number: int) -> tuple[int, int, str, str]:
+    """What comes behind an IPv6 packet's extension headers: its number and place, "fragment", what is wrong."""
+    position, what = headers.IPV6.size, ""
+    while number in _EXTENSIONS and not what:
+        if position + 8 > len(data):
+            return number, position, what, _CUT_EXTENSION
+        size = 8
+        if number != _FRAGMENT:
+            size += data[position + 1] * 8
+        elif int.from_bytes(data[position + 2 : position + 4]) >> 3:
+            what = "fragment"
+        number = data[position]
+        position += size
+        if position > len(data):
+            return number, position, what, _CUT_EXTENSION
+    return number, position, what, ""
 
-_TCP_HEADER = struct.Struct(">HHIIBBHHH")
+
+# ---------------------------------------------------------------- what IP carries
 
 
 def _tcp(ip: Segment, rest: bytes) -> Segment:
-    room = ip.length - ip.header_bytes
-    if len(rest) < 20:
+    if len(rest) < headers.TCP.size:
         return _cut(ip, rest, f"a TCP header has 20 bytes, {len(rest)} came")
-    source_port, destination_port, seq, ack, offset, flags, window, _, _ = _TCP_HEADER.unpack_from(rest)
-    header = (offset >> 4) * 4
+    source_port, destination_port, seq, ack, offset, flags, window, _, _ = _read_tcp(rest)
+    size = (offset >> 4) * 4
     problem = ip.problem
     options: tuple[Option, ...] = ()
-    if header < 20:
-        problem = f"a TCP header of {header} bytes is too short"
-        header = 20
-    elif header > len(rest):
-        problem = f"the TCP header says {header} bytes, {len(rest)} came"
-        header = len(rest)
-    elif header > 20:
-        options, wrong = _tcp_options(rest[20:header])
+    if size < headers.TCP.size:
+        problem = f"a TCP header of {size} bytes is too short"
+        size = headers.TCP.size
+    elif size > len(rest):
+        problem = f"the TCP header says {size} bytes, {len(rest)} came"
+        size = len(rest)
+    elif size > headers.TCP.size:
+        options, wrong = _tcp_options(rest[headers.TCP.size : size])
         problem = problem or wrong
-    return Segment(
-        version=ip.version,
-        source=ip.source,
-        destination=ip.destination,
-        protocol="TCP",
+    return replace(
+        ip,
         source_port=source_port,
         destination_port=destination_port,
         flags=flags,
@@ -267,51 +263,33 @@ def _tcp(ip: Segment, rest: bytes) -> Segment:
         ack=ack,
         window=window,
         options=options,
-        ttl=ip.ttl,
-        ip_bytes=ip.ip_bytes,
-        header_bytes=ip.header_bytes + header,
-        length=ip.length,
-        payload_bytes=room - header,
-        payload=rest[header:],
+        header_bytes=ip.header_bytes + size,
+        payload_bytes=ip.length - ip.header_bytes - size,
+        payload=rest[size:],
         problem=problem,
     )
-
-
-_OPTION_SHAPES = {2: ("mss", ">H"), 3: ("window-scale", ">B"), 4: ("sack-permitted", ">"), 8: ("timestamps", ">II")}
 
 
 def _tcp_options(data: bytes) -> tuple[tuple[Option, ...], str]:
     """The options, and what is wrong with the first that does not fit."""
     found: list[Option] = []
-    position = 0
-    while position < len(data):
-        kind = data[position]
-        if kind == 0:  # end of options; the rest is padding
+    for kind, start, size in headers.option_places(data):
+        if kind == headers.END:  # the rest is padding
             break
-        if kind == 1:  # no operation: one byte, aligns the next
-            position += 1
+        if kind == headers.NO_OPERATION:  # one byte, aligns the next
             continue
-        size = data[position + 1] if position + 1 < len(data) else 0
-        if size < 2 or position + size > len(data):
+        values = headers.option_values(kind, data[start + 2 : start + size]) if size else None
+        if values is None:
             return tuple(found), f"TCP option {kind} has a wrong length"
-        body = data[position + 2 : position + size]
-        if kind == 5 and len(body) % 8 == 0:
-            found.append(Option("sack", struct.unpack(f">{len(body) // 4}I", body)))
-        elif kind in _OPTION_SHAPES and struct.calcsize(_OPTION_SHAPES[kind][1]) == len(body):
-            name, shape = _OPTION_SHAPES[kind]
-            found.append(Option(name, struct.unpack(shape, body)))
-        elif kind in _OPTION_SHAPES or kind == 5:
-            return tuple(found), f"TCP option {kind} has a wrong length"
-        else:
-            found.append(Option(str(kind), tuple(body)))
-        position += size
+        known = headers.OPTIONS.get(kind)
+        found.append(Option(known.word if known else str(kind), values))
     return tuple(found), ""
 
 
 def _udp(ip: Segment, rest: bytes) -> Segment:
-    if len(rest) < 8:
+    if len(rest) < headers.UDP.size:
         return _cut(ip, rest, f"a UDP header has 8 bytes, {len(rest)} came")
-    source_port, destination_port, size = struct.unpack_from(">HHH", rest)
+    source_port, destination_port, size, _ = headers.UDP.struct.unpack_from(rest)
     room = ip.length - ip.header_bytes
     problem = ip.problem
     if not 8 <= size <= room:

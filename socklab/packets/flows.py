@@ -9,8 +9,6 @@ Sources: RFC 9293; RFC 7323 section 2.2 (the scale counts only if both SYNs carr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from socklab.packets.decode import ACK, FIN, RST, SYN, Segment
@@ -40,8 +38,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):  # part of no cycle
     marks: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Half:
+class _Half(msgspec.Struct, gc=False):  # part of no cycle
     """One direction of a connection, as far as it was seen."""
 
     connection: int

@@ -1,8 +1,8 @@
 """The packets of a run with what each of them means: the log of a LabState read once, packet by packet.
 
-In: `LabState.packets`, of the present or of a past state of the same run, in any order. Out: a `Passed` for each
-packet. Only packets that were not seen before are decoded, so a new one among 10,000 costs what one costs. Never reads
-the kernel, never draws.
+In: `LabState.packets`, of the present or of a past state, in any order. Out: a `Passed` for each packet. Only packets
+that were not seen before are decoded, so a new one among 10,000 costs what one costs. What was read is kept with the
+log itself (`Log.derived`), for all its lengths. Never reads the kernel, never draws.
 """
 
 from __future__ import annotations
@@ -43,58 +43,71 @@ class Passed(msgspec.Struct, frozen=True, gc=False):  # by the ten thousand, and
         return self.packet.data[start : start + min(most, self.segment.payload_bytes)]
 
 
-class Trail:
-    """Follows one log at a time; asked about another run's, it begins anew."""
+def at(packets: Log[ev.Packet], index: int) -> Passed:
+    """The packet at `index` of the log."""
+    known = follow(packets)
+    return known.passed[packets.dropped + index - known.first]
 
-    def __init__(self) -> None:
-        self._all: list[Passed] = []
-        self._first = 0
-        """Place of the first of `_all` among all packets that ever came."""
-        self._flows = Flows()
-        self._openers: dict[int, str] = {}
+
+def connections(packets: Log[ev.Packet]) -> int:
+    """How many connections were seen so far."""
+    return len(follow(packets).openers)
+
+
+def index_of(packets: Log[ev.Packet], number: int) -> int:
+    """Place of the packet with that number in the log; -1 when it is not there. Numbers rise along the log."""
+    place = bisect_left(packets, number, key=lambda packet: packet.id)
+    return place if place < len(packets) and packets[place].id == number else -1
+
+
+def follow(packets: Log[ev.Packet]) -> _Reading:
+    """Read what is new in the log; `at` does so too, all at once."""
+    known: _Reading | None = packets.derived.get(_Reading)
+    if known is None or not known.is_of(packets):
+        known = packets.derived[_Reading] = _Reading(packets.dropped)
+    known.read(packets)
+    return known
+
+
+class _Reading:
+    """The packets read so far of a log and of its earlier lengths."""
+
+    def __init__(self, first: int) -> None:
+        self.passed: list[Passed] = []
+        self.first = first
+        """Place of the first of `passed` among all packets that ever came."""
+        self.openers: dict[int, str] = {}
         """Connection to the end that opened it."""
+        self._flows = Flows()
 
-    def at(self, packets: Log[ev.Packet], index: int) -> Passed:
-        """The packet at `index` of the log."""
-        self.follow(packets)
-        return self._all[packets.dropped + index - self._first]
-
-    def connections(self, packets: Log[ev.Packet]) -> int:
-        """How many connections were seen so far."""
-        self.follow(packets)
-        return len(self._openers)
-
-    def follow(self, packets: Log[ev.Packet]) -> None:
-        """Read what is new in the log; `at` does so too, all at once."""
-        total, known = packets.dropped + len(packets), self._first + len(self._all)
+    def is_of(self, packets: Log[ev.Packet]) -> bool:
+        """The log's packets are those read here, as far as both go: another future of the same past is read anew."""
+        common = min(packets.dropped + len(packets), self.first + len(self.passed)) - 1
         if not len(packets):
-            return
-        common = min(total, known) - 1
-        same = (
-            common >= packets.dropped >= self._first
-            and packets[common - packets.dropped] is self._all[common - self._first].packet
+            return True
+        return (
+            common >= packets.dropped >= self.first
+            and packets[common - packets.dropped] is self.passed[common - self.first].packet
         )
-        if not same:
-            self._all, self._first = [], packets.dropped
-            self._flows, self._openers = Flows(), {}
-            known = packets.dropped
-        for packet in packets[known - packets.dropped :]:
-            self._all.append(self._passed(packet))
-        surplus = len(self._all) - KEEP
-        if surplus > KEEP // 4:
-            del self._all[:surplus]
-            self._first += surplus
 
-    def _passed(self, packet: ev.Packet) -> Passed:
+    def read(self, packets: Log[ev.Packet]) -> None:
+        for packet in packets[self.first + len(self.passed) - packets.dropped :] if len(packets) else ():
+            self.passed.append(self._read(packet))
+        surplus = len(self.passed) - KEEP
+        if surplus > KEEP // 4:
+            del self.passed[:surplus]
+            self.first += surplus
+
+    def _read(self, packet: ev.Packet) -> Passed:
         seen = self._flows.add(decode(packet.data, packet.length))
         segment = seen.segment
         here, there = segment.source_end, segment.destination_end
         opener = ""
         if seen.connection:
-            opener = self._openers.get(seen.connection, "")
+            opener = self.openers.get(seen.connection, "")
             if not opener:
                 answers = segment.flags & (SYN | ACK) == SYN | ACK
-                opener = self._openers[seen.connection] = there if answers else here
+                opener = self.openers[seen.connection] = there if answers else here
         if packet.source != packet.destination and "server" in (packet.source, packet.destination):
             rightward = packet.destination == "server"
         elif opener:
@@ -104,13 +117,3 @@ class Trail:
             rightward = segment.source_port >= segment.destination_port
         seen = replace(seen, segment=replace(segment, payload=b""))
         return Passed(packet, seen, rightward, here if rightward else there, there if rightward else here)
-
-
-def index_of(packets: Log[ev.Packet], number: int) -> int:
-    """Place of the packet with that number in the log; -1 when it is not there. Numbers rise along the log."""
-    place = bisect_left(packets, number, key=lambda packet: packet.id)
-    return place if place < len(packets) and packets[place].id == number else -1
-
-
-TRAIL = Trail()
-"""The one that is shared by all who show packets of the run at hand."""

@@ -9,7 +9,6 @@ Source: draft-ietf-opsawg-pcap; link type 101 is LINKTYPE_RAW, IPv4 or IPv6 by t
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
 
 _NANOSECOND_MAGIC = 0xA1B23C4D
 _LINKTYPE_RAW = 101
@@ -25,14 +24,3 @@ def record(time_ns: int, data: bytes, length: int | None = None) -> bytes:
     kept = data[:SNAPLEN]
     seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
     return _RECORD.pack(seconds, nanoseconds, len(kept), len(data) if length is None else length) + kept
-
-
-class Writer:
-    """A capture file being written. The file is the caller's: opened for binary writing, closed by the caller."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        file.write(HEADER)
-
-    def write(self, time_ns: int, data: bytes, length: int | None = None) -> None:
-        self._file.write(record(time_ns, data, length))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from socklab.core.text import safe
 from socklab.probes.program import errno_name, text_of
-from socklab.probes.registry import Unmeasured, Value, probe
+from socklab.probes.registry import Unmeasured, Value, probe, probes_of
 from socklab.protocol import events as ev
 from socklab.state import LISTEN, TCP_STATES, LabState, Table
 
@@ -28,7 +28,7 @@ def own_listeners(state: LabState) -> list[ev.SocketRow]:
     return [row for row in rows if row.inode in owned]
 
 
-def _listener(state: LabState) -> ev.SocketRow:
+def _listener(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
     found = own_listeners(state)
     if not found:
         raise Unmeasured("no socket of the program is in state LISTEN")
@@ -40,44 +40,35 @@ def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-@probe("listener.local", "address and port it listens on, 0.0.0.0:8080")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _listener(state).local
+def tcp_state(row: ev.SocketRow) -> str:
+    return TCP_STATES[row.state]
 
 
-@probe("listener.port", "its port")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return port_of(_listener(state).local)
-
-
-@probe("listener.state", "its TCP state, LISTEN")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return TCP_STATES[_listener(state).state]
-
-
-@probe("listener.backlog", "limit of its accept queue: what listen was given, after the cap of net.core.somaxconn")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _listener(state).tx_queue
-
-
-@probe("listener.accept_queue", "connections that wait for accept")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _listener(state).rx_queue
+probes_of(
+    "listener",
+    _listener,
+    {
+        "local": ("address and port it listens on, 0.0.0.0:8080", lambda row: row.local),
+        "port": ("its port", lambda row: port_of(row.local)),
+        "state": ("its TCP state, LISTEN", tcp_state),
+        "backlog": (
+            "limit of its accept queue: what listen was given, after the cap of net.core.somaxconn",
+            lambda row: row.tx_queue,
+        ),
+        "accept_queue": ("connections that wait for accept", lambda row: row.rx_queue),
+        "inode": ("inode of the socket", lambda row: row.inode),
+    },
+)
 
 
 @probe("listener.syn_queue", "connections whose handshake is not complete (SYN_RECV)")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    return len(state.syn_queue(_listener(state)))
-
-
-@probe("listener.inode", "inode of the socket")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _listener(state).inode
+    return len(state.syn_queue(_listener(state, parts)))
 
 
 @probe("listener.fd", "the descriptor that names it")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    inode = _listener(state).inode
+    inode = _listener(state, parts).inode
     return min(d.fd for table in state.descriptors.values() for d in table.values() if d.inode == inode)
 
 
@@ -111,78 +102,47 @@ def _own_row(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
     return row
 
 
-@probe("client.CLIENT.state", "TCP state of its socket, SYN_SENT")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return TCP_STATES[_own_row(state, parts).state]
-
-
-@probe("client.CLIENT.retransmits", "times its last segment was sent again without an answer")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _own_row(state, parts).retransmits
-
-
-@probe("client.CLIENT.rx_queue", "Recv-Q of its socket: bytes received and not read yet")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _own_row(state, parts).rx_queue
-
-
-@probe("client.CLIENT.tx_queue", "Send-Q of its socket: bytes written and not acknowledged yet")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _own_row(state, parts).tx_queue
-
-
-@probe("client.CLIENT.phase", "connecting, open, half-closed, closed, reset, failed; a command: running, done")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return client_of(state, parts).phase
-
-
-@probe("client.CLIENT.local", "its own address and port")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = client_of(state, parts)
+def address_of(client: ev.Client) -> str:
+    """Its own end, "10.0.0.2:40001"."""
     if not client.local:
         raise Unmeasured(f"client {client.name} has no address yet")
     return client.local
 
 
-@probe("client.CLIENT.port", "its own port, which its kernel picked")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = client_of(state, parts)
-    if not client.local:
-        raise Unmeasured(f"client {client.name} has no address yet")
-    return port_of(client.local)
-
-
-@probe("client.CLIENT.received", "bytes it has received")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return client_of(state, parts).received
-
-
-@probe("client.CLIENT.sent", "bytes it has sent")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return client_of(state, parts).sent
-
-
-@probe("client.CLIENT.errno", "error its last call met, ECONNREFUSED; none")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return errno_name(client_of(state, parts).errno)
-
-
-@probe("client.CLIENT.eof", "yes when it has read the end of the stream")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return client_of(state, parts).eof
-
-
-@probe("client.CLIENT.tail", "the last bytes it received, as text")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return safe(client_of(state, parts).tail, lines=True)
-
-
-@probe("client.CLIENT.code", "exit status of its command")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    client = client_of(state, parts)
+def _exit_status(client: ev.Client) -> int:
     if client.phase != "done":
         raise Unmeasured(f"{client.name} has not ended yet" if client.argv else f"client {client.name} runs no command")
     return client.code
+
+
+probes_of(
+    "client.CLIENT",
+    _own_row,
+    {
+        "state": ("TCP state of its socket, SYN_SENT", tcp_state),
+        "retransmits": ("times its last segment was sent again without an answer", lambda row: row.retransmits),
+        "rx_queue": ("Recv-Q of its socket: bytes received and not read yet", lambda row: row.rx_queue),
+        "tx_queue": ("Send-Q of its socket: bytes written and not acknowledged yet", lambda row: row.tx_queue),
+    },
+)
+probes_of(
+    "client.CLIENT",
+    client_of,
+    {
+        "phase": (
+            "connecting, open, half-closed, closed, reset, failed; a command: running, done",
+            lambda client: client.phase,
+        ),
+        "local": ("its own address and port", address_of),
+        "port": ("its own port, which its kernel picked", lambda client: port_of(address_of(client))),
+        "received": ("bytes it has received", lambda client: client.received),
+        "sent": ("bytes it has sent", lambda client: client.sent),
+        "errno": ("error its last call met, ECONNREFUSED; none", lambda client: errno_name(client.errno)),
+        "eof": ("yes when it has read the end of the stream", lambda client: client.eof),
+        "tail": ("the last bytes it received, as text", lambda client: safe(client.tail, lines=True)),
+        "code": ("exit status of its command", _exit_status),
+    },
+)
 
 
 @probe("client.CLIENT.output", "what its command printed on standard output")
@@ -210,19 +170,15 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
     return _server_end(state, parts) is not None
 
 
-@probe("server.CLIENT.state", "TCP state of the server's end of this client's connection")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return TCP_STATES[_server_row(state, parts).state]
-
-
-@probe("server.CLIENT.rx_queue", "its Recv-Q: bytes received and not read yet")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _server_row(state, parts).rx_queue
-
-
-@probe("server.CLIENT.tx_queue", "its Send-Q: bytes written and not acknowledged yet")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _server_row(state, parts).tx_queue
+probes_of(
+    "server.CLIENT",
+    _server_row,
+    {
+        "state": ("TCP state of the server's end of this client's connection", tcp_state),
+        "rx_queue": ("its Recv-Q: bytes received and not read yet", lambda row: row.rx_queue),
+        "tx_queue": ("its Send-Q: bytes written and not acknowledged yet", lambda row: row.tx_queue),
+    },
+)
 
 
 def _client_states(state: LabState) -> list[str]:
@@ -275,11 +231,8 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
 
 @probe("counter.COUNTER", "how far the server host's counter has risen since the lab began")
 def _(state: LabState, parts: dict[str, str]) -> Value:
-    host = _server_host(state)
-    shared = state.header.hosts if state.header else ()
-    table = next((h.shares_table_with for h in shared if h.name == host and h.shares_table_with), host)
-    name = parts["COUNTER"]
-    for known in (host, table):
+    host, name = _server_host(state), parts["COUNTER"]
+    for known in (host, state.table_host(host)):
         if name in state.counters.get(known, {}):
             return state.counters[known][name] - state.counters_at_start[known][name]
     raise Unmeasured(f"the counter {name} was not read")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from socklab.core.persistent import PMap
 from socklab.core.text import safe
-from socklab.probes.registry import Unmeasured, Value, probe
+from socklab.probes.registry import Unmeasured, Value, probe, probes_of
 from socklab.protocol import events as ev
 from socklab.state import CLOSE, TCP_STATES, Call, LabState, Task
 
@@ -74,28 +74,29 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
     return _fd_number(state, parts["FD"]) in _open_descriptors(state)
 
 
-@probe("fd.FD.number", "the number itself")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _descriptor(state, parts).fd
+def _kind(descriptor: ev.Descriptor) -> str:
+    return next((kind for prefix, kind in _KINDS if descriptor.target.startswith(prefix)), "other")
 
 
-@probe("fd.FD.kind", "socket, pipe, file, terminal, device, epoll")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    target = _descriptor(state, parts).target
-    return next((kind for prefix, kind in _KINDS if target.startswith(prefix)), "other")
-
-
-@probe("fd.FD.target", "what /proc/PID/fd/N points to, socket:[12345]")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return safe(_descriptor(state, parts).target)
-
-
-@probe("fd.FD.inode", "inode of a socket or a pipe")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    descriptor = _descriptor(state, parts)
+def _inode(descriptor: ev.Descriptor) -> int:
     if not descriptor.inode:
         raise Unmeasured(f"descriptor {descriptor.fd} is neither socket nor pipe")
     return descriptor.inode
+
+
+probes_of(
+    "fd.FD",
+    _descriptor,
+    {
+        "number": ("the number itself", lambda descriptor: descriptor.fd),
+        "kind": ("socket, pipe, file, terminal, device, epoll", _kind),
+        "target": (
+            "what /proc/PID/fd/N points to, socket:[12345]",
+            lambda descriptor: safe(descriptor.target),
+        ),
+        "inode": ("inode of a socket or a pipe", _inode),
+    },
+)
 
 
 @probe("fd.FD.listed", "yes when the host's TCP table lists it (/proc/net/tcp, tcp6)")
@@ -105,19 +106,20 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
     return row is not None and row.state != CLOSE
 
 
-@probe("fd.FD.state", "TCP state of the socket")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return TCP_STATES[_socket(state, parts).state]
-
-
-@probe("fd.FD.local", "its own address and port")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _socket(state, parts).local
-
-
-@probe("fd.FD.remote", "address and port of the other end")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _socket(state, parts).remote
+probes_of(
+    "fd.FD",
+    _socket,
+    {
+        "state": ("TCP state of the socket", lambda row: TCP_STATES[row.state]),
+        "local": ("its own address and port", lambda row: row.local),
+        "remote": ("address and port of the other end", lambda row: row.remote),
+        "rx_queue": (
+            "bytes received and not read yet (a listener: see listener.accept_queue)",
+            lambda row: row.rx_queue,
+        ),
+        "tx_queue": ("bytes written and not acknowledged yet", lambda row: row.tx_queue),
+    },
+)
 
 
 @probe("fd.FD.client", "name of the lab's client at the other end")
@@ -127,16 +129,6 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
         if client.local and client.local == row.remote:
             return client.name
     raise Unmeasured(f"{row.remote} is no client of the lab")
-
-
-@probe("fd.FD.rx_queue", "bytes received and not read yet (a listener: see listener.accept_queue)")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _socket(state, parts).rx_queue
-
-
-@probe("fd.FD.tx_queue", "bytes written and not acknowledged yet")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _socket(state, parts).tx_queue
 
 
 @probe("fd.count", "descriptors the program has open")

@@ -7,8 +7,8 @@ themselves are in `program` and `network`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypeVar
 
 from socklab.commands.wire import KINDS
 from socklab.core.errors import UsageError
@@ -28,6 +28,7 @@ class Unmeasured(Exception):
 
 
 Read: TypeAlias = Callable[[LabState, dict[str, str]], Value]
+T = TypeVar("T")
 
 NAMES: dict[str, str] = {}
 """Every probe with its meaning. A part in capitals stands for what the author chooses: see PARTS."""
@@ -57,7 +58,7 @@ OutRsts InCsumErrors
 COUNTERS = frozenset(_COUNTERS.split())
 """Counters of /proc/net/netstat (TcpExt) and /proc/net/snmp (Tcp) that a lesson may name."""
 
-_PATTERNS: list[tuple[re.Pattern[str], str, Read]] = []
+_PATTERNS: list[tuple[re.Pattern[str], Read]] = []
 
 
 def probe(name: str, meaning: str) -> Callable[[Read], Read]:
@@ -66,14 +67,26 @@ def probe(name: str, meaning: str) -> Callable[[Read], Read]:
     def register(read: Read) -> Read:
         NAMES[name] = meaning
         parts = (f"(?P<{p}>{PARTS[p][0]})" if p in PARTS else re.escape(p) for p in name.split("."))
-        _PATTERNS.append((re.compile(r"\.".join(parts)), name, read))
+        _PATTERNS.append((re.compile(r"\.".join(parts)), read))
         return read
 
     return register
 
 
+def probes_of(
+    subject: str, find: Callable[[LabState, dict[str, str]], T], rows: Mapping[str, tuple[str, Callable[[T], Value]]]
+) -> None:
+    """Register one probe `subject.ROW` for each row: its meaning, and its value out of what `find` gives."""
+
+    def read_by(value: Callable[[T], Value]) -> Read:
+        return lambda state, parts: value(find(state, parts))
+
+    for row, (meaning, value) in rows.items():
+        probe(f"{subject}.{row}", meaning)(read_by(value))
+
+
 def _resolve(name: str) -> tuple[Read, dict[str, str]]:
-    for pattern, _, read in _PATTERNS:
+    for pattern, read in _PATTERNS:
         if found := pattern.fullmatch(name):
             return read, found.groupdict()
     likely = sorted(NAMES)

@@ -14,14 +14,6 @@ KEPT_ON_THE_WIRE = frozenset({"held", "delayed"})
 """Fates of packets that are still on the way."""
 
 
-def _acted(state: LabState, event: ev.Acted) -> LabState:
-    return replace(state, t=event.t, acted=state.acted.append(event))
-
-
-def _client(state: LabState, event: ev.Client) -> LabState:
-    return replace(state, t=event.t, clients={**state.clients, event.name: event})
-
-
 def _packet(state: LabState, event: ev.Packet) -> LabState:
     packets = state.packets.append(event)
     fates = state.fates
@@ -50,14 +42,10 @@ def _fate(state: LabState, event: ev.PacketFate) -> LabState:
     )
 
 
-def _wire_rules(state: LabState, event: ev.WireRules) -> LabState:
-    return replace(state, t=event.t, wire_rules=event.rules)
-
-
 FOLDS: Folds = {
-    ev.Acted: _acted,
-    ev.Client: _client,
+    ev.Acted: lambda state, event: replace(state, t=event.t, acted=state.acted.append(event)),
+    ev.Client: lambda state, event: replace(state, t=event.t, clients={**state.clients, event.name: event}),
     ev.Packet: _packet,
     ev.PacketFate: _fate,
-    ev.WireRules: _wire_rules,
+    ev.WireRules: lambda state, event: replace(state, t=event.t, wire_rules=event.rules),
 }

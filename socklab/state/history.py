@@ -5,7 +5,7 @@ In: events, in order. Out: the LabState of any stop. Never decides what is shown
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
 
 from socklab.protocol import events as ev
 from socklab.state.fold import apply
@@ -41,12 +41,10 @@ class History:
         """The last state that belongs to `stop`: with all that was read there, before the program ran on."""
         if stop >= self.now.stops:
             return self.now
-        index, state = 0, self._key_states[0][2]
-        for stops, next_event, known in self._key_states:
-            if stops > stop:
-                break
-            index, state = next_event, known
-        for event in self._from(index):
+        place = bisect_right(self._key_states, stop, key=lambda known: known[0]) - 1
+        _, index, state = self._key_states[place]
+        for position in range(index, len(self._events)):
+            event = self._events[position]
             if type(event) is ev.Resumed and state.stops == stop and state.stops:
                 break
             after = apply(state, event)
@@ -54,7 +52,3 @@ class History:
                 break
             state = after
         return state
-
-    def _from(self, index: int) -> Iterator[ev.Event]:
-        for position in range(index, len(self._events)):
-            yield self._events[position]

@@ -167,13 +167,14 @@ class LabState(msgspec.Struct, frozen=True):
         """The task in focus."""
         return self.tasks.get(self.focus)
 
+    def table_host(self, host: str) -> str:
+        """The host whose table lists this host's sockets: itself, or the one it shares a table with."""
+        hosts = self.header.hosts if self.header is not None else ()
+        return next((known.shares_table_with for known in hosts if known.name == host), "") or host
+
     def table_of(self, host: str) -> Table:
         """The socket table that lists the host's sockets; empty when nothing was read yet."""
-        if self.header is not None:
-            for known in self.header.hosts:
-                if known.name == host and known.shares_table_with:
-                    host = known.shares_table_with
-        return self.tables.get(host, NO_TABLE)
+        return self.tables.get(self.table_host(host), NO_TABLE)
 
     def socket_of(self, pid: int, fd: int) -> ev.SocketRow | None:
         """The row behind a descriptor, or None: not a socket, or one that no table lists."""

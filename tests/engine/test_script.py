@@ -12,7 +12,7 @@ from socklab.engine.script import Script
 from socklab.engine.stream import Stream
 from socklab.protocol import events as ev
 from socklab.state import LabState, apply
-from tests.support import lab_events as lab
+from tests.support import streams as lab
 
 TEXT = """
 format = 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from socklab import guide, lesson
 from socklab.guide import Ask, Check, Cursor, Done, Measure, Moment, Perform, Reach, Settle
 from socklab.protocol import events as ev
-from tests.support import lab_events as lab
+from tests.support import streams as lab
 
 TEXT = """
 format = 1

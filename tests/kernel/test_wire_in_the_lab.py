@@ -17,7 +17,7 @@ import pytest
 
 import socklab
 from socklab import lesson as lessons
-from socklab.packets.packet_log import Trail
+from socklab.packets import packet_log
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
 from socklab.protocol.run_spec import RunSpec
@@ -92,8 +92,7 @@ def test_with_the_ack_held_only_the_client_believes_in_the_connection(listening:
     listening.until(lambda _: listening.states("client") == {ESTABLISHED}, "ESTABLISHED on the client")
     listening.until(lambda _: listening.states("server") == {SYN_RECV}, "SYN_RECV on the server")
     state = listening.state
-    trail = Trail()
-    held = [trail.at(state.packets, i) for i, p in enumerate(state.packets) if state.fates[p.id] == "held"]
+    held = [packet_log.at(state.packets, i) for i, p in enumerate(state.packets) if state.fates[p.id] == "held"]
     assert {passed.segment.summary for passed in held} == {"ACK"}
     assert all(passed.rightward for passed in held)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -13,7 +11,7 @@ from socklab.core.errors import UsageError
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.state import LabState
-from tests.support import lab_events as lab
+from tests.support import streams as lab
 
 FULL = lab.state_of(
     lab.start(),
@@ -243,31 +241,17 @@ def test_only_dotted_names_in_braces_are_substituted() -> None:
 # ---------------------------------------------------------------- packets
 
 
-def segment(
-    number: int, source: str, flags: int, *, seq: int = 0, ack: int = 0, window: int = 100, payload: bytes = b""
-) -> ev.Packet:
-    """A TCP segment between client a (10.0.0.2:50001) and the server, without options, as it lies on the wire."""
-    ends = ((b"\x0a\0\0\x02", 50001), (b"\x0a\0\0\x01", 8080))
-    (here, port), (there, remote) = ends if source == "client" else ends[::-1]
-    length = 40 + len(payload)
-    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0x4000, 64, 6, 0, here, there)
-    tcp = struct.pack(">HHIIBBHHH", port, remote, seq, ack, 0x50, flags, window, 0, 0)
-    to = "server" if source == "client" else "client"
-    return ev.Packet(lab.t(), number, source, to, ip + tcp + payload, length)
-
-
-SYN, FIN, RST, ACK = 2, 1, 4, 16
 ON_THE_WIRE = lab.state_of(
     lab.start(shared=False),
     lab.client("a", 1),
     lab.client("b", 2),
     lab.sockets(ev.SocketRow(201, 2, lab.SERVER, "10.0.0.2:50001", 3)),
     lab.sockets(ev.SocketRow(101, 2, "10.0.0.2:50001", lab.SERVER, 1, rx_queue=7, tx_queue=9), host="client"),
-    [segment(1, "client", SYN, seq=10), ev.PacketFate(lab.t(), 1, "delivered")],
-    [segment(2, "server", SYN | ACK, seq=70, ack=11), ev.PacketFate(lab.t(), 2, "delivered")],
-    [segment(3, "client", ACK, seq=11, ack=71, window=0), ev.PacketFate(lab.t(), 3, "held")],
-    [segment(4, "server", SYN | ACK, seq=70, ack=11), ev.PacketFate(lab.t(), 4, "dropped")],
-    [segment(5, "client", RST | ACK, seq=11, ack=71), ev.PacketFate(lab.t(), 5, "held")],
+    [lab.packet(1, "client", lab.SYN, seq=10), lab.fate(1, "delivered")],
+    [lab.packet(2, "server", lab.SYN | lab.ACK, seq=70, ack=11, window=100), lab.fate(2, "delivered")],
+    [lab.packet(3, "client", lab.ACK, seq=11, ack=71, window=0), lab.fate(3, "held")],
+    [lab.packet(4, "server", lab.SYN | lab.ACK, seq=70, ack=11), lab.fate(4, "dropped")],
+    [lab.packet(5, "client", lab.RST | lab.ACK, seq=11, ack=71, window=100), lab.fate(5, "held")],
 )
 
 
@@ -304,7 +288,7 @@ def test_packets_and_both_ends_of_a_connection_are_read(name: str, value: probes
 
 
 def test_once_nothing_is_held_there_is_no_next_packet() -> None:
-    state = lab.state_of_from(ON_THE_WIRE, ev.PacketFate(lab.t(), 3, "delivered"), ev.PacketFate(lab.t(), 5, "dropped"))
+    state = lab.state_of_from(ON_THE_WIRE, lab.fate(3, "delivered"), lab.fate(5, "dropped"))
     assert probes.measure(state, "packets.held") == 0
     with pytest.raises(probes.Unmeasured, match="no packet is held"):
         probes.measure(state, "packets.next.flags")

@@ -1,6 +1,6 @@
 """A wire being told as events: packets of real connections, built byte by byte, and what became of each.
 
-In: who sends what. Out: LabStates. The bytes are made here, from the RFCs, not by the code that reads them.
+In: who sends what. Out: LabStates.
 """
 
 from __future__ import annotations
@@ -9,34 +9,12 @@ import struct
 from socket import inet_aton
 
 from socklab.protocol import events as ev
+from tests.support.streams import ACK, FIN, PSH, RST, SYN, ipv4, tcp
 from tests.ui.tui.panel_support import Scene
 
-FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 SERVER, CLIENT = "10.0.0.1", "10.0.0.2"
 SCALE_7 = bytes((2, 4, 5, 180, 1, 3, 3, 7))
 """Options of a SYN: maximum segment size 1460, window scale 7."""
-
-
-def tcp(
-    source: tuple[str, int],
-    destination: tuple[str, int],
-    flags: int,
-    seq: int,
-    ack: int = 0,
-    *,
-    window: int = 502,
-    options: bytes = b"",
-    payload: bytes = b"",
-) -> bytes:
-    """One IPv4 packet with a TCP segment; checksums are zero."""
-    offset = (20 + len(options)) << 2
-    segment = struct.pack(">HHIIBBHHH", source[1], destination[1], seq, ack, offset, flags, window, 0, 0)
-    return ipv4(source[0], destination[0], 6, segment + options + payload)
-
-
-def ipv4(source: str, destination: str, protocol: int, body: bytes) -> bytes:
-    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0x4000, 64, protocol, 0)
-    return head + inet_aton(source) + inet_aton(destination) + body
 
 
 class WireScene(Scene):

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from socklab import state as st
 from socklab.core.text import safe
+from socklab.packets import packet_log
 from socklab.packets.decode import ACK
-from socklab.packets.packet_log import TRAIL, Passed, index_of
+from socklab.packets.packet_log import Passed, index_of
 
 MOST = 200
 """Packets told at once; of more, the first and the last."""
@@ -28,7 +29,7 @@ def packet_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
         for number in sorted(moved):
             place = index_of(now.packets, number)
             if place >= 0 and number in now.fates:
-                passed = TRAIL.at(now.packets, place)
+                passed = packet_log.at(now.packets, place)
                 yield f"* packet {number}, {kind(passed)} {ends(now, passed)}: {fate(now, number)}"
     places = range(max(0, told - now.packets.dropped), len(now.packets))
     if len(places) > MOST:
@@ -40,7 +41,7 @@ def packet_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
 
 def packet_text(state: st.LabState, place: int) -> str:
     """`packet 4 from server to client a: SYN-ACK, seq 0, ack 1, window 65160; held`."""
-    passed = TRAIL.at(state.packets, place)
+    passed = packet_log.at(state.packets, place)
     segment, seen = passed.segment, passed.seen
     said = [kind(passed)]
     if segment.protocol == "TCP" and not segment.problem:

@@ -162,9 +162,9 @@ class Bridge:
 
     def _decode(self, state: st.LabState) -> None:
         """Read the packet here, within the slice: thousands of them at the next drawing would keep a key waiting."""
-        from socklab.packets.packet_log import TRAIL
+        from socklab.packets import packet_log
 
-        TRAIL.follow(state.packets)
+        packet_log.follow(state.packets)
 
     def _chip(self, state: st.LabState) -> None:
         task = state.task

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from socklab import state as st
 from socklab.protocol import events as ev
 from socklab.ui.plain import facts
-from tests.support import lab_events as lab
+from tests.support import streams as lab
 
 NOTHING: frozenset[str] = frozenset()
 

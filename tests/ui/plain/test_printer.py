@@ -11,7 +11,7 @@ from socklab import state as st
 from socklab.protocol import events as ev
 from socklab.ui.plain.printer import Printer
 from socklab.ui.plain.run import exit_code
-from tests.support import lab_events as lab
+from tests.support import streams as lab
 
 LESSON = """
 format = 1

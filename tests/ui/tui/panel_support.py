@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from socklab import state as st
 from socklab.protocol import events as ev
+from tests.support import streams
 
 PID = 4242
 READ, WRITE, CLOSE, SOCKET, ACCEPT, SENDTO, RECVFROM = 0, 1, 3, 41, 43, 44, 45
@@ -61,35 +62,26 @@ def sockaddr_in(host: str, port: int) -> bytes:
     return struct.pack("<H", AF_INET) + struct.pack(">H", port) + socket.inet_aton(host) + bytes(8)
 
 
-class Scene:
-    """A stream being told: each method appends the events one thing causes, `state` folds what was told so far."""
+class Scene(streams.Stream):
+    """The backlog lesson's run being told: each method appends the events that one thing causes."""
 
     def __init__(self, hosts: int = 1, *, python: bool = False) -> None:
-        self.t = 0
-        self.state = st.LabState()
         self.path = PATH
-        one = (ev.Host("server", ("127.0.0.1",)), ev.Host("client", ("127.0.0.1",), shares_table_with="server"))
-        two = (ev.Host("server", ("10.0.0.1",)), ev.Host("client", ("10.0.0.2",)))
         self.server_ip, self.client_ip = ("10.0.0.1", "10.0.0.2") if hosts == 2 else ("127.0.0.1", "127.0.0.1")
         self.client_host = "client" if hosts == 2 else "server"
-        self.tell(
-            ev.Header(
+        network = "two-hosts" if hosts == 2 else "private"
+        super().__init__(
+            streams.header(
+                network,
                 t=0,
-                format=ev.FORMAT,
                 socklab="0.1.0",
                 kernel="6.18.0",
-                arch="x86_64",
                 started_ns=1_700_000_000_000_000_000,
-                network="two-hosts" if hosts == 2 else "private",
-                hosts=two if hosts == 2 else one,
+                hosts=streams.hosts(network, self.server_ip, self.client_ip),
                 lesson="02-backlog",
                 language="python" if python else "c",
             )
         )
-
-    def tell(self, *events: ev.Event) -> Scene:
-        self.state = st.apply_all(self.state, events)
-        return self
 
     def start(self) -> Scene:
         self.tell(
@@ -117,13 +109,13 @@ class Scene:
         return self.tell(ev.Resumed(t=3, tid=PID))
 
     def enter(self, nr: int, *args: int, mem: tuple[ev.Mem, ...] = (), held: bool = True) -> Scene:
-        self.tell(ev.Enter(t=4, tid=PID, nr=nr, args=(*args, 0, 0, 0, 0, 0, 0)[:6], mem=mem))
+        self.tell(streams.entered(nr, *args, tid=PID, mem=mem, at=4))
         if held:
             self.held("enter", LINE_OF.get(nr, 0))
         return self
 
     def returned(self, nr: int, result: int, mem: tuple[ev.Mem, ...] = (), looked: Iterable[ev.Event] = ()) -> Scene:
-        self.tell(ev.Return(t=5, tid=PID, nr=nr, result=result, mem=mem), *looked)
+        self.tell(streams.result(nr, result, PID, mem, at=5), *looked)
         return self.held("return", LINE_OF.get(nr, 0))
 
     def held(self, at: str, line: int) -> Scene:

@@ -52,21 +52,9 @@ def a_lesson(toml: str = TOML) -> Lesson:
     return lessons.parse(toml, "test", name="backlog")
 
 
-class Recorded(Scene):
-    """A scene that remembers its events."""
-
-    def __init__(self) -> None:
-        self.events: list[ev.AnyEvent] = []
-        super().__init__()
-
-    def tell(self, *events: ev.Event) -> Scene:
-        self.events.extend(events)  # type: ignore[arg-type]
-        return super().tell(*events)
-
-
 def backlog() -> list[ev.AnyEvent]:
     """The run of the backlog lesson to its question, and the accept after it."""
-    scene = Recorded()
+    scene = Scene()
     scene.tell(ev.LessonText(t=0, toml=TOML))
     scene.before_listen()
     scene.tell(ev.StepReached(t=6, index=0, phase="before"))

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from socklab import state as st
 from socklab.core.persistent import Log
+from socklab.packets import packet_log
 from socklab.packets.decode import decode as _decode
-from socklab.packets.packet_log import TRAIL
 from socklab.protocol import events as ev
 from socklab.ui.tui.lines import View, plain, width
 from socklab.ui.tui.panels import counters, wire, wiredetail
@@ -274,7 +274,7 @@ def test_any_bytes_are_drawn_within_the_panel_and_leave_no_control_character(
 
 @given(some.lists(some.integers(0, 40), min_size=1, max_size=12))
 @settings(max_examples=40, deadline=None)
-def test_the_trail_is_the_same_whichever_state_was_asked_about_before(order: list[int]) -> None:
+def test_the_packet_log_is_the_same_whichever_state_was_asked_about_before(order: list[int]) -> None:
     scene = WireScene()
     states = [scene.handshake(40001).state]
     for number in range(40):
@@ -282,8 +282,10 @@ def test_the_trail_is_the_same_whichever_state_was_asked_about_before(order: lis
         states.append(scene.state)
     for place in order:
         log = states[place].packets
-        fresh = type(TRAIL)()
-        assert [TRAIL.at(log, i) for i in range(len(log))] == [fresh.at(log, i) for i in range(len(log))]
+        fresh: Log[ev.Packet] = Log()
+        for packet in log:
+            fresh = fresh.append(packet)
+        assert [packet_log.at(log, i) for i in range(len(log))] == [packet_log.at(fresh, i) for i in range(len(log))]
 
 
 def test_a_log_that_let_go_of_its_oldest_keeps_the_numbers_of_its_connections() -> None:
@@ -293,7 +295,7 @@ def test_a_log_that_let_go_of_its_oldest_keeps_the_numbers_of_its_connections() 
     for number in range(300):
         scene.up(40001, ACK, 1 + number, 1)
         wire.rows(scene.state, View(58, 9))
-        TRAIL.at(scene.state.packets, len(scene.state.packets) - 1)
+        packet_log.at(scene.state.packets, len(scene.state.packets) - 1)
     assert scene.state.packets.dropped > 100
     assert "seq 300 ack 1" in arrow(scene.state, scene.number)
     assert all(number >= scene.state.packets[0].id for number in scene.state.fates)
@@ -305,12 +307,12 @@ def test_a_packet_between_two_addresses_of_one_host_goes_from_who_opened_the_con
     log: Log[ev.Packet] = Log()
     for packet in scene.state.packets:
         log = log.append(ev.Packet(packet.t, packet.id, "server", "server", packet.data, packet.length))
-    assert [TRAIL.at(log, index).rightward for index in range(3)] == [True, False, True]
+    assert [packet_log.at(log, index).rightward for index in range(3)] == [True, False, True]
 
 
 def test_details_are_flowing_text_no_value_is_torn_from_its_name() -> None:
     state = conversation().state
-    passed = TRAIL.at(state.packets, 6)
+    passed = packet_log.at(state.packets, 6)
     for cells in (38, 58, 100):
         told = [plain(line) for line in wiredetail.details(state, passed, "a", cells, 99)]
         assert any("window 502" in line for line in told)

@@ -17,21 +17,8 @@ from tests.ui.tui.support import TOML, a_lesson, app_of, text_of
 from tests.ui.tui.test_app import lab, shown, until
 
 
-class RecordedWire(WireScene):
-    """A wire scene that remembers its events."""
-
-    def __init__(self, hosts: int = 2) -> None:
-        self.events: list[ev.AnyEvent] = []
-        super().__init__(hosts)
-
-    def tell(self, *events: ev.Event) -> RecordedWire:
-        self.events.extend(events)  # type: ignore[arg-type]
-        super().tell(*events)
-        return self
-
-
 def held_syn_ack(hosts: int = 2, extra: int = 0) -> list[ev.AnyEvent]:
-    scene = RecordedWire(hosts)
+    scene = WireScene(hosts)
     scene.before_accept()
     scene.client("a", 40001).handshake(40001)
     for number in range(extra):
@@ -124,7 +111,7 @@ async def test_a_click_chooses_a_packet_and_a_big_panel_tells_it_below() -> None
 
 async def test_the_wire_follows_its_end_until_it_is_scrolled() -> None:
     app, link = app_of(held_syn_ack(extra=60))
-    scene = RecordedWire()
+    scene = WireScene()
     scene.number, scene.clock = 65, 9_000_000_000
     async with app.run_test(size=(120, 36)) as pilot:
         await shown(pilot, "[SYN-ACK")

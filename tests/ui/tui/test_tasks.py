@@ -15,8 +15,8 @@ from socklab.ui.tui.following import Following, neighbour
 from socklab.ui.tui.lines import View, plain
 from socklab.ui.tui.panels import processes, source
 from socklab.ui.tui.stackkeys import Rate
-from tests.ui.tui.panel_support import ACCEPT, CLOSE, PID, READ
-from tests.ui.tui.support import FakeLink, Recorded, app_of, text_of
+from tests.ui.tui.panel_support import ACCEPT, CLOSE, PID, READ, Scene
+from tests.ui.tui.support import FakeLink, app_of, text_of
 from tests.ui.tui.test_app import lab, until
 from tests.ui.tui.test_panels_snapshots import compare, shown
 
@@ -43,9 +43,9 @@ def falls_asleep(tid: int) -> list[ev.Event]:
     ]
 
 
-def family() -> Recorded:
+def family() -> Scene:
     """The parent before accept, a child asleep in read, one before close, a thread that runs, one child that ended."""
-    scene = Recorded()
+    scene = Scene()
     scene.after_accept()
     fds = (ev.Descriptor(3, "socket:[70001]", 70001, flags=2), ev.Descriptor(4, "socket:[70077]", 70077, flags=2))
     for child in (DEAD, FIRST, SECOND):
@@ -68,7 +68,7 @@ def family() -> Recorded:
 
 
 def test_the_screen_stays_with_a_held_task_while_another_one_stops() -> None:
-    scene, following = Recorded(), Following()
+    scene, following = Scene(), Following()
     scene.after_accept()
     assert following.state(scene.state).focus == PID
     scene.tell(ev.Forked(t=10, tid=PID, child=FIRST, kind="fork"), *enters(FIRST, CLOSE, 3))
@@ -77,7 +77,7 @@ def test_the_screen_stays_with_a_held_task_while_another_one_stops() -> None:
 
 
 def test_a_step_that_another_task_overtakes_does_not_move_the_screen() -> None:
-    scene, following = Recorded(), Following()
+    scene, following = Scene(), Following()
     scene.after_accept()
     following.state(scene.state)
     scene.resume()
@@ -134,7 +134,7 @@ def test_neighbours_are_the_living_in_the_order_they_came() -> None:
         state = replace(state, focus=neighbour(state, 1))
     assert met == [SECOND, THREAD, PID, FIRST]
     assert state.focus == SECOND
-    alone = Recorded().after_accept().state
+    alone = Scene().after_accept().state
     assert neighbour(alone, 1) == 0
 
 
@@ -151,7 +151,7 @@ def test_a_family_of_tasks_is_drawn_as_it_was(size: tuple[int, int]) -> None:
 
 
 def test_only_the_last_children_that_ended_are_listed() -> None:
-    scene = Recorded()
+    scene = Scene()
     scene.after_accept()
     for child in range(PID + 10, PID + 60):
         scene.tell(ev.Forked(t=10, tid=PID, child=child, kind="fork"), ev.Exited(t=11, tid=child))
@@ -169,7 +169,7 @@ def test_a_child_nobody_has_waited_for_is_called_a_zombie() -> None:
 
 
 def test_of_thousands_of_children_that_ended_only_the_last_are_kept() -> None:
-    scene = Recorded()
+    scene = Scene()
     scene.after_accept()
     for child in range(PID + 10, PID + 3010):
         scene.tell(ev.Forked(t=10, tid=PID, child=child, kind="fork"), ev.Exited(t=11, tid=child))
@@ -283,8 +283,8 @@ async def test_pause_holds_the_running_ones_although_one_is_held() -> None:
 # ---------------------------------------------------------------- call stack, breakpoints, input
 
 
-def deep() -> Recorded:
-    scene = Recorded()
+def deep() -> Scene:
+    scene = Scene()
     scene.after_accept()
     outer = ev.Source(t=9, path="/app/app.py", language="python", text="import lib\n\n\nlib.serve()\n")
     scene.resume()

@@ -13,7 +13,8 @@ from typing import overload
 from socklab import state as st
 from socklab.core.persistent import Log
 from socklab.core.text import safe
-from socklab.packets.packet_log import TRAIL, Passed, index_of
+from socklab.packets import packet_log
+from socklab.packets.packet_log import Passed, index_of
 from socklab.protocol import events as ev
 from socklab.ui.tui.lines import Key, Line, Span, View, cell_len, client_role, clip, column, pad, width, wrap
 from socklab.ui.tui.panels import wirearrow
@@ -143,7 +144,7 @@ def detail(state: st.LabState, view: View) -> list[Line]:
 
 def _chosen(state: st.LabState, selected: Key | str | None) -> Passed | None:
     place = PacketKeys(state.packets).place(selected)
-    return TRAIL.at(state.packets, place) if place >= 0 else None
+    return packet_log.at(state.packets, place) if place >= 0 else None
 
 
 # ---------------------------------------------------------------- one row
@@ -156,7 +157,7 @@ class _Places:
         self.numbers = view.width >= _WIDE
         """The columns beside the arrows are there."""
         self.time = 10 if view.width >= 70 else 0
-        self.who = 7 if view.width >= _MEDIUM else 6 if TRAIL.connections(state.packets) > 1 else 0
+        self.who = 7 if view.width >= _MEDIUM else 6 if packet_log.connections(state.packets) > 1 else 0
         self.before = 1 + self.time + self.who
         # One cell stays free at the right: a scroll bar is no lifeline.
         rest = view.width - self.before - 3
@@ -168,7 +169,7 @@ def line(state: st.LabState, key: Key, view: View) -> Line:
     place = index_of(state.packets, key[1]) if key[0] == _KIND else -1
     if place < 0:
         return ()
-    passed = TRAIL.at(state.packets, place)
+    passed = packet_log.at(state.packets, place)
     number = passed.packet.id
     change = "new" if number > state.changed.packet else "changed" if number in state.changed.fates else ""
     places = _Places(state, view)
