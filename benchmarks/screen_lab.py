@@ -70,7 +70,8 @@ def _stop(n: int) -> list[ev.AnyEvent]:
             ev.Counters(10 + n, "server", {"ListenOverflows": 1 + n}),
             ev.Client(10 + n, f"c{100 + n % 40}", "open", "server", far, near),
         ]
-    return [*found, ev.Held(10 + n, PID, "enter" if n % 2 == 0 else "return", (frame,))]
+    held = ev.Held(10 + n, PID, "enter" if n % 2 == 0 else "return", (frame,))
+    return [*found, held, ev.Ready(10 + n, "step", PID, (PID,))]
 
 
 class Told:
@@ -95,11 +96,12 @@ class Told:
         lines, self._ready = b"".join(self._ready), []
         return ev.decode_events(lines)
 
-    def send(self, command: cmd.AnyCommand) -> None:
+    def send(self, command: cmd.AnyCommand) -> int:
         if isinstance(command, cmd.Step):
             self._n += 1
-            self._ready.append(ev.encode_batch(list(_stop(self._n))))
+            self._ready.append(ev.encode_batch([*_stop(self._n), ev.Done(10 + self._n, self._n, "done")]))
             os.write(self._theirs.fileno(), b"x")
+        return self._n
 
     def close(self) -> None:
         self._ours.close()

@@ -69,6 +69,7 @@ class Link:
         self._known: set[int] = {engine.pid}
         """Pids the stream named: their sessions are the engine's business too."""
         self._closed = False
+        self._last_id = 0
         self._words: list[str] = []
         # Readable at data and at the engine's death: end of file alone would never come if a program the engine
         # started had inherited the other end of the socket.
@@ -121,10 +122,17 @@ class Link:
 
     # ---------------------------------------------------------------- commands
 
-    def send(self, command: cmd.AnyCommand) -> None:
-        """Send a command. To an engine that is gone it is dropped: the stream says that the engine ended."""
+    def send(self, command: cmd.AnyCommand) -> int:
+        """Send a command; returns its id, which the engine's Done repeats: the next one, where it had none.
+
+        To an engine that is gone it is dropped: the stream says that the engine ended.
+        """
+        if not command.id:
+            self._last_id += 1
+            command = msgspec.structs.replace(command, id=self._last_id)
         if not self._closed:
             self._send(ev.encode(command))
+        return command.id
 
     def _send(self, data: bytes) -> None:
         deadline = time.monotonic() + _NOTHING_SENT

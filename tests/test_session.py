@@ -76,11 +76,17 @@ def test_first_line_is_the_spec_with_a_private_run_dir_that_is_gone_after_close(
     assert not Path(link.run_dir).exists()
 
 
-def test_commands_reach_the_engine_as_lines(fake: FakeEngine) -> None:
-    with fake("s.sendall(HEADER); notice(f.readline().decode()); s.sendall(ENDED)") as link:
-        link.send(cmd.Do("connect 5"))
+def test_commands_reach_the_engine_as_lines_that_are_numbered(fake: FakeEngine) -> None:
+    with fake("s.sendall(HEADER); [notice(f.readline().decode()) for _ in range(3)]; s.sendall(ENDED)") as link:
+        assert link.send(cmd.Do("connect 5")) == 1
+        assert link.send(cmd.Step(tid=7)) == 2
+        assert link.send(cmd.Pause(id=40)) == 40
         said = [e.text for e in link.events(timeout=10) if isinstance(e, ev.Notice)]
-    assert said == ['{"c":"do","line":"connect 5"}\n']
+    assert said == [
+        '{"c":"do","line":"connect 5","id":1}\n',
+        '{"c":"step","tid":7,"id":2}\n',
+        '{"c":"pause","id":40}\n',
+    ]
 
 
 def test_read_available_never_waits(fake: FakeEngine) -> None:
@@ -196,7 +202,7 @@ def test_close_asks_the_engine_to_quit_first(fake: FakeEngine, tmp_path: Path) -
     mark = tmp_path / "mark"
     link = fake(f"s.sendall(HEADER); line = f.readline(); open({str(mark)!r}, 'wb').write(line); s.sendall(ENDED)")
     link.close(deadline_s=10)
-    assert mark.read_bytes() == b'{"c":"quit"}\n'
+    assert mark.read_bytes() == b'{"c":"quit","id":1}\n'
     assert not is_alive(link.pid)
 
 

@@ -1,6 +1,6 @@
 """The lesson, carried out: the guide says what, this does it, one directive at a time.
 
-In: moments of the run. Out: lesson events, and actions handed to the lab. It waits for probes with a deadline and
+In: moments of the run. Out: lesson events, and actions handed to the actor. It waits for probes with a deadline and
 never blocks: `advance` does what can be done now and returns.
 """
 
@@ -8,46 +8,48 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable
+from itertools import takewhile
 
 from socklab import guide, probes
+from socklab.commands import actions
+from socklab.engine.actor import Acting
 from socklab.engine.stream import Stream
 from socklab.lesson import Lesson, Value, shown
 from socklab.protocol import events as ev
 from socklab.state import LabState
 
 
-class Hands(Protocol):
-    """What the script needs of the lab."""
-
-    def fresh_state(self) -> LabState:
-        """Look at everything now and fold it."""
-        ...
-
-    def act(self, line: str, origin: str) -> Iterator[None]:
-        """Carry out a verb line; a refusal becomes a Notice."""
-        ...
-
-
 class Script:
     """One lesson's progress. `waiting` is true while directives are left that could not be done yet."""
 
-    def __init__(self, lesson: Lesson, stream: Stream, hands: Hands, *, unattended: bool) -> None:
+    def __init__(
+        self,
+        lesson: Lesson,
+        stream: Stream,
+        look: Callable[[], LabState],
+        act: Callable[[str, str], Acting],
+        *,
+        unattended: bool,
+    ) -> None:
+        """`look` reads everything now and folds it; `act` carries out a verb line of an origin."""
         self.lesson = lesson
         self.cursor = guide.begin(lesson)
         self.question: int | None = None
         """Index of the step whose prediction waits for the student."""
-        self.offered = False
-        """Something waits for the student to do it: step or next lets the lesson do it."""
+        self.offer: tuple[str, ...] = ()
+        """Verb lines that wait for the student to do them: step or next lets the lesson do them."""
         self.held = 0
         self.failed = 0
         self.done = False
+        self._offer_of = -1
+        """Index of the step whose offer that is."""
         self._stream = stream
-        self._hands = hands
+        self._look = look
+        self._act = act
         self._unattended = unattended
         self._left: deque[guide.Directive] = deque()
-        self._acting: Iterator[None] | None = None
+        self._acting: Acting | None = None
         self._settle_until = 0.0
         self._choices: dict[int, Value | None] = {}
         self._here: guide.Moment | None = None
@@ -57,23 +59,23 @@ class Script:
 
     @property
     def waiting(self) -> bool:
-        if self.offered or self.question is not None:
+        if self.offer or self.question is not None:
             return False
         return bool(self._left or self._acting) or (self._begins_itself and self._next_beat is not None)
 
     @property
     def settling(self) -> bool:
-        return bool(self._left) and isinstance(self._left[0], guide.Settle) and not self.offered
+        return bool(self._left) and isinstance(self._left[0], guide.Settle) and not self.offer
 
     @property
     def watching(self) -> bool:
         """Something is offered, and the lesson looks whether the student has done it."""
-        return self.offered and bool(self._left) and isinstance(self._left[0], guide.Offer)
+        return bool(self.offer and self._left) and isinstance(self._left[0], guide.Offer)
 
     @property
     def stays(self) -> bool:
         """The lesson has more to do at this stop: an offer, a question, another beat."""
-        return self.offered or self.question is not None or self._next_beat is not None
+        return bool(self.offer) or self.question is not None or self._next_beat is not None
 
     @property
     def only_tells(self) -> bool:
@@ -94,7 +96,7 @@ class Script:
         """Take up what the lesson wants at this moment; true when it is a moment of the lesson."""
         self.cursor, directives = guide.at_moment(self.lesson, self.cursor, moment)
         ours = self._here is None or self._here.tid == moment.tid
-        if self.offered and moment.at != "blocked" and ours:
+        if self.offer and moment.at != "blocked" and ours:
             self._withdraw()
         self._flows_on = False
         reached = [d for d in directives if isinstance(d, guide.Reach)]
@@ -102,20 +104,41 @@ class Script:
             self._here = moment
         elif ours:
             self._here = None
-        actions = any(isinstance(d, guide.Perform) for d in directives)
+        acts = any(isinstance(d, guide.Perform) for d in directives)
         self._left.extend(directives)
-        if moment.at == "blocked" and actions and not self._unattended:
+        if moment.at == "blocked" and acts and not self._unattended:
             while self._left and isinstance(self._left[0], guide.Reach):
                 self._do(self._left[0])
                 self._left.popleft()
-            self.offered = True
+            self._leave_to_the_student(self._undone())
         return bool(reached) or any(isinstance(d, guide.Ask) for d in directives)
 
+    def _leave_to_the_student(self, lines: tuple[str, ...]) -> None:
+        """Offer these lines; none = there is no offer any more."""
+        if lines != self.offer:
+            self._offer_of = self._offer_of if self.offer else self.cursor.begun
+            self.offer = lines
+            self._stream.put(ev.Offered(self._stream.now(), self._offer_of, lines))
+
+    def _undone(self) -> tuple[str, ...]:
+        """What the lesson has yet to do of itself before anything else than settling."""
+        acts = takewhile(lambda each: isinstance(each, guide.Perform | guide.Settle), self._left)
+        return tuple(each.line for each in acts if isinstance(each, guide.Perform))
+
+    def student_did(self, line: str = "") -> None:
+        """What the student has done of an offer is not offered any more, and the lesson will not do it again."""
+        if not self.offer or self.watching:
+            return
+        state = self._look()
+        done = {each for each in self.offer if _is_done(actions.parse(each), line, state)}
+        self._left = deque(each for each in self._left if not (isinstance(each, guide.Perform) and each.line in done))
+        self._leave_to_the_student(self._undone())
+
     def _withdraw(self) -> None:
-        """The student acted on their own and the program woke up: what the lesson offered to do is not needed."""
-        self.offered = False
-        kept = [d for d in self._left if not isinstance(d, guide.Perform | guide.Settle | guide.Offer)]
-        self._left = deque(kept)
+        """The program woke up: nothing is offered any more, and what the student left out the lesson does now."""
+        self.student_did()
+        self._left = deque(each for each in self._left if not isinstance(each, guide.Offer))
+        self._leave_to_the_student(())
 
     def go_on(self) -> bool:
         """The student steps on: let the lesson do what it offered, or begin its next beat at this stop.
@@ -124,8 +147,8 @@ class Script:
         """
         if self._unattended:
             return False
-        if self.offered:
-            self.offered = False
+        if self.offer:
+            self._leave_to_the_student(())
             if self._left and isinstance(self._left[0], guide.Offer):
                 self._take(self._left[0])
             return True
@@ -143,9 +166,9 @@ class Script:
 
     def _look_for_offer(self, offer: guide.Offer) -> None:
         """Whether the student has done it."""
-        state = self._hands.fresh_state()
+        state = self._look()
         if all(_holds(state, each) for each in offer.until):
-            self.offered = False
+            self._leave_to_the_student(())
             self._left.popleft()
             self._flow_on()
 
@@ -154,9 +177,9 @@ class Script:
 
     def advance(self) -> None:
         """Do what can be done now."""
-        if self.offered and self._left and isinstance(self._left[0], guide.Offer):
+        if self.offer and self._left and isinstance(self._left[0], guide.Offer):
             self._look_for_offer(self._left[0])
-        while not self.offered and self.question is None:
+        while not self.offer and self.question is None:
             if self._acting is not None:
                 try:
                     next(self._acting)
@@ -174,7 +197,7 @@ class Script:
                 return
             if isinstance(directive, guide.Offer):
                 if not self._unattended:
-                    self.offered = True
+                    self._leave_to_the_student(directive.lines)
                     return
                 self._take(directive)
                 continue
@@ -186,9 +209,9 @@ class Script:
         if isinstance(directive, guide.Reach):
             put(ev.StepReached(now(), directive.index, directive.phase))
         elif isinstance(directive, guide.Perform):
-            self._acting = self._hands.act(directive.line, "lesson")
+            self._acting = self._act(directive.line, "lesson")
         elif isinstance(directive, guide.Ask):
-            self._hands.fresh_state()
+            self._look()
             self.question = directive.index
             put(ev.Asked(now(), directive.index))
         elif isinstance(directive, guide.Measure):
@@ -201,7 +224,7 @@ class Script:
             put(ev.LessonDone(now()))
 
     def _settled(self, directive: guide.Settle) -> bool:
-        state = self._hands.fresh_state()
+        state = self._look()
         value, reason = _measured(state, directive.probe)
         if value is not None and directive.holds(value):
             self._settle_until = 0.0
@@ -244,7 +267,7 @@ class Script:
         predict = self.lesson.steps[index].predict
         if predict is None:
             return
-        value, _reason = _measured(self._hands.fresh_state(), predict.measure)
+        value, _reason = _measured(self._look(), predict.measure)
         right = None if choice is None else value == choice and type(value) is type(choice)
         self._stream.put(ev.Measured(self._stream.now(), index, value, choice, right))
 
@@ -252,7 +275,7 @@ class Script:
         check = self.lesson.checks[directive.index]
         value, reason = (None, directive.reason)
         if not directive.reason:
-            value, reason = _measured(self._hands.fresh_state(), check.probe)
+            value, reason = _measured(self._look(), check.probe)
         holds = value is not None and check.holds(value)
         self.held += holds
         self.failed += not holds
@@ -273,6 +296,16 @@ def _packet_fix(state: LabState) -> str:
     if not state.wire_rules and not state.on_the_way:
         return ""
     return "A packet is missing, or still held: `release` lets all of them go. Step on to go on without it."
+
+
+def _is_done(wanted: actions.Action, line: str, state: LabState) -> bool:
+    """Whether the student's `line` has done what the lesson wanted, in the student's own words where it is bytes."""
+    if isinstance(wanted, actions.Connect) and wanted.names:
+        return all(name in state.clients for name in wanted.names)
+    did = actions.parse(line) if line else None
+    if isinstance(wanted, actions.Send) and isinstance(did, actions.Send):
+        return did.name in ("", wanted.name)
+    return did == wanted
 
 
 def _holds(state: LabState, wanted: guide.Settle) -> bool:

@@ -1,4 +1,4 @@
-"""The guide through a lesson, pure: `steps` for the engine that carries it out, `telling` for whoever shows it."""
+"""The guide through a lesson, pure: `steps` for the engine that carries it out, `narration` for whoever shows it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from socklab.guide.narration import (
     masked,
     narration,
     next_hint,
-    offered,
     progress,
     question,
-    stays,
     verdict,
+    your_turn,
 )
 from socklab.guide.steps import (
     Ask,
@@ -57,10 +56,9 @@ __all__ = [
     "narration",
     "next_beat",
     "next_hint",
-    "offered",
     "pause_names",
     "progress",
     "question",
-    "stays",
     "verdict",
+    "your_turn",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from socklab import probes
 from socklab.core.text import safe
-from socklab.lesson import Lesson, Predict, Settle, shown
+from socklab.lesson import Lesson, Predict, shown
 from socklab.state import LabState
 
 UNMEASURED = "…"
@@ -152,15 +152,15 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     if task.status == "exited":
         return "The program has ended; the lesson is over." if state.lesson_done else "The program has ended."
     name = probes.call_name(state, task.call) if task.call is not None else ""
-    offer = offered(lesson, state)
-    if offer:
-        return f"Step: the lesson does `{safe(offer)}`. Or act yourself."
+    if state.offer is not None:
+        lines = ", then ".join(f"`{safe(line)}`" for line in state.offer.lines)
+        return f"Step: the lesson does {lines}. Or act yourself."
+    if state.ready is not None and state.ready.wants == "lesson":
+        return "Step: the lesson goes on, the program stands still."
     if state.blocked(task.tid):
         return f"The program sleeps in {name}, until a client acts."
     if state.lesson_done:
         return "The lesson is over. Step on, try clients of your own, or quit."
-    if _beat_follows(lesson, state):
-        return "Step: the lesson goes on, the program stands still."
     if task.status == "held" and task.at == "enter":
         return f"Step: the kernel carries out {name}."
     if task.status == "held":
@@ -168,43 +168,6 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     return "The program runs."
 
 
-def _beat_follows(lesson: Lesson, state: LabState) -> bool:
-    """The next step of the lesson is another beat of this stop."""
-    at = state.step
-    if at is None or state.step_left is not None or not 0 <= at.index < len(lesson.steps) - 1:
-        return False
-    return lesson.steps[at.index + 1].at == lesson.steps[at.index].at.next_beat
-
-
-def stays(lesson: Lesson, state: LabState) -> bool:
-    """To step on is to go on with the lesson: what is offered is done, or the next beat begins."""
-    return bool(offered(lesson, state)) or _beat_follows(lesson, state)
-
-
-def offered(lesson: Lesson, state: LabState) -> str:
-    """The verb line the lesson is about to do, or "": the student may do it, or step on and leave it to the lesson.
-
-    While there is an offer, Step and Continue are in place even if the program is asleep, not held.
-    """
-    at, task = state.step, state.task
-    if at is None or task is None or at.phase != "before" or not 0 <= at.index < len(lesson.steps):
-        return ""
-    step = lesson.steps[at.index]
-    done = sum(each.origin == "lesson" and each.t >= at.t for each in state.acted)
-    if step.at.when == "blocked" and step.do and not done:
-        return step.do[0] if state.blocked(task.tid) else ""
-    stands = state.blocked(task.tid) if step.at.when == "blocked" else task.status == "held"
-    if not step.offer or not stands or state.step_left is not None or done > len(step.do):
-        return ""
-    if step.predict is not None and at.index not in state.answers:
-        asked = state.question
-        if asked is None or asked.index != at.index or asked.answered is None:
-            return ""
-    return "" if all(_holds(state, each) for each in step.until) else step.offer[0]
-
-
-def _holds(state: LabState, wanted: Settle) -> bool:
-    try:
-        return wanted.holds(probes.measure(state, wanted.probe))
-    except probes.Unmeasured:
-        return False
+def your_turn(state: LabState) -> str:
+    """What the lesson leaves to the student, or "": verb lines to do, in order. A step leaves them to the lesson."""
+    return safe(", then ".join(state.offer.lines)) if state.offer is not None else ""

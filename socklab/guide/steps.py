@@ -187,6 +187,7 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
     index = _awaited(lesson, cursor, moment)
     begins = index < len(lesson.steps) and _matches(lesson.steps[index].at, moment)
     out: list[Directive] = []
+    answers: list[Directive] = []  # a step that is told puts the verdict before it away: the verdict comes last
     still_open = []
     for each in cursor.open:
         if moment.at != "return" or (each.tid, each.name, each.nth) != (moment.tid, moment.name, moment.nth):
@@ -196,7 +197,8 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
             out.append(Reach(each.index, "after"))
         predict = lesson.steps[each.index].predict
         if predict is not None and predict.when == "return":
-            out.append(Measure(each.index))
+            answers.append(Measure(each.index))
+    out += answers
     last: list[Directive] = []
     offered: list[int] = []
     if begins:

@@ -10,8 +10,11 @@ from typing import TypeAlias
 import msgspec
 
 
-class Command(msgspec.Struct, frozen=True, tag_field="c", omit_defaults=True):
-    """A request to the engine. What came of it shows in the events; a refused one gives a Notice."""
+class Command(msgspec.Struct, frozen=True, tag_field="c", omit_defaults=True, kw_only=True):
+    """A request to the engine, which answers it with exactly one event Done that repeats its `id`."""
+
+    id: int = 0
+    """Chosen by the consumer, different for each command; Link.send counts from 1. 0 = the sender does not ask."""
 
 
 class Step(Command, frozen=True, tag="step"):
@@ -54,9 +57,9 @@ class Answer(Command, frozen=True, tag="answer"):
 
 
 class Raw(Command, frozen=True, tag="raw"):
-    """Ask for the /proc/net/tcp line of one socket."""
+    """Ask for the /proc/net/tcp line of one socket, by the id of its SocketRow."""
 
-    id: int
+    socket: int
 
 
 class Focus(Command, frozen=True, tag="focus"):
@@ -77,6 +80,18 @@ AnyCommand: TypeAlias = Step | Continue | Pause | Others | Do | Answer | Raw | F
 
 
 _command_decoder = msgspec.json.Decoder(AnyCommand)
+
+
+class _Id(msgspec.Struct):
+    id: int = 0
+
+
+def id_of(line: bytes | str) -> int:
+    """The id of a line that is no command, so that it can be refused by name; 0 = it has none that can be read."""
+    try:
+        return msgspec.json.decode(line, type=_Id).id
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return 0
 
 
 def decode_command(line: bytes | str) -> AnyCommand:

@@ -98,6 +98,37 @@ class Ended(Event, frozen=True, tag="ended"):
     checks_failed: int = 0
 
 
+# ---------------------------------------------------------------- the engine's answers
+
+
+class Done(Event, frozen=True, tag="done"):
+    """The one answer to the command `id`.
+
+    outcome: done (its effect has been told entirely), refused (nothing was done; `reason` and `fix` say why, and a
+    Notice has said so to the user), overtaken (another command took over, or the lab ended, before it was done).
+    """
+
+    id: int
+    outcome: str
+    reason: str = ""
+    fix: str = ""
+
+
+class Ready(Event, frozen=True, tag="ready"):
+    """The engine has told all that it tells by itself, and waits. A command may be sent at any time, though.
+
+    wants: step (of a held task), lesson (a step too, but the program stays where it is: the lesson does what it offers,
+    or begins its next beat), answer (to the open question), client (the program sleeps in a call), pause (the program
+    runs on its own business), nothing (it has ended). True until one of the events BUSY.
+    """
+
+    wants: str
+    tid: int = 0
+    """The task that was held last, while it lives."""
+    held: tuple[int, ...] = ()
+    """Every task that may be stepped, the one held last at the end."""
+
+
 # ---------------------------------------------------------------- the traced program
 
 
@@ -404,6 +435,16 @@ class Checked(Event, frozen=True, tag="checked"):
     reason: str = ""
 
 
+class Offered(Event, frozen=True, tag="offered"):
+    """The lesson leaves these verb lines to the student, until they are done or a Step leaves them to the lesson.
+
+    Told anew with what is left when one of them was done. No lines = there is no offer any more.
+    """
+
+    index: int
+    lines: tuple[str, ...] = ()
+
+
 class LessonDone(Event, frozen=True, tag="lesson-done"):
     """Every step has been reached; the program can still be stepped on."""
 
@@ -416,6 +457,8 @@ AnyEvent: TypeAlias = (
     | Started
     | Notice
     | Ended
+    | Done
+    | Ready
     | Enter
     | Return
     | Held
@@ -441,8 +484,12 @@ AnyEvent: TypeAlias = (
     | Answered
     | Measured
     | Checked
+    | Offered
     | LessonDone
 )
+
+BUSY = (Held, Acted, StepReached, Asked, Answered, Measured, Offered, Exited, Ended)
+"""After one of these the engine is not Ready any more, until it says so again. Resumed ends only a wait for a step."""
 
 
 _encoder = msgspec.json.Encoder()

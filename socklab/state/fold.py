@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from socklab.protocol import events as ev
-from socklab.state import fold_kernel, fold_lesson, fold_program, fold_run, fold_wire
+from socklab.state import fold_control, fold_kernel, fold_lesson, fold_program, fold_run, fold_wire
 from socklab.state.model import Folds, LabState
 
 _FOLDS: Folds = {
@@ -17,7 +17,10 @@ _FOLDS: Folds = {
     **fold_kernel.FOLDS,
     **fold_wire.FOLDS,
     **fold_lesson.FOLDS,
+    **fold_control.FOLDS,
 }
+_FOLDS.update({kind: fold_control.busy_after(_FOLDS[kind]) for kind in ev.BUSY})
+_FOLDS[ev.Resumed] = fold_control.gone_on(_FOLDS[ev.Resumed])
 
 
 def apply(state: LabState, event: ev.Event) -> LabState:

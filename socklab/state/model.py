@@ -155,6 +155,10 @@ class LabState(msgspec.Struct, frozen=True):
     answers: dict[int, ev.Measured] = {}
     checks: dict[int, ev.Checked] = {}
     lesson_done: bool = False
+    offer: ev.Offered | None = None
+    """What the lesson leaves to the student."""
+    ready: ev.Ready | None = None
+    """What the engine waits for; None while it is busy."""
     stops: int = 0
     """How often a task was held: the length of the timeline."""
     changed: Changed = Changed()

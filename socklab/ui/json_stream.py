@@ -14,16 +14,15 @@ from socklab.core.errors import SocklabError
 from socklab.lesson import Lesson
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
+from socklab.protocol.pending import Pending
 from socklab.session import Link
 from socklab.ui.plain import prompt
-from socklab.ui.plain.run import Lines, due_steps, exit_code
+from socklab.ui.plain.run import Lines, exit_code, go_on
 
 # The tag comes first in every line the engine writes, and a quotation mark inside a string is escaped: these bytes
 # begin a line or are nowhere.
-_RARE = tuple(
-    b'{"e":"%s"' % tag for tag in (b"started", b"exited", b"asked", b"answered", b"measured", b"lesson-done", b"ended")
-)
-_EVERY_STOP = (b'{"e":"enter"', b'{"e":"return"', b'{"e":"held"', b'{"e":"resumed"')
+_TAGS = ["started", "exited", "asked", "answered", "measured", "lesson-done", "ended", "ready", "done"]
+_UNDERSTOOD = tuple(b'{"e":"%s"' % tag.encode() for tag in _TAGS)
 
 
 def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = False) -> int:
@@ -41,10 +40,8 @@ class _Pump:
         self._lesson = lesson
         self._auto = auto
         self._free = free
-        self._wanted = _RARE if free else (*_RARE, *_EVERY_STOP)
         self._state = st.LabState()
-        self._stepped_at = 0
-        self._stepped: dict[int, tuple[int, str]] = {}
+        self._pending = Pending()
         self._lines = Lines()
         self._quitting = False
 
@@ -70,30 +67,16 @@ class _Pump:
         left = memoryview(lines)
         while left:
             left = left[os.write(1, left) :]
-        if any(tag in lines for tag in self._wanted):
-            for line in lines.splitlines():
-                if line.startswith(self._wanted):
-                    self._state = st.apply(self._state, ev.decode_event(line))
-            if self._auto:
-                self._go_on()
-
-    def _go_on(self) -> None:
-        state = self._state
-        if self._quitting or state.ended is not None:
+        if not any(tag in lines for tag in _UNDERSTOOD):
             return
-        if state.lesson_done:
-            self._send(cmd.Quit())
-            return
-        if state.hidden():
-            self._send(cmd.Answer(choice=None))
-            self._stepped_at = 0  # a step asked for before the question was open is forgotten
-            self._state = st.apply(state, ev.Answered(t=state.t, index=state.question.index if state.question else 0))
-        if self._lesson is None:
-            for step in due_steps(state, self._stepped):
-                self._send(step)
-        elif any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
-            self._stepped_at = state.stops
-            self._send(cmd.Step())
+        for line in lines.splitlines():
+            if line.startswith(_UNDERSTOOD):
+                event = ev.decode_event(line)
+                self._state = st.apply(self._state, event)
+                self._pending.feed(event)
+                if self._auto and isinstance(event, ev.Ready):
+                    for command in go_on(self._state, self._pending, lesson=self._lesson is not None):
+                        self._send(command)
 
     def _obey(self) -> None:
         while not self._quitting:
@@ -126,6 +109,8 @@ class _Pump:
         return None if isinstance(request, prompt.Show | prompt.Help) else request
 
     def _send(self, command: cmd.AnyCommand) -> None:
+        if self._quitting:
+            return
         if isinstance(command, cmd.Quit):
             self._quitting = True
-        self._link.send(command)
+        self._pending.sent(self._link.send(command), command)

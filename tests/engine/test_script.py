@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from socklab import guide, lesson
+from socklab.engine.actor import Acting
 from socklab.engine.script import Script
 from socklab.engine.stream import Stream
 from socklab.protocol import events as ev
@@ -63,7 +64,7 @@ LESSON = lesson.parse(TEXT, "t/lesson.toml", name="t")
 ACCEPT = guide.Moment(lab.PID, "enter", "accept", 1)
 
 
-class Hands:
+class Bench:
     """A lab in which a `connect` makes a client, and nothing else does anything."""
 
     def __init__(self, stream: Stream, *, works: bool = True) -> None:
@@ -72,28 +73,29 @@ class Hands:
         self._stream = stream
         self._works = works
 
-    def fresh_state(self) -> LabState:
+    def look(self) -> LabState:
         while self._stream.kept:
             self.state = apply(self.state, self._stream.kept.popleft())
         return self.state
 
-    def act(self, line: str, origin: str) -> Iterator[None]:
+    def act(self, line: str, origin: str) -> Acting:
         self.lines.append(f"{origin}: {line}")
         self._stream.put(ev.Acted(lab.t(), line, origin))
         if line.startswith("connect") and self._works:
             self.connect(line.split()[1])
         yield
+        return None
 
     def connect(self, name: str) -> None:
         self._stream.put(lab.client(name, ord(name)))
 
 
 class Run:
-    def __init__(self, *, unattended: bool, works: bool = True) -> None:
+    def __init__(self, *, unattended: bool, works: bool = True, text: lesson.Lesson = LESSON) -> None:
         self.ends = socket.socketpair()
         stream = Stream(self.ends[0], keep=True)
-        self.hands = Hands(stream, works=works)
-        self.script = Script(LESSON, stream, self.hands, unattended=unattended)
+        self.bench = Bench(stream, works=works)
+        self.script = Script(text, stream, self.bench.look, self.bench.act, unattended=unattended)
         self.script.moment(ACCEPT)
         self.settle()
 
@@ -101,11 +103,11 @@ class Run:
         """Let the script do what can be done now."""
         for _ in range(200):
             self.script.advance()
-        self.hands.fresh_state()
+        self.bench.look()
 
     @property
     def at(self) -> tuple[int, str]:
-        step = self.hands.state.step
+        step = self.bench.state.step
         assert step is not None
         return step.index, step.phase
 
@@ -123,40 +125,40 @@ def attended() -> Iterator[Run]:
 def test_what_is_offered_waits_until_the_question_is_answered() -> None:
     run = Run(unattended=False)
     assert run.script.question == 0
-    assert not run.script.offered
-    assert guide.offered(LESSON, run.hands.state) == ""
+    assert not run.script.offer
+    assert guide.your_turn(run.bench.state) == ""
     run.script.answer(1)
     run.settle()
-    assert run.script.offered
-    assert guide.offered(LESSON, run.hands.state) == "connect a"
-    assert run.hands.lines == ["lesson: hold all"]
+    assert run.script.offer
+    assert guide.your_turn(run.bench.state) == "connect a"
+    assert run.bench.lines == ["lesson: hold all"]
 
 
 def test_the_student_does_it_and_the_lesson_sees_it(attended: Run) -> None:
-    attended.hands.connect("a")
+    attended.bench.connect("a")
     attended.settle()
     assert attended.at == (0, "after")
-    assert attended.hands.state.answers[0].right
-    assert attended.hands.state.checks[1].held
-    assert attended.hands.lines == ["lesson: hold all"]
-    assert guide.offered(LESSON, attended.hands.state) == ""
+    assert attended.bench.state.answers[0].right
+    assert attended.bench.state.checks[1].held
+    assert attended.bench.lines == ["lesson: hold all"]
+    assert guide.your_turn(attended.bench.state) == ""
 
 
 def test_stepping_on_leaves_it_to_the_lesson_and_does_not_move_the_program(attended: Run) -> None:
     assert attended.script.go_on()
     attended.settle()
-    assert attended.hands.lines == ["lesson: hold all", "lesson: connect a"]
+    assert attended.bench.lines == ["lesson: hold all", "lesson: connect a"]
     assert attended.at == (0, "after")
 
 
 def test_the_next_beat_begins_when_the_student_steps_on_and_after_the_last_the_program_runs(attended: Run) -> None:
-    attended.hands.connect("a")
+    attended.bench.connect("a")
     attended.settle()
     assert attended.script.stays
     assert attended.script.go_on()
     attended.settle()
     assert attended.at == (1, "before")
-    attended.hands.connect("b")
+    attended.bench.connect("b")
     attended.settle()
     assert attended.at == (2, "before")  # nothing was left to say of the second: the third follows by itself
     assert attended.script.done
@@ -165,32 +167,32 @@ def test_the_next_beat_begins_when_the_student_steps_on_and_after_the_last_the_p
 
 
 def test_what_never_comes_about_has_a_deadline_and_a_word(attended: Run) -> None:
-    attended.hands.connect("a")
+    attended.bench.connect("a")
     attended.settle()
     attended.script.go_on()
     attended.settle()
-    attended.hands._works = False
+    attended.bench._works = False
     attended.script.go_on()
     while attended.script.waiting:
         attended.script.advance()
     attended.settle()
-    (note,) = attended.hands.state.notices
+    (note,) = attended.bench.state.notices
     assert note.text == "The lesson waited 1 ms for clients.count to be at least 2; it is 1."
     assert attended.at == (2, "before")
 
 
 def test_a_held_packet_that_never_comes_is_named_as_the_reason(attended: Run) -> None:
-    attended.hands._stream.put(ev.WireRules(lab.t(), ("hold syn-ack",)))
-    attended.hands.connect("a")
+    attended.bench._stream.put(ev.WireRules(lab.t(), ("hold syn-ack",)))
+    attended.bench.connect("a")
     attended.settle()
-    attended.hands._works = False
+    attended.bench._works = False
     attended.script.go_on()
     attended.settle()
     attended.script.go_on()
     while attended.script.waiting:
         attended.script.advance()
     attended.settle()
-    assert "`release` lets all of them go" in attended.hands.state.notices[0].fix
+    assert "`release` lets all of them go" in attended.bench.state.notices[0].fix
 
 
 def test_unattended_every_beat_is_gone_through_by_itself() -> None:
@@ -201,13 +203,13 @@ def test_unattended_every_beat_is_gone_through_by_itself() -> None:
     assert not run.script.go_on()
     run.settle()
     assert run.script.done
-    assert run.hands.lines == ["lesson: hold all", "lesson: connect a", "lesson: connect b"]
-    assert [run.hands.state.checks[index].held for index in range(3)] == [True, True, True]
+    assert run.bench.lines == ["lesson: hold all", "lesson: connect a", "lesson: connect b"]
+    assert [run.bench.state.checks[index].held for index in range(3)] == [True, True, True]
 
 
 def test_a_program_that_goes_past_the_stop_leaves_the_other_beats_behind(attended: Run) -> None:
     attended.script.moment(guide.Moment(lab.PID, "return", "accept", 1))
     attended.settle()
-    assert not attended.script.offered
+    assert not attended.script.offer
     assert attended.script.done
-    assert attended.hands.state.checks[2].reason
+    assert attended.bench.state.checks[2].reason

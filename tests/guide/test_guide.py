@@ -297,20 +297,70 @@ def test_what_clients_wrote_is_no_markup_in_a_narration() -> None:
     assert guide.fill("It said {client.curl.output}.", state) == "It said `` **bold** `x` ␛[31m[red] ``."
 
 
-def test_a_blocked_step_offers_its_action_until_it_is_done() -> None:
+def test_what_is_offered_is_named_until_it_is_withdrawn() -> None:
     blocked = [
         *RUNNING,
         ev.Enter(lab.t(), lab.PID, 0, (4, 0, 0, 0, 0, 0)),
         ev.Processes(lab.t(), (ev.ProcessRow(lab.PID, 1, "server", "S"),)),
         ev.StepReached(lab.t(), 2, "before"),
     ]
-    assert guide.next_hint(LESSON, lab.state_of(blocked)) == 'Step: the lesson does `send a "x"`. Or act yourself.'
-    by_hand = lab.state_of(blocked, ev.Acted(lab.t(), "connect", "student"))
-    assert guide.offered(LESSON, by_hand) == 'send a "x"'
-    woken = lab.state_of(blocked, ev.Return(lab.t(), lab.PID, 0, 1), ev.Held(lab.t(), lab.PID, "return"))
-    assert guide.offered(LESSON, woken) == ""
-    acted = lab.state_of(blocked, ev.Acted(lab.t(), 'send a "x"', "lesson"))
-    assert guide.next_hint(LESSON, acted) == "The program sleeps in read, until a client acts."
+    assert guide.next_hint(LESSON, lab.state_of(blocked)) == "The program sleeps in read, until a client acts."
+    offered = [*blocked, ev.Offered(lab.t(), 2, ("connect a", 'send a "x"'))]
+    assert guide.your_turn(lab.state_of(offered)) == 'connect a, then send a "x"'
+    assert guide.next_hint(LESSON, lab.state_of(offered)) == (
+        'Step: the lesson does `connect a`, then `send a "x"`. Or act yourself.'
+    )
+    withdrawn = lab.state_of(offered, ev.Offered(lab.t(), 2))
+    assert guide.your_turn(withdrawn) == ""
+    assert guide.next_hint(LESSON, withdrawn) == "The program sleeps in read, until a client acts."
+
+
+def test_where_a_step_leaves_the_program_alone_the_hint_says_so() -> None:
+    ready = ev.Ready(lab.t(), "lesson", lab.PID, (lab.PID,))
+    state = lab.state_of(AT_ACCEPT, ready)
+    assert guide.next_hint(LESSON, state) == "Step: the lesson goes on, the program stands still."
+
+
+ONE_CALL = """
+format = 1
+title = "T"
+summary = "S"
+server = { c = "server.c" }
+[[step]]
+at = { syscall = "accept" }
+before = "Nobody is there."
+[step.predict]
+ask = "Which number will it return?"
+choices = [4, 5]
+measure = "last.result"
+when = "return"
+explain = "The lowest free one."
+[[step]]
+at = { syscall = "accept", when = "blocked" }
+do = "connect a"
+before = "It sleeps."
+after = "It woke."
+[[check]]
+at = "end"
+probe = "process.alive"
+is = true
+"""
+
+
+def test_the_answer_to_an_earlier_step_s_question_is_seen_though_a_later_step_is_told_at_the_same_return() -> None:
+    one = lesson.parse(ONE_CALL, "t/lesson.toml", name="t")
+    cursor, told = guide.begin(one), []
+    for moment in (at("enter", "accept"), at("blocked", "accept"), at("return", "accept")):
+        cursor, directives = guide.at_moment(one, cursor, moment)
+        for each in directives:
+            if isinstance(each, Reach):
+                told.append(ev.StepReached(lab.t(), each.index, each.phase))
+            elif isinstance(each, Ask):
+                told += [ev.Asked(lab.t(), each.index), ev.Answered(lab.t(), each.index, 4)]
+            elif isinstance(each, Measure):
+                told.append(ev.Measured(lab.t(), each.index, 4, 4, True))
+    state = lab.state_of(lab.start(), lab.call("accept", 3, result=4), told)
+    assert guide.narration(one, state) == "Right: **4**. The lowest free one.\n\nIt woke."
 
 
 def test_hints_follow_the_program() -> None:

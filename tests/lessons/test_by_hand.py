@@ -52,7 +52,7 @@ class Student:
 
     def answer(self) -> None:
         self.link.send(cmd.Answer())
-        self.until(lambda now: bool(guide.offered(LESSON, now)))
+        self.until(lambda now: now.offer is not None)
 
     def measured(self, index: int) -> ev.Measured:
         return self.until(lambda now: index in now.answers).answers[index]
@@ -92,11 +92,13 @@ def test_each_packet_delivered_by_hand_moves_one_end_and_the_lesson_sees_it(stud
 def test_a_student_who_steps_on_leaves_it_to_the_lesson_and_the_program_stays_where_it_is(student: Student) -> None:
     student.answer()
     stops = student.state.stops
-    assert guide.offered(LESSON, student.state) == "deliver"
+    assert student.state.offer is not None
+    assert student.state.offer.lines == ("deliver",)
     student.link.send(cmd.Step())
     assert student.measured(1).value == 1
     assert lessons_deliveries(student.state) == ["deliver"]
     assert student.state.stops == stops
+    student.until(lambda now: now.ready is not None and now.ready.wants == "lesson")
     assert guide.next_hint(LESSON, student.state).startswith("Step: the lesson goes on")
 
 

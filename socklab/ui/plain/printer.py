@@ -253,7 +253,7 @@ class Printer:
             self._output.append(f"{source} wrote{where}: {text}")
 
     def _acted(self, before: st.LabState, event: ev.Acted, _after: st.LabState) -> None:
-        if self._lesson is not None and guide.offered(self._lesson, before):
+        if before.offer is not None:
             self._narrate(before)  # what it says there may wake the program, which leaves that moment
         actor = "The lesson" if event.origin == "lesson" else "You"
         self._say(f"{actor}: {safe(event.line)}")

@@ -1,7 +1,7 @@
 """The lab without a screen: text line by line, or the raw event stream; stepped by a student, a pipe, or by itself.
 
-In: a Link, lines on stdin. Out: text or events on stdout, the exit code. Ends where stdin ends. Reads no kernel
-table and keeps no state but the fold.
+In: a Link, lines on stdin. Out: text on stdout, the exit code. Ends where stdin ends. The prompt comes when the engine
+says Ready, a line is taken when the one before is Done: nothing here waits for time to pass.
 """
 
 from __future__ import annotations
@@ -10,28 +10,18 @@ import os
 import select
 import shutil
 import sys
-import time
 
-from socklab import guide, probes
+from socklab import guide
 from socklab import state as st
 from socklab.core.errors import ProgramError, SocklabError
 from socklab.core.text import safe
-from socklab.lesson import Lesson, Settle
+from socklab.lesson import Lesson
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
+from socklab.protocol.pending import Pending
 from socklab.session import Link
 from socklab.ui.plain import prompt
 from socklab.ui.plain.printer import Printer
-
-_QUIET_MS = 130
-"""A stop is told and the prompt shown once no event came for this long. With thousands of sockets the engine looks at
-the whole table a tenth of a second after the stop."""
-_CALM_S = 0.4
-"""The same when only looks at the kernel went on coming: a timer that counts down is different at each of them."""
-_RUNNING_MS = 700
-"""The same while the program runs on its own business: the prompt is there to pause it."""
-_SETTLES_AT_MOST = 10.0
-"""Seconds after which the prompt comes even if the lesson still waits for something."""
 
 
 def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = False) -> int:
@@ -61,18 +51,20 @@ def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
     return 128 + task.exited.signo if task.exited.signo else task.exited.code
 
 
-def due_steps(state: st.LabState, stepped: dict[int, tuple[int, str]]) -> list[cmd.Step]:
-    """A step for every held task that has not got one at this stop; `stepped` remembers, by call and moment.
+def go_on(state: st.LabState, pending: Pending, *, lesson: bool) -> list[cmd.AnyCommand]:
+    """What a run that nobody watches sends at a Ready: no guess, a step, or the end of a lesson that is done.
 
-    Several tasks may be held at once, each waiting for a step of its own.
+    Several tasks may be held at once: each that has no step under way gets one; in a lesson the one held last.
     """
-    due = []
-    for tid, task in state.tasks.items():
-        moment = (task.call.number if task.call is not None else -1, task.at)
-        if task.status == "held" and stepped.get(tid) != moment:
-            stepped[tid] = moment
-            due.append(cmd.Step(tid=tid))
-    return due
+    ready = state.ready
+    if ready is None:
+        return []
+    if lesson and state.lesson_done:
+        return [cmd.Quit()]
+    if ready.wants == "answer":
+        return [cmd.Answer(choice=None)]
+    held = ready.held[-1:] if lesson else ready.held
+    return [cmd.Step(tid=tid) for tid in held if tid not in pending.stepped]
 
 
 class Lines:
@@ -113,17 +105,12 @@ class _Session:
         self._free = free
         self._state = st.LabState()
         self._lines = Lines()
+        self._pending = Pending()
+        self._answered_to: ev.Ready | None = None
+        """The Ready at which a command was sent: as long as that is not Done, this one prompts for nothing."""
         self._prompting = False
         self._quitting = False
         self._hinted = False
-        self._going = False
-        self._stepped_at = 0
-        self._stepped: dict[int, tuple[int, str]] = {}
-        self._answered: int | None = None
-        self._step_since = 0.0
-        self._stirred = time.monotonic()
-        """When something happened last that was more than a look."""
-        self._acted_before = 0
         self._echo = not os.isatty(0) if not auto else False
 
     def run(self) -> int:
@@ -133,7 +120,7 @@ class _Session:
         if reading:
             poll.register(0, select.POLLIN | select.POLLHUP)
         while not self._link.ended:
-            ready = [fd for fd, _ in poll.poll(self._patience())]
+            ready = [fd for fd, _ in poll.poll()]
             if 0 in ready and reading:
                 self._lines.read()
                 if self._lines.over:
@@ -141,23 +128,11 @@ class _Session:
                     reading = False
             if self._link.fileno() in ready:
                 self._take_events()
-            if (not ready or self._is_calm()) and not self._prompting and not self._quitting:
+            self._show_prompt()
+            while self._take_line():
                 self._show_prompt()
-            self._take_line()
         self._write(self._printer.flush(self._state) if self._state.ended is None else "")
         return exit_code(self._state, self._lesson)
-
-    def _is_calm(self) -> bool:
-        return self._patience() == _QUIET_MS and time.monotonic() - self._stirred > _CALM_S
-
-    def _patience(self) -> int | None:
-        """Milliseconds to wait for anything: without end once the prompt is shown."""
-        if self._prompting or self._quitting:
-            return None
-        state = self._state
-        waits = any(task.status == "held" or state.blocked(tid) for tid, task in state.tasks.items())
-        over = bool(state.tasks) and all(task.status == "exited" for task in state.tasks.values())
-        return _QUIET_MS if waits or over else _RUNNING_MS
 
     def _write(self, text: str) -> None:
         if not text:
@@ -175,71 +150,32 @@ class _Session:
         for event in self._link.read_available():
             before = self._state
             self._state = st.apply(before, event)
-            if not isinstance(event, ev.Sockets | ev.Counters | ev.Processes):
-                self._stirred = time.monotonic()
-            if isinstance(event, ev.StepReached):
-                self._step_since = time.monotonic()
-                self._acted_before = len(before.acted)
+            self._pending.feed(event)
             text.append(self._printer.feed(before, event, self._state))
+            if self._auto and isinstance(event, ev.Ready):
+                text.append(self._printer.flush(self._state))
+                for command in go_on(self._state, self._pending, lesson=self._lesson is not None):
+                    self._send(command)
         self._write("".join(text))
-        if self._auto:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        """Unattended: answer what is asked, step whenever held, leave when the lesson is over."""
-        state = self._state
-        if self._quitting or state.ended is not None:
-            return
-        if state.lesson_done:
-            self._send(cmd.Quit())
-            return
-        question = guide.question(self._lesson, state) if self._lesson is not None else None
-        if question is not None and state.question is not None and self._answered != state.question.index:
-            self._answered = state.question.index
-            self._send(cmd.Answer(choice=None))
-            self._stepped_at = 0  # a step asked for before the question was open is forgotten
-        if self._lesson is None:
-            for step in due_steps(state, self._stepped):
-                self._send(step)
-        elif any(task.status == "held" for task in state.tasks.values()) and self._stepped_at != state.stops:
-            self._stepped_at = state.stops
-            self._send(cmd.Step())
 
     def _send(self, command: cmd.AnyCommand) -> None:
+        if self._quitting:
+            return
         if isinstance(command, cmd.Quit):
             self._quitting = self._printer.leaving = True
-        self._going = command == cmd.Continue()
-        self._link.send(command)
+        self._answered_to = self._state.ready
+        self._pending.sent(self._link.send(command), command)
 
     # ---------------------------------------------------------------- the prompt
 
-    def _busy(self) -> bool:
-        """The lesson still acts at this stop, or waits for the kernel to settle, or is about to ask."""
-        state, lesson = self._state, self._lesson
-        if lesson is None or state.step is None or state.step.index >= len(lesson.steps):
-            return False
-        if time.monotonic() - self._step_since > _SETTLES_AT_MOST:
-            return False
-        step = lesson.steps[state.step.index]
-        if state.step.phase == "after" and step.at.when != "return":
-            return False
-        done = sum(1 for each in state.acted[self._acted_before :] if each.origin == "lesson")
-        if done < len(step.do):
-            return not any(state.blocked(tid) for tid in state.tasks)  # asleep: the lesson's action waits for a step
-        asked = state.question is not None and state.question.index == state.step.index
-        if step.predict is not None:
-            return not asked
-        patience = max((each.within_ms for each in step.settle), default=0) / 1000
-        if time.monotonic() - self._step_since > patience:
-            return False
-        return not all(_holds(state, each) for each in step.settle)
-
     def _show_prompt(self) -> None:
-        if self._busy() or self._state.started is None:
+        """Where the engine waits for somebody and the last command has had its effect, or can't have it yet."""
+        ready = self._state.ready
+        if ready is None or self._prompting or self._quitting or self._auto:
+            return
+        if self._pending and ready is self._answered_to:
             return
         self._write(self._printer.flush(self._state))
-        if self._auto:
-            return
         if not self._echo:
             if not self._hinted:
                 self._hinted = True
@@ -250,32 +186,32 @@ class _Session:
 
     def _turn(self) -> str:
         """What the lesson leaves to the student."""
-        offer = guide.offered(self._lesson, self._state) if self._lesson is not None else ""
-        return f"Your turn: {safe(offer)}  (Enter: the lesson does it)\n" if offer else ""
+        turn = guide.your_turn(self._state)
+        return f"Your turn: {turn}  (Enter: the lesson does it)\n" if turn else ""
 
     def _question_prompt(self) -> str:
         open_now = guide.question(self._lesson, self._state) if self._lesson is not None else None
         return "Your answer (or `show`): " if open_now is not None else ""
 
-    def _runs_on(self) -> bool:
-        """The program was let go for good: whoever types now means now, however much it prints meanwhile."""
-        if self._free:
-            return True
-        return self._going and not self._echo and all(task.status != "held" for task in self._state.tasks.values())
+    def _takes_a_line(self) -> bool:
+        """At the prompt. In a run that goes on for good whoever types means now, however much it prints meanwhile."""
+        if self._prompting or self._quitting:
+            # What comes down a pipe behind a step waits until that is done, however long the program takes.
+            return self._prompting and not self._quitting and not (self._echo and self._pending.stepped)
+        return self._free or (not self._echo and self._pending.runs_free)
 
-    def _take_line(self) -> None:
-        """Carry out one typed line; the next one waits until its effect was told."""
-        if self._quitting or not (self._prompting or self._runs_on()):
-            return
+    def _take_line(self) -> bool:
+        """Carry out one typed line, if one may be taken."""
+        if not self._takes_a_line():
+            return False
         line = self._lines.take()
         if line is None:
-            if self._lines.over:
-                if self._free or not self._prompting:  # the run needs nobody
-                    return
-                self._prompting = False
-                self._write("End of input: the lab is ended.\n")
-                self._send(cmd.Quit())
-            return
+            if not self._lines.over or self._free or not self._prompting:  # a free run needs nobody
+                return False
+            self._prompting = False
+            self._write("End of input: the lab is ended.\n")
+            self._send(cmd.Quit())
+            return False
         if self._echo:
             sys.stdout.write(f"> {safe(line)}\n")
         self._prompting = False
@@ -283,6 +219,7 @@ class _Session:
             self._obey(line)
         except SocklabError as error:
             self._write(f"{error}\n")
+        return True
 
     def _obey(self, line: str) -> None:
         predict = guide.question(self._lesson, self._state) if self._lesson is not None else None
@@ -300,10 +237,3 @@ class _Session:
             self._write(prompt.HELP + "\n")
         else:
             self._send(request)
-
-
-def _holds(state: st.LabState, wanted: Settle) -> bool:
-    try:
-        return wanted.holds(probes.measure(state, wanted.probe))
-    except probes.Unmeasured:
-        return False

@@ -17,6 +17,7 @@ from socklab import state as st
 from socklab.core.errors import SocklabError
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
+from socklab.protocol.pending import Pending
 from socklab.ui.tui.timeline import Chips
 
 SLICE_S = 0.006
@@ -30,7 +31,7 @@ MOST_PENDING = 20_000
 
 _AT_ONCE = frozenset({
     ev.Held, ev.Asked, ev.Answered, ev.Measured, ev.Client, ev.Exited, ev.Ended, ev.RawLine, ev.Notice, ev.Acted,
-    ev.StepReached, ev.Processes, ev.Signal, ev.Header, ev.Started, ev.LessonDone, ev.Setting,
+    ev.StepReached, ev.Offered, ev.Processes, ev.Signal, ev.Header, ev.Started, ev.LessonDone, ev.Setting,
 })  # fmt: skip
 
 
@@ -41,7 +42,7 @@ class Source(Protocol):
 
     def fileno(self) -> int: ...
     def read_available(self) -> list[ev.AnyEvent]: ...
-    def send(self, command: cmd.AnyCommand) -> None: ...
+    def send(self, command: cmd.AnyCommand) -> int: ...
     def close(self) -> None: ...
 
 
@@ -56,6 +57,7 @@ class Bridge:
         """Task to the number of its last stop."""
         self.measured_at: dict[int, int] = {}
         """Lesson step to the stop at which its answer was measured."""
+        self._unanswered = Pending()
         self._draw = draw
         self._pending: deque[ev.AnyEvent] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,9 +89,14 @@ class Bridge:
         """Send a command. Trouble with that becomes a Notice of our own."""
         self._tokens = min(float(BURST), self._tokens + 1)  # somebody waits for what comes of it
         try:
-            self.link.send(command)
+            self._unanswered.sent(self.link.send(command), command)
         except SocklabError as error:
             self.say(error)
+
+    @property
+    def takes_a_step(self) -> bool:
+        """The engine waits for somebody, and no step of ours is under way."""
+        return self.now.ready is not None and not self._unanswered.runs
 
     def say(self, error: SocklabError) -> None:
         """Put an error of this side into the stream, where the engine's own would stand."""
@@ -150,6 +157,8 @@ class Bridge:
     def _add(self, event: ev.AnyEvent) -> None:
         state = self.history.add(event)
         kind = type(event)
+        if kind is ev.Done or kind is ev.Ended:
+            self._unanswered.feed(event)
         if isinstance(event, ev.Held):
             self.stop_of[event.tid] = state.stops
             self._chip(state)

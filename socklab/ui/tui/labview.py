@@ -36,16 +36,6 @@ if TYPE_CHECKING:
     from socklab.ui.tui.prompt import Export
 
 
-def how_far(state: st.LabState) -> tuple[int, ...]:
-    """Different once anything has come of a step: a stop; or at the same stop an action, a beat or a question of the
-    lesson, its answer, a word of the engine (a step asked for while the lesson acted ends where it asks)."""
-    beat = state.step.t if state.step is not None else 0
-    asked = state.question
-    question = (-1, 0, 0) if asked is None else (asked.index, asked.answered is not None, asked.measured is not None)
-    told = len(state.notices) + state.notices.dropped
-    return (state.stops, state.focus, beat, len(state.acted) + state.acted.dropped, *question, told)
-
-
 class LabView(Screen[None]):
     """Everything that is seen of one run."""
 
@@ -81,8 +71,6 @@ class LabView(Screen[None]):
         self._plan: Plan = arrangement.plan(80, 24)
         self._wanted: tuple[object, ...] = ()
         self._hint: Line = ()
-        self._awaiting: tuple[int, ...] = ()
-        """How far the run was when a step was asked for: keys that come before it is done are not queued."""
         self._unread = 0
         """Notices seen and dismissed."""
         self._shown: tuple[int | None, st.LabState] = (None, self.bridge.now)
@@ -187,8 +175,6 @@ class LabView(Screen[None]):
         if not self.is_mounted or self._painting:
             return
         now, state = self._now(), self._state()
-        if how_far(now) != self._awaiting:
-            self._awaiting = ()
         if now.question is not None and now.question.measured is None and now.question.index != self._asked_index:
             self._asked_index, self.marked = now.question.index, -1
         width = self.size.width
@@ -248,7 +234,7 @@ class LabView(Screen[None]):
             return
         predict = self._open_question()
         situation = "p" if self.at is not None else "q" if predict is not None else status.situation(now)
-        if situation == "r" and self.lesson is not None and guide.stays(self.lesson, now):
+        if situation == "r" and now.ready is not None and now.ready.wants == "lesson":
             situation = "h"  # the program sleeps, the lesson goes on with a step
         choices = len(predict.choices) if predict is not None else 0
         keys, hot = footer(
@@ -317,7 +303,7 @@ class LabView(Screen[None]):
             return [], []
         inner = arrangement.question_width(width, self.size.height, maximised=bool(self.board.maximised))
         told = guide.fill(" ".join(predict.explain.split()), self._state()) if asked.measured is not None else ""
-        turn = guide.offered(self.lesson, self._state()) if self.lesson is not None else ""
+        turn = guide.your_turn(self._state())
         return question.lines(
             predict, asked.measured, self.marked, inner, answered=asked.answered, explained=told, turn=turn
         )

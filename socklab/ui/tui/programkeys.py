@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from socklab.protocol import commands as cmd
 from socklab.ui.tui import status
 from socklab.ui.tui.following import client_of_call, neighbour
-from socklab.ui.tui.labview import LabView, how_far
+from socklab.ui.tui.labview import LabView
 
 if TYPE_CHECKING:
     from socklab.ui.tui.prompt import Export
@@ -39,12 +39,9 @@ class ProgramKeys(LabView):
             self._say("First the prediction: press its number and Enter, or Esc to see the answer.", wrong=False)
         elif situation == "r" and held and isinstance(command, cmd.Step):
             self._say(f"{now.focus} is not held, {held[-1]} is: ] goes there, Esc follows what happens.", wrong=False)
-        elif situation == "r" and not held and now.blocked(now.focus):
-            self._send(command)  # the lesson may have offered to act; if not, the engine says who can wake it
-        elif situation != "h" and not held:
+        elif situation != "h" and not held and not now.blocked(now.focus):
             self._say(_NOT_HELD[situation], wrong=False)
-        elif self._awaiting != how_far(now):
-            self._awaiting = how_far(now)
+        elif self.bridge.takes_a_step:  # one that was pressed earlier is not queued
             self._dismiss()
             if isinstance(command, cmd.Continue):
                 self.following.wherever(now.stops)

@@ -93,7 +93,11 @@ class FakeLink:
             self.give(*self._stops.pop(0))
 
     def give(self, *events: ev.AnyEvent) -> None:
+        """Tell events; behind what is told at a stop the engine is ready."""
         self._ready.extend(events)
+        if events:
+            held = tuple(event.tid for event in events if isinstance(event, ev.Held))
+            self._ready.append(ev.Ready(events[-1].t, "step" if held else "pause", 0, held))
         os.write(self._theirs.fileno(), b"x")
 
     def end(self) -> None:
@@ -112,10 +116,15 @@ class FakeLink:
         found, self._ready = self._ready, []
         return found
 
-    def send(self, command: cmd.AnyCommand) -> None:
+    def send(self, command: cmd.AnyCommand) -> int:
+        """Answered as the engine does, unless the program is asked to go on and no further stop was recorded."""
         self.commands.append(command)
         if isinstance(command, cmd.Step | cmd.Continue):
+            if not self._stops:
+                return len(self.commands)
             self.go_on()
+        self._ready.append(ev.Done(0, len(self.commands), "done"))
+        return len(self.commands)
 
     def close(self) -> None:
         self.closed = True

@@ -13,7 +13,6 @@ import msgspec
 
 from socklab import guide
 from socklab import state as st
-from socklab.core.text import safe
 from socklab.ui.tui.lines import EMPTY, Line, View
 from socklab.ui.tui.panels import markdown, ownprogram
 from socklab.ui.tui.panels.common import fit
@@ -57,10 +56,10 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
     if state.lesson_done and held + failed:
         total: Line = ((f"{held} of {held + failed} checks held", "bad" if failed else "good"),)
         lines = [*lines, *([] if view.compact else [EMPTY]), total]
-    offer = guide.offered(lesson, state)
+    offer = guide.your_turn(state)
     asks = state.question is not None and state.question.measured is None
     if offer and lines and not asks:  # an open question says it itself
-        turn: Line = (("Your turn: ", "key"), (safe(offer), "strong"), ("  (s: the lesson does it)", "dim"))
+        turn: Line = (("Your turn: ", "key"), (offer, "strong"), ("  (s: the lesson does it)", "dim"))
         lines = [*lines, *([] if view.compact else [EMPTY]), turn]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
 

@@ -1,0 +1,130 @@
+"""Verb lines, carried out: clients, commands, settings, the wire.
+
+In: lines of the student's and of the lesson's. Out: `Acted`, and whatever the clients, commands and the wire tell of
+themselves. Belongs to the lab thread. Never decides when to act.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Generator
+from typing import TypeAlias
+
+from socklab.commands import actions
+from socklab.core.errors import MachineError, SocklabError
+from socklab.engine.clients import Address, Clients
+from socklab.engine.commands import Commands
+from socklab.engine.network.topology import Topology
+from socklab.engine.network.wiretap import Wiretap
+from socklab.engine.stream import Stream
+from socklab.protocol import events as ev
+from socklab.state import LabState
+
+Acting: TypeAlias = Generator[None, None, SocklabError | None]
+"""An action that is carried out a part at each `next`; it returns why it was refused, or None."""
+
+
+class Actor:
+    """All that can be done beside the program. `state` folds what has been told, `look` reads everything first."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        selector: selectors.BaseSelector,
+        topology: Topology,
+        state: Callable[[], LabState],
+        look: Callable[[], LabState],
+        port: int,
+        limit: tuple[int, int],
+    ) -> None:
+        self.clients = Clients(stream, selector, self._target, self._client_address, self._name_client)
+        self.commands = Commands(stream, selector, topology.enter, limit)
+        self.wiretap: Wiretap | None = None
+        self.acted_at = 0.0
+        """When (time.monotonic) the last action was carried out; 0 = there was none."""
+        self._stream = stream
+        self._topology = topology
+        self._state = state
+        self._look = look
+        self._port = port
+        self._set_in_vain = False
+        """A kernel setting was refused to the lesson and that was told: the next refusals say nothing new."""
+
+    def act(self, line: str, origin: str) -> Acting:
+        """Carry out one verb line, in parts; a refusal becomes a Notice."""
+        refused = None
+        try:
+            action = actions.parse(line)
+            self._stream.put(ev.Acted(self._stream.now(), line, origin))
+            if isinstance(action, actions.Set):
+                self._set(action)
+            elif isinstance(action, actions.Wire) and self.wiretap is not None:
+                self.wiretap.act(action)
+            elif isinstance(action, actions.Run):
+                self.commands.start(self._topology.resolve_words(action.argv), action.host)
+            elif isinstance(action, actions.Close) and self.commands.stop(action.name, signal.SIGTERM):
+                pass  # a running program was meant, not a client
+            elif isinstance(action, actions.Reset) and self.commands.stop(action.name, signal.SIGKILL):
+                pass
+            else:
+                yield from self.clients.perform(action)
+        except SocklabError as error:
+            refused = error
+            # What a lesson can't do on this machine it teaches without; what the student typed deserves an answer.
+            if origin == "student":
+                self._tell("warning", error)
+            elif not (line.startswith("set ") and self._set_in_vain):
+                self._tell("info", error)
+                self._set_in_vain = line.startswith("set ")
+        self._look()
+        self.acted_at = time.monotonic()
+        return refused
+
+    def _tell(self, level: str, error: SocklabError) -> None:
+        self._stream.put(ev.Notice(self._stream.now(), level, error.what, error.fix))
+
+    @property
+    def busy(self) -> bool:
+        """A client or a command is alive: its connection may move by itself."""
+        return self.clients.busy or self.commands.busy
+
+    def end(self) -> None:
+        """Close every client's socket, kill every command, let go of the wire."""
+        self.clients.end()
+        self.commands.end()
+        if self.wiretap is not None:
+            self.wiretap.close()
+
+    def _set(self, action: actions.Set) -> None:
+        if action.value:
+            name, value = self._topology.write_setting(action.host, action.name, action.value)
+        else:
+            name, value = self._topology.read_setting(action.host, action.name)
+        self._stream.put(ev.Setting(self._stream.now(), action.host, name, value))
+
+    def _name_client(self, name: str, local: str) -> None:
+        if self.wiretap is not None:
+            self.wiretap.name(name, local)
+
+    def _target(self) -> Address:
+        """Where a client should connect: the program's first listener, or the lesson's port while nothing listens."""
+        for row in self._state().listeners:
+            host, _, port = row.local.rpartition(":")
+            host = host.strip("[]")
+            if host in ("0.0.0.0", "::", "::ffff:0.0.0.0") or (self._topology.wire and host.startswith("127.")):
+                # A client on another host knows the server's address only; what listens on loopback is not there.
+                return socket.AF_INET, self._topology.address("server"), int(port)
+            return (socket.AF_INET6 if ":" in host else socket.AF_INET), host, int(port)
+        return socket.AF_INET, self._topology.address("server"), self._port
+
+    def _client_address(self, family: int) -> str:
+        """Clients come from the client's address: even on one private host the table then tells the ends apart."""
+        if self._topology.network == "machine":
+            return ""
+        try:
+            return self._topology.address("client", 6 if family == socket.AF_INET6 else 4)
+        except MachineError:
+            return ""  # no IPv6 here: connect will say so
