@@ -1,11 +1,18 @@
-"""System call numbers of aarch64 (the generic 64-bit table).
+"""aarch64 (arm64): system call numbers, registers, and the instructions that make calls.
 
-Each block is a first number and the names that follow one another from there; the kernel never gives a number twice.
-Holds data only.
-Source: asm-generic/unistd.h, and the kernel's scripts/syscall.tbl up to Linux 6.18.
+Each block of `_CALLS` is a first number and the names that follow one another from there; the kernel never gives a
+number twice.
+Sources: asm-generic/unistd.h and scripts/syscall.tbl up to Linux 6.18; asm/ptrace.h, linux/audit.h, elf.h, asm/fcntl.h
+of arm64; DWARF for the Arm 64-bit Architecture; Arm ARM, BL, BLR, SVC; clone(2) for the order of its arguments.
 """
 
-NAMES = """
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from socklab.arch.model import Arch, DwarfRegisters, UserRegisters
+
+_CALLS = """
 0: io_setup io_destroy io_submit io_cancel io_getevents setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr
     listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr getcwd lookup_dcookie eventfd2 epoll_create1
     epoll_ctl epoll_pwait dup dup3 fcntl inotify_init1 inotify_add_watch inotify_rm_watch ioctl ioprio_set ioprio_get
@@ -39,3 +46,28 @@ NAMES = """
     statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat
     removexattrat open_tree_attr file_getattr file_setattr
 """
+
+
+def _called(before: bytes, address: int, callee: int, word: Callable[[int], int]) -> int:
+    """BL imm26; BLR."""
+    code = int.from_bytes(before[3:], "little")
+    if code & 0xFC000000 == 0x94000000:
+        words = code & 0x03FFFFFF
+        target = address - 4 + 4 * (words - (1 << 26) if words & 1 << 25 else words)
+        return 2 if callee in (0, target) else 0
+    return int(code & 0xFFFFFC1F == 0xD63F0000)
+
+
+ARCH = Arch(
+    name="aarch64",
+    calls=_CALLS,
+    audit_arch=0xC00000B7,
+    elf_machine=183,
+    user_registers=UserRegisters(ip=32 * 8, sp=31 * 8, fp=29 * 8, lr=30 * 8),
+    call_registers=None,  # it decides about a restart before it stops, and keeps no copy of the first argument
+    dwarf=DwarfRegisters(fp=29, sp=31),
+    syscall_instruction=b"\x01\x00\x00\xd4",
+    called=_called,
+    open_flags="DIRECT=0o200000 LARGEFILE=0o400000 NOFOLLOW=0o100000 TMPFILE=0o20040000 DIRECTORY=0o40000",
+    clone_tls_first=True,
+)

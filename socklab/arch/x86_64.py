@@ -1,11 +1,18 @@
-"""System call numbers of x86-64 (the 64-bit ABI).
+"""x86-64, the 64-bit ABI: system call numbers, registers, and the instructions that make calls.
 
-Each block is a first number and the names that follow one another from there; the kernel never gives a number twice.
-Holds data only.
-Source: asm/unistd_64.h, and the kernel's arch/x86/entry/syscalls/syscall_64.tbl up to Linux 6.18.
+Each block of `_CALLS` is a first number and the names that follow one another from there; the kernel never gives a
+number twice.
+Sources: asm/unistd_64.h and arch/x86/entry/syscalls/syscall_64.tbl up to Linux 6.18; sys/user.h, linux/audit.h, elf.h;
+System V ABI x86-64, 3.2.2 The Stack Frame, 3.6.2 DWARF Register Number Mapping; Intel SDM, CALL, SYSCALL.
 """
 
-NAMES = """
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from socklab.arch.model import Arch, CallRegisters, DwarfRegisters, UserRegisters
+
+_CALLS = """
 0: read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn
     ioctl pread64 pwrite64 readv writev access pipe select sched_yield mremap msync mincore madvise shmget shmat
     shmctl dup dup2 pause nanosleep getitimer alarm setitimer getpid sendfile socket connect accept sendto recvfrom
@@ -43,3 +50,28 @@ NAMES = """
     statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat
     removexattrat open_tree_attr file_getattr file_setattr
 """
+
+
+def _called(before: bytes, address: int, callee: int, word: Callable[[int], int]) -> int:
+    """CALL: E8 rel32; FF /2."""
+    relative = address + int.from_bytes(before[3:], "little", signed=True)
+    if before[2] == 0xE8 and callee in (0, relative):
+        return 2
+    if before[1:3] == b"\xff\x15":  # through a word at a fixed place: the global offset table
+        return 2 if callee in (0, word(relative)) else 0
+    return int(any(before[-size] == 0xFF and before[1 - size] & 0x38 == 0x10 for size in (2, 3, 6, 7)))
+
+
+ARCH = Arch(
+    name="x86_64",
+    calls=_CALLS,
+    audit_arch=0xC000003E,
+    elf_machine=62,
+    user_registers=UserRegisters(ip=16 * 8, sp=19 * 8, fp=4 * 8),
+    call_registers=CallRegisters(number=15 * 8, result=10 * 8),  # orig_rax, rax
+    dwarf=DwarfRegisters(fp=6, sp=7),
+    syscall_instruction=b"\x0f\x05",
+    called=_called,
+    open_flags="DIRECT=0o40000 LARGEFILE=0o100000 NOFOLLOW=0o400000 TMPFILE=0o20200000 DIRECTORY=0o200000",
+    epoll_event_bytes=12,  # packed here alone (linux/eventpoll.h, EPOLL_PACKED)
+)

@@ -21,6 +21,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from socklab import arch as machines
+from socklab.arch import MACHINES
 from socklab.engine.network import configure, netns, refusals, two_hosts
 from socklab.engine.tracing import ptrace
 
@@ -44,7 +46,7 @@ def kernel_version() -> tuple[int, int]:
 
 def check_kernel() -> Result:
     system, arch = platform.system(), platform.machine()
-    good = system == "Linux" and kernel_version() >= KERNEL_NEEDED and arch in ptrace.AUDIT_ARCH
+    good = system == "Linux" and kernel_version() >= KERNEL_NEEDED and arch in MACHINES
     container = refusals.in_container()
     return good, f"{system} {platform.release()} {arch}" + (f", in {container}" if container else "")
 
@@ -139,9 +141,9 @@ def check_yama() -> Result:
 
 def check_seccomp() -> Result:
     arch = platform.machine()
-    if arch not in ptrace.AUDIT_ARCH:
+    if arch not in MACHINES:
         return False, f"not known for {arch}"
-    failure = refusals.try_in_child(lambda: ptrace.install_filter(ptrace.filter_program([], arch)))
+    failure = refusals.try_in_child(lambda: ptrace.install_filter(ptrace.filter_program([], machines.of(arch))))
     return failure is None, "a filter was installed" if failure is None else os.strerror(failure.number)
 
 

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from socklab.arch import MACHINES
 from socklab.core.text import safe
 from socklab.doctor.checks import KERNEL_NEEDED, kernel_version, private_host, read_switch, try_two_hosts
 from socklab.engine.network import refusals
-from socklab.engine.tracing import ptrace
 
 
 def _sudo(command: str) -> str:
@@ -47,8 +47,8 @@ def install(packages: dict[str, str]) -> str:
 
 
 def _fix_kernel() -> str:
-    if platform.machine() not in ptrace.AUDIT_ARCH:
-        return f"socklab knows the syscalls of {' and '.join(ptrace.AUDIT_ARCH)}; run it on one of these."
+    if platform.machine() not in MACHINES:
+        return f"socklab knows the syscalls of {' and '.join(MACHINES)}; run it on one of these."
     if "microsoft" in platform.release().lower():
         return "This is WSL 1. In PowerShell: wsl --set-version <distribution> 2"
     return "Linux 5.3 or later is needed: update the system, or run socklab in a virtual machine."

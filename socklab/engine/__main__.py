@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from socklab import __version__, guide, syscalls
+from socklab import arch as machines
 from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.engine import program
 from socklab.engine.lab import Lab
@@ -88,7 +89,7 @@ def _trace(
         prepared,
         cwd=wanted.cwd,
         environment=_environment(prepared.language, wanted.environment),
-        filter_program=ptrace.filter_program((*traced, *syscalls.numbers(arch, ALWAYS)), arch),
+        filter_program=ptrace.filter_program((*traced, *syscalls.numbers(arch, ALWAYS)), machines.of(arch)),
         enter_host=lambda: network.enter("server"),
         limit=limit,
     )

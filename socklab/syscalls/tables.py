@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib import import_module
 
-ARCHITECTURES = ("x86_64", "aarch64")
+from socklab import arch as machines
+from socklab.arch import MACHINES
+
+ARCHITECTURES = MACHINES
 
 
 @cache
 def names_by_number(arch: str) -> dict[int, str]:
     """The whole table of `arch`; empty for an architecture nobody has entered yet."""
-    if arch not in ARCHITECTURES:
-        return {}
-    text: str = import_module(f"socklab.arch.{arch}").NAMES
+    known = machines.find(arch)
     table: dict[int, str] = {}
     at = 0
-    for word in text.split():
+    for word in known.calls.split() if known is not None else ():
         if word.endswith(":"):
             at = int(word[:-1])
         else:

@@ -14,7 +14,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import cast
 
-from socklab.engine.source.cfi_program import REGISTERS, Common, Registers, Rule, State, sleb, uleb
+from socklab import arch
+from socklab.arch.model import DwarfRegisters
+from socklab.engine.source.cfi_program import Common, Rule, State, sleb, uleb
 from socklab.engine.source.elf import Image, section_data, sections
 
 MAX_ENTRIES = 300_000
@@ -46,7 +48,7 @@ def _pointer(data: bytes, position: int, encoding: int, vaddr: int, base: int) -
 class _Table:
     """Frame entries of one section, `vaddr` being the address of data[0]. `debug`: .debug_frame, a little different."""
 
-    def __init__(self, data: bytes, vaddr: int, registers: Registers, debug: bool) -> None:
+    def __init__(self, data: bytes, vaddr: int, registers: DwarfRegisters, debug: bool) -> None:
         self.data = data
         self._vaddr = vaddr
         self._registers = registers
@@ -139,17 +141,17 @@ class Unwinder:
 
     def __init__(self, image: Image) -> None:
         self._image = image
-        registers = REGISTERS.get(image.machine)
+        self._arch = arch.of_elf(image.machine)
         self._sorted: _Table | None = None
-        self._tables: list[_Table] | None = None if registers else []
+        self._tables: list[_Table] | None = None if self._arch is not None else []
         self._at = self._count = 0
-        if registers is not None and image.eh_frame_hdr:
+        if self._arch is not None and image.eh_frame_hdr:
             try:
-                self._read_header(registers)
+                self._read_header(self._arch.dwarf)
             except (IndexError, KeyError, struct.error):
                 self._count = 0  # cut off or damaged: the sections are left
 
-    def _read_header(self, registers: Registers) -> None:
+    def _read_header(self, registers: DwarfRegisters) -> None:
         image = self._image
         header = image.offset_of(image.eh_frame_hdr)
         # The only form that linkers write: 32-bit, relative to the header, sorted.
@@ -169,7 +171,8 @@ class Unwinder:
                 return found
             if self._tables is None:
                 self._tables = []
-                self._tables.extend(self._read_tables())
+                if self._arch is not None:
+                    self._tables.extend(self._read_tables(self._arch.dwarf))
             for table in self._tables:
                 found = table.find(vaddr)
                 if found is not None:
@@ -190,8 +193,7 @@ class Unwinder:
         value: int = struct.unpack_from("<i", self._image.data, self._at + index * 8)[0]
         return value
 
-    def _read_tables(self) -> Iterator[_Table]:
-        registers = REGISTERS[self._image.machine]
+    def _read_tables(self, registers: DwarfRegisters) -> Iterator[_Table]:
         found = {section.name: section for section in sections(self._image)}
         for name in (".eh_frame", ".debug_frame", ".zdebug_frame"):
             if name in found and not (name == ".eh_frame" and self._count):

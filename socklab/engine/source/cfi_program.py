@@ -12,18 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from socklab.engine.source.elf import AARCH64, X86_64
-
-
-class Registers(NamedTuple):
-    """DWARF numbers of the registers that matter, from each architecture's psABI."""
-
-    fp: int
-    sp: int
-    ra: int
-
-
-REGISTERS = {X86_64: Registers(fp=6, sp=7, ra=16), AARCH64: Registers(fp=29, sp=31, ra=30)}
+from socklab.arch.model import DwarfRegisters
 
 SAME, AT_OFFSET, AT_EXPRESSION, IS_OFFSET, IS_EXPRESSION, UNDEFINED = range(6)
 
@@ -82,7 +71,7 @@ def sleb(data: bytes, position: int) -> tuple[int, int]:
 class State:
     """The registers of the little machine that a call frame program drives. Stops at the wanted address."""
 
-    def __init__(self, registers: Registers, common: Common) -> None:
+    def __init__(self, registers: DwarfRegisters, common: Common) -> None:
         self.common = common
         self.registers = registers
         self.cfa: tuple[int, int, bytes] = (registers.sp, 0, b"")

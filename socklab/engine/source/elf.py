@@ -22,9 +22,6 @@ NT_GNU_BUILD_ID = 3
 SHT_DYNSYM = 11
 SHF_COMPRESSED = 0x800
 
-X86_64 = 62
-AARCH64 = 183
-
 
 class Segment:
     """One PT_LOAD: `vaddr` to `vaddr + size` of the address space comes from `offset` of the file."""

@@ -3,8 +3,6 @@
 In: registers, and a way to read the stopped task's memory. Out: `Frame`s of the user's own files, innermost first. The
 compiler's own unwind rules (`cfi.py`) lead from frame to frame: stale return addresses left on the stack cannot
 mislead them. Where there is no rule, or it needs a register that is not known, the caller is looked for. Never writes.
-
-Source: System V ABI x86-64, 3.2.2 The Stack Frame.
 """
 
 from __future__ import annotations
@@ -14,10 +12,12 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from socklab import arch
+from socklab.arch.model import Arch
 from socklab.engine.source import cfi_program as cfi
 from socklab.engine.source.addresses import AddressSpace
 from socklab.engine.source.cfi_program import Rule
-from socklab.engine.source.elf import AARCH64, X86_64, Image
+from socklab.engine.source.elf import Image
 from socklab.protocol.events import Frame
 
 Read = Callable[[int, int], bytes]
@@ -37,7 +37,7 @@ class _Site(NamedTuple):
     frames: tuple[Frame, ...]
     rule: Rule | None
     bias: int
-    registers: cfi.Registers
+    arch: Arch
 
 
 class _Memory:
@@ -85,16 +85,16 @@ class NativeStack:
                 if site is not None:
                     found.extend(site.frames)
                 rule = site.rule if site is not None else None
-                if site is None or rule is None or (rule.cfa_register == site.registers.fp and not fp):
+                if site is None or rule is None or (rule.cfa_register == site.arch.dwarf.fp and not fp):
                     step = self._guess(memory, sp, fp if returned else 0, site)
                     if step is None:
                         break
                     pc, sp, fp = step[0], step[1], step[2] or fp if not rule else step[2]
                     returned = True
                     continue
-                known = {site.registers.sp: sp}
+                known = {site.arch.dwarf.sp: sp}
                 if fp:
-                    known[site.registers.fp] = fp
+                    known[site.arch.dwarf.fp] = fp
                 if rule.cfa_register >= 0:
                     cfa = known[rule.cfa_register] + rule.cfa_offset
                 else:
@@ -152,29 +152,16 @@ class NativeStack:
         """Whether the instruction before `address` is a call: 2 = of `callee` (or of anything, where callee is 0),
         1 = through a register, of who knows what, 0 = no, or not in the user's own text.
 
-        Source: Intel SDM, CALL: E8 rel32, FF /2; Arm ARM, BL and BLR.
         """
         module = self._space.find(address)
         if module is None or not module.own or module.binary is None:
             return 0
         image = module.binary.image
+        machine = arch.of_elf(image.machine)
         offset = image.offset_of(address - module.bias)
-        if offset < 8 or not image.is_text(address - module.bias):
+        if machine is None or offset < 8 or not image.is_text(address - module.bias):
             return 0
-        before = image.data[offset - 7 : offset]
-        if image.machine == AARCH64:
-            code = int.from_bytes(before[3:], "little")
-            if code & 0xFC000000 == 0x94000000:
-                words = code & 0x03FFFFFF
-                target = address - 4 + 4 * (words - (1 << 26) if words & 1 << 25 else words)
-                return 2 if callee in (0, target) else 0
-            return int(code & 0xFFFFFC1F == 0xD63F0000)
-        relative = address + int.from_bytes(before[3:], "little", signed=True)
-        if before[2] == 0xE8 and callee in (0, relative):
-            return 2
-        if before[1:3] == b"\xff\x15":  # through a word at a fixed place: the global offset table
-            return 2 if callee in (0, _Memory(memory.read).word(relative)) else 0
-        return int(any(before[-size] == 0xFF and before[1 - size] & 0x38 == 0x10 for size in (2, 3, 6, 7)))
+        return machine.called(image.data[offset - 7 : offset], address, callee, _Memory(memory.read).word)
 
     def _site(self, pc: int, returned: bool) -> _Site | None:
         """`returned`: pc is a return address, so the call is the instruction before it."""
@@ -187,16 +174,15 @@ class NativeStack:
             self._space.refresh()  # a library loaded since the map was read
             module = self._space.find(pc)
         site = None
-        if module is not None and module.binary is not None:
-            image = module.binary.image
+        machine = arch.of_elf(module.binary.image.machine) if module is not None and module.binary is not None else None
+        if module is not None and module.binary is not None and machine is not None:
             vaddr = pc - module.bias - (1 if returned else 0)
-            place = vaddr - _after_syscall(image, vaddr) if not returned else vaddr
+            place = vaddr - _after_syscall(module.binary.image, machine, vaddr) if not returned else vaddr
             frames = module.binary.lines.frames(place) if module.own else ()
             if module.installed:
                 # What a package ships is the user's own only where its source is at hand.
                 frames = tuple(frame for frame in frames if os.path.exists(frame.path))
-            registers = cfi.REGISTERS.get(image.machine, cfi.REGISTERS[X86_64])
-            site = _Site(frames, module.binary.unwinder.rule(vaddr), module.bias, registers)
+            site = _Site(frames, module.binary.unwinder.rule(vaddr), module.bias, machine)
         if site is not None or module is not None:
             self._sites[key] = site
         return site
@@ -210,14 +196,11 @@ def _saved_frame_pointer(memory: _Memory, address: int, site: _Site | None) -> i
     return memory.word(address + 8 + value) if kind == cfi.AT_OFFSET and isinstance(value, int) else 0
 
 
-def _after_syscall(image: Image, vaddr: int) -> int:
+def _after_syscall(image: Image, machine: Arch, vaddr: int) -> int:
     """1 where the instruction just before `vaddr` is the system call itself, which is then what the task is at."""
     offset = image.offset_of(vaddr)
-    if offset < 4:
-        return 0
-    if image.machine == AARCH64:
-        return int(image.data[offset - 4 : offset] == b"\x01\x00\x00\xd4")
-    return int(image.data[offset - 2 : offset] == b"\x0f\x05")
+    code = machine.syscall_instruction
+    return int(offset >= len(code) and image.data[offset - len(code) : offset] == code)
 
 
 def _saved(rule: tuple[int, int | bytes], cfa: int, known: dict[int, int], memory: _Memory) -> int:

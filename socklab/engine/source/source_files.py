@@ -28,7 +28,7 @@ class SourceFiles:
         if where is None or memory is not task.memory:
             where = Where(stop.pid)
             self._of_process[stop.pid] = (task.memory, where)
-        frames = where.stack(stop.tid, stop.sp, stop.ip, task.memory.read, stop.fp)
+        frames = where.stack(stop.tid, stop.sp, stop.ip, task.memory.read, stop.fp, stop.lr)
         for frame in frames:
             if frame.path not in self._sent:
                 self._sent.add(frame.path)

@@ -12,6 +12,8 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 
+from socklab import syscalls
+from socklab.arch.model import Arch
 from socklab.engine.tracing import ptrace
 from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Task
 
@@ -22,10 +24,11 @@ _FORKS = (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE)
 _ERESTARTNOHAND, _ERESTART_RESTARTBLOCK = 514, 516
 
 # Calls that give EINTR when a task is stopped in them, though no signal came (signal(7), "Interruption of system
-# calls and library functions by stop signals"). Made again they wait as before. x86-64: read, recvfrom, accept,
-# recvmsg, accept4, recvmmsg (with a receive timeout), semop, semtimedop, rt_sigtimedwait, io_getevents, epoll_wait,
-# epoll_pwait, epoll_pwait2.
-_MADE_AGAIN = frozenset({0, 43, 45, 47, 65, 128, 208, 220, 232, 281, 288, 299, 441})
+# calls and library functions by stop signals"; of sockets with a receive timeout). Made again they wait as before.
+_MADE_AGAIN = frozenset(
+    """read recvfrom accept recvmsg accept4 recvmmsg semop semtimedop rt_sigtimedwait io_getevents epoll_wait
+    epoll_pwait epoll_pwait2""".split()  # noqa: SIM905
+)
 
 
 def seize_threads(pid: int) -> list[int]:
@@ -67,18 +70,18 @@ def _ours_or_ending(pid: int, tid: int) -> bool:
         return True
 
 
-def resume_call(tid: int, arch: str) -> int:
+def resume_call(tid: int, arch: Arch) -> int:
     """At the stop of an interrupt: let the call it disturbed go on. The call the kernel will enter through
     restart_syscall, -1 = none."""
     number, result = ptrace.interrupted_call(tid, arch)
-    if result == -errno.EINTR and number in _MADE_AGAIN:
+    if result == -errno.EINTR and syscalls.name(arch.name, number) in _MADE_AGAIN:
         # With no signal to handle the kernel makes the call again; with one it gives EINTR, as it would have.
-        ptrace.set_result(tid, -_ERESTARTNOHAND)
+        ptrace.set_result(tid, arch, -_ERESTARTNOHAND)
     return number if result == -_ERESTART_RESTARTBLOCK else -1
 
 
 def detach_all(
-    tasks: dict[int, Task], early: Iterable[int], wakeup: int, arch: str, child_ended: Callable[[int, int], None]
+    tasks: dict[int, Task], early: Iterable[int], wakeup: int, arch: Arch, child_ended: Callable[[int, int], None]
 ) -> None:
     """Detach from every task and empty `tasks`. `early`: tasks at their first stop, whose parent's event is to come.
 
@@ -118,7 +121,7 @@ def detach_all(
             continue  # killed while stopped: its exit follows
 
 
-def _serve(tasks: dict[int, Task], newborn: set[int], task: Task, signo: int, event: int, arch: str) -> None:
+def _serve(tasks: dict[int, Task], newborn: set[int], task: Task, signo: int, event: int, arch: Arch) -> None:
     if event == ptrace.EVENT_STOP:
         if signo not in STOP_SIGNALS:  # in a group-stop it stays stopped, as without us
             resume_call(task.tid, arch)

@@ -15,6 +15,8 @@ import struct
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from socklab.arch.model import Arch
+
 PTRACE_POKEUSER = 6
 PTRACE_CONT = 7
 PTRACE_DETACH = 17
@@ -46,8 +48,6 @@ SYSCALL_STOP = 0x85
 """SIGTRAP | 0x80: a syscall stop under TRACESYSGOOD."""
 
 WALL = 0x40000000
-
-AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
@@ -157,43 +157,36 @@ class _IoVec(ctypes.Structure):
 
 
 _NT_PRSTATUS = 1
-# Offsets of (instruction pointer, stack pointer, frame pointer) in user_regs_struct / user_pt_regs.
-_REGISTERS = {"x86_64": (16 * 8, 19 * 8, 4 * 8), "aarch64": (32 * 8, 31 * 8, 29 * 8)}
 
 
-def registers(pid: int, arch: str) -> tuple[int, int, int]:
-    """(instruction pointer, stack pointer, frame pointer) of a stopped task. Source: asm/ptrace.h, sys/user.h."""
+def _register_set(pid: int) -> ctypes.Array[ctypes.c_char]:
     buffer = ctypes.create_string_buffer(1024)
     vector = _IoVec(ctypes.addressof(buffer), len(buffer))
     if _ptrace(PTRACE_GETREGSET, pid, _NT_PRSTATUS, ctypes.addressof(vector)) == -1:
         raise _fail("PTRACE_GETREGSET", pid)
-    ip, sp, fp = (struct.unpack_from("=Q", buffer, offset)[0] for offset in _REGISTERS[arch])
-    return ip, sp, fp
+    return buffer
 
 
-# user_regs_struct of x86-64: rax and orig_rax.
-_RAX, _ORIG_RAX = 10 * 8, 15 * 8
+def registers(pid: int, arch: Arch) -> tuple[int, int, int, int]:
+    """(instruction pointer, stack pointer, frame pointer, link register or 0) of a stopped task."""
+    buffer = _register_set(pid)
+    ip, sp, fp, lr = (0 if at is None else struct.unpack_from("=Q", buffer, at)[0] for at in arch.user_registers)
+    return ip, sp, fp, lr
 
 
-def interrupted_call(pid: int, arch: str) -> tuple[int, int]:
-    """(number, result so far) of the call a stopped task was taken out of; number -1 = it was in no call.
-
-    Only on x86-64: aarch64 decides about a restart before it stops, and keeps no copy of the first argument.
-    """
-    if arch != "x86_64":
+def interrupted_call(pid: int, arch: Arch) -> tuple[int, int]:
+    """(number, result so far) of the call a stopped task was taken out of; number -1 = it was in no call, or the
+    kernel needs no help with calls that were interrupted on this architecture."""
+    if arch.call_registers is None:
         return -1, 0
-    buffer = ctypes.create_string_buffer(1024)
-    vector = _IoVec(ctypes.addressof(buffer), len(buffer))
-    if _ptrace(PTRACE_GETREGSET, pid, _NT_PRSTATUS, ctypes.addressof(vector)) == -1:
-        raise _fail("PTRACE_GETREGSET", pid)
-    (number,) = struct.unpack_from("=q", buffer, _ORIG_RAX)
-    (result,) = struct.unpack_from("=q", buffer, _RAX)
+    buffer = _register_set(pid)
+    number, result = (struct.unpack_from("=q", buffer, at)[0] for at in arch.call_registers)
     return number, result
 
 
-def set_result(pid: int, result: int) -> None:
-    """Put `result` (x86-64: rax) in place of what the call of a stopped task has given."""
-    if _ptrace(PTRACE_POKEUSER, pid, _RAX, result) == -1:
+def set_result(pid: int, arch: Arch, result: int) -> None:
+    """Put `result` in place of what the call of a stopped task has given, where `interrupted_call` tells it."""
+    if arch.call_registers is not None and _ptrace(PTRACE_POKEUSER, pid, arch.call_registers.result, result) == -1:
         raise _fail("PTRACE_POKEUSER", pid)
 
 
@@ -208,7 +201,7 @@ _LOAD, _JEQ, _JGE, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NUMBER_AT, _ARCH_AT = 0, 4
 
 
-def filter_program(numbers: Iterable[int], arch: str) -> bytes:
+def filter_program(numbers: Iterable[int], arch: Arch) -> bytes:
     """A classic BPF program: RET_TRACE for these syscall numbers of this architecture, RET_ALLOW for all else.
 
     Calls through another ABI (32-bit, x32) are allowed unseen: their numbers mean other calls. Since Linux 5.11 the
@@ -217,7 +210,7 @@ def filter_program(numbers: Iterable[int], arch: str) -> bytes:
     wanted = sorted(set(numbers))
     if len(wanted) > 250:
         raise ValueError("a BPF jump reaches 255 instructions")
-    lines = [(_LOAD, 0, 0, _ARCH_AT), (_JEQ, 1, 0, AUDIT_ARCH[arch]), (_RETURN, 0, 0, _SECCOMP_RET_ALLOW)]
+    lines = [(_LOAD, 0, 0, _ARCH_AT), (_JEQ, 1, 0, arch.audit_arch), (_RETURN, 0, 0, _SECCOMP_RET_ALLOW)]
     lines.append((_LOAD, 0, 0, _NUMBER_AT))
     for index, number in enumerate(wanted):
         lines.append((_JEQ, len(wanted) - index, 0, number))

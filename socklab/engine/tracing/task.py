@@ -30,6 +30,8 @@ class Stop(msgspec.Struct, frozen=True):
     ip: int
     sp: int
     fp: int
+    lr: int = 0
+    """The link register; 0 where there is none."""
 
 
 class Task:

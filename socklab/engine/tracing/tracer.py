@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from socklab import arch as machines
 from socklab import syscalls
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import cpu_affinity, detach, ptrace
@@ -62,7 +63,7 @@ class Tracer:
         child_ended: Callable[[int, int], None],
     ) -> None:
         self.stream = stream
-        self.arch = arch
+        self.arch = machines.of(arch)
         self.tasks: dict[int, Task] = {}
         self.filter: SyscallFilter | None = None
         """None = record every call, hold none: the free-running path."""
@@ -85,7 +86,7 @@ class Tracer:
         self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
         self._never_shown = frozenset(syscalls.numbers(arch, ALWAYS))
         self._restart_call = syscalls.number(arch, RESTART)
-        self._audit_arch = ptrace.AUDIT_ARCH[arch]
+        self._audit_arch = self.arch.audit_arch
         self._returns = 0
 
     # ---------------------------------------------------------------- asked by the lab thread
@@ -255,11 +256,10 @@ class Tracer:
     def _post_stop(self, task: Task, result: int, ip: int, sp: int) -> None:
         self._affinity.restore()
         task.interrupted = task.paused = False
+        now_ip, now_sp, fp, lr = ptrace.registers(task.tid, self.arch)
         if not ip:
-            ip, sp, fp = ptrace.registers(task.tid, self.arch)
-        else:
-            fp = ptrace.registers(task.tid, self.arch)[2]
-        self._post(Stop(task.tid, task.pid, task.held, task.nr, task.args, result, ip, sp, fp))
+            ip, sp = now_ip, now_sp
+        self._post(Stop(task.tid, task.pid, task.held, task.nr, task.args, result, ip, sp, fp, lr))
 
     def _go_on(self, task: Task, signo: int = 0) -> None:
         """Resume after a stop that is no syscall stop; inside a call its exit stop must still come."""

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from socklab import arch
 from socklab.engine.source import dwarf
 from socklab.engine.source.cfi import Unwinder
 from socklab.engine.source.cfi_program import AT_OFFSET, Rule, evaluate
 from socklab.engine.source.dwarf import LineTable
-from socklab.engine.source.elf import X86_64, Image
+from socklab.engine.source.elf import Image
 from socklab.engine.source.user_code import is_library
 
 needs_gcc = pytest.mark.skipif(
@@ -81,7 +82,7 @@ def spelt(rule: Rule) -> tuple[str, str, str]:
 def test_unwind_rules_are_those_of_readelf(tmp_path: Path, flags: str) -> None:
     path = build(tmp_path, *flags.split())
     image = Image(path)
-    if image.machine != X86_64:
+    if image.machine != arch.of("x86_64").elf_machine:
         pytest.skip("register names are x86-64's")
     unwinder = Unwinder(image)
     rows = list(rows_of_readelf(path))
