@@ -106,8 +106,8 @@ class _Session:
         self._state = st.LabState()
         self._lines = Lines()
         self._pending = Pending()
-        self._answered_to: ev.Ready | None = None
-        """The Ready at which a command was sent: as long as that is not Done, this one prompts for nothing."""
+        self._used: ev.Ready | None = None
+        """The Ready at which a command was sent: another one follows it."""
         self._prompting = False
         self._quitting = False
         self._hinted = False
@@ -163,17 +163,15 @@ class _Session:
             return
         if isinstance(command, cmd.Quit):
             self._quitting = self._printer.leaving = True
-        self._answered_to = self._state.ready
+        self._used = self._state.ready
         self._pending.sent(self._link.send(command), command)
 
     # ---------------------------------------------------------------- the prompt
 
     def _show_prompt(self) -> None:
-        """Where the engine waits for somebody and the last command has had its effect, or can't have it yet."""
+        """Once the engine waits for somebody, what came of the last command included."""
         ready = self._state.ready
-        if ready is None or self._prompting or self._quitting or self._auto:
-            return
-        if self._pending and ready is self._answered_to:
+        if ready is None or ready is self._used or self._prompting or self._quitting or self._auto:
             return
         self._write(self._printer.flush(self._state))
         if not self._echo:
