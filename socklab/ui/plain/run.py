@@ -76,10 +76,16 @@ class Lines:
 
     def take(self) -> str | None:
         """The next whole line, if one is there."""
-        line, found, rest = self._data.partition(b"\n")
+        line = self.next
+        self._data = self._data.partition(b"\n")[2] if line is not None else self._data
+        return line
+
+    @property
+    def next(self) -> str | None:
+        """The same, left where it is."""
+        line, found, _rest = self._data.partition(b"\n")
         if not found and not (self.over and line):
             return None
-        self._data = rest
         return line.decode("utf-8", "surrogateescape")
 
     def read(self) -> None:
@@ -193,10 +199,11 @@ class _Session:
 
     def _takes_a_line(self) -> bool:
         """At the prompt. In a run that goes on for good whoever types means now, however much it prints meanwhile."""
-        if self._prompting or self._quitting:
-            # What comes down a pipe behind a step waits until that is done, however long the program takes.
-            return self._prompting and not self._quitting and not (self._echo and self._pending.stepped)
-        return self._free or (not self._echo and self._pending.runs_free)
+        if self._quitting or not self._prompting:
+            return not self._quitting and (self._free or (not self._echo and self._pending.runs_free))
+        # What comes down a pipe behind a step waits until that is done, however long the program takes.
+        waits = self._echo and self._pending.stepped
+        return not waits or self._lines.next in (None, "p", "pause", "q", "quit")
 
     def _take_line(self) -> bool:
         """Carry out one typed line, if one may be taken."""
