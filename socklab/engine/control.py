@@ -83,12 +83,15 @@ class Control:
         self._looked_at = 0.0
         """The last action whose effects were looked for."""
         self._told: ev.Ready | None = None
+        self._again = False
+        """A command came: Ready follows it even where nothing has changed, so that nobody waits for it in vain."""
         self._alive: set[int] = set()
 
     # ---------------------------------------------------------------- commands
 
     def obey(self, line: bytes) -> None:
         """Carry out one line, or begin to."""
+        self._again = True
         try:
             command = cmd.decode_command(line)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
@@ -107,6 +110,7 @@ class Control:
         elif isinstance(command, cmd.Pause):
             self._overtake()
             self._run_control.pause()
+            self._moved = time.monotonic()
             self._runs.append(_Run(command.id, set(self._tracer.tasks), all_of_them=True))
         elif isinstance(command, cmd.Do):
             self._acting.append((command, self._actor.act(command.line, "student")))
@@ -285,7 +289,8 @@ class Control:
         if wants is None:
             return
         said = self._said()
-        if said is None or (said.wants, said.tid, said.held) != (wants.wants, wants.tid, wants.held):
+        if self._again or said is None or (said.wants, said.tid, said.held) != (wants.wants, wants.tid, wants.held):
+            self._again = False
             self._told = wants
             self._stream.put(wants)
 

@@ -115,11 +115,12 @@ class Done(Event, frozen=True, tag="done"):
 
 
 class Ready(Event, frozen=True, tag="ready"):
-    """The engine has told all that it tells by itself, and waits. A command may be sent at any time, though.
+    """The engine has told all that it tells by itself, and waits; each command is followed by another Ready.
 
     wants: step (of a held task), lesson (a step too, but the program stays where it is: the lesson does what it offers,
     or begins its next beat), answer (to the open question), client (the program sleeps in a call), pause (the program
-    runs on its own business), nothing (it has ended). True until one of the events BUSY.
+    runs on its own business), nothing (it has ended). True until one of the events BUSY. A command may be sent at any
+    time.
     """
 
     wants: str

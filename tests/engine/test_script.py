@@ -213,3 +213,81 @@ def test_a_program_that_goes_past_the_stop_leaves_the_other_beats_behind(attende
     assert not attended.script.offer
     assert attended.script.done
     assert attended.bench.state.checks[2].reason
+
+
+TWO_ACTS = """
+format = 1
+title = "T"
+summary = "S"
+server = { c = "server.c" }
+
+[[step]]
+at = { syscall = "accept", when = "blocked" }
+do = ["connect a", "connect b"]
+settle = { probe = "clients.count", is = 2, within_ms = 60000 }
+before = "It sleeps."
+after = "It woke."
+
+[[check]]
+at = "end"
+probe = "clients.count"
+is = 2
+"""
+BLOCKED, WOKEN = guide.Moment(lab.PID, "blocked", "accept", 1), guide.Moment(lab.PID, "return", "accept", 1)
+
+
+@pytest.fixture
+def asleep() -> Iterator[Run]:
+    run = Run(unattended=False, text=lesson.parse(TWO_ACTS, "t/lesson.toml", name="t"))
+    run.script.moment(BLOCKED)
+    run.settle()
+    yield run
+    for end in run.ends:
+        end.close()
+
+
+def student(run: Run, line: str) -> None:
+    """As the control does it: the action, then a word to the script."""
+    for _ in run.bench.act(line, "student"):
+        continue
+    run.script.student_did(line)
+    run.settle()
+
+
+def offers(run: Run) -> tuple[str, ...]:
+    offer = run.bench.state.offer
+    return offer.lines if offer is not None else ()
+
+
+def test_all_that_a_sleeping_program_waits_for_is_offered_and_each_line_until_it_is_done(asleep: Run) -> None:
+    assert offers(asleep) == ("connect a", "connect b")
+    student(asleep, "connect a")
+    assert offers(asleep) == ("connect b",)
+    assert asleep.script.go_on()
+    asleep.settle()
+    assert offers(asleep) == ()
+    assert asleep.bench.lines == ["student: connect a", "lesson: connect b"]
+
+
+def test_what_the_student_left_out_when_the_program_wakes_the_lesson_does_before_it_speaks_on(asleep: Run) -> None:
+    asleep.bench.connect("a")
+    asleep.script.moment(WOKEN)
+    assert asleep.script.waiting
+    asleep.settle()
+    assert asleep.bench.lines == ["lesson: connect b"]
+    assert asleep.at == (0, "after")
+    assert offers(asleep) == ()
+
+
+def test_what_the_student_did_in_full_the_lesson_does_not_do_again_but_still_waits_for(asleep: Run) -> None:
+    student(asleep, "connect b")
+    asleep.bench._works = False
+    student(asleep, "connect a")  # this one does not come about
+    asleep.bench._works = True
+    assert offers(asleep) == ("connect a",)
+    student(asleep, "connect a")
+    asleep.script.moment(WOKEN)
+    asleep.settle()
+    assert asleep.bench.lines == ["student: connect b", "student: connect a", "student: connect a"]
+    assert asleep.at == (0, "after")
+    assert not asleep.script.waiting

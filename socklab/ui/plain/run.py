@@ -76,10 +76,16 @@ class Lines:
 
     def take(self) -> str | None:
         """The next whole line, if one is there."""
-        line, found, rest = self._data.partition(b"\n")
+        line = self.next
+        self._data = self._data.partition(b"\n")[2] if line is not None else self._data
+        return line
+
+    @property
+    def next(self) -> str | None:
+        """The same, left where it is."""
+        line, found, _rest = self._data.partition(b"\n")
         if not found and not (self.over and line):
             return None
-        self._data = rest
         return line.decode("utf-8", "surrogateescape")
 
     def read(self) -> None:
@@ -106,8 +112,8 @@ class _Session:
         self._state = st.LabState()
         self._lines = Lines()
         self._pending = Pending()
-        self._answered_to: ev.Ready | None = None
-        """The Ready at which a command was sent: as long as that is not Done, this one prompts for nothing."""
+        self._used: ev.Ready | None = None
+        """The Ready at which a command was sent: another one follows it."""
         self._prompting = False
         self._quitting = False
         self._hinted = False
@@ -163,17 +169,15 @@ class _Session:
             return
         if isinstance(command, cmd.Quit):
             self._quitting = self._printer.leaving = True
-        self._answered_to = self._state.ready
+        self._used = self._state.ready
         self._pending.sent(self._link.send(command), command)
 
     # ---------------------------------------------------------------- the prompt
 
     def _show_prompt(self) -> None:
-        """Where the engine waits for somebody and the last command has had its effect, or can't have it yet."""
+        """Once the engine waits for somebody, what came of the last command included."""
         ready = self._state.ready
-        if ready is None or self._prompting or self._quitting or self._auto:
-            return
-        if self._pending and ready is self._answered_to:
+        if ready is None or ready is self._used or self._prompting or self._quitting or self._auto:
             return
         self._write(self._printer.flush(self._state))
         if not self._echo:
@@ -195,10 +199,11 @@ class _Session:
 
     def _takes_a_line(self) -> bool:
         """At the prompt. In a run that goes on for good whoever types means now, however much it prints meanwhile."""
-        if self._prompting or self._quitting:
-            # What comes down a pipe behind a step waits until that is done, however long the program takes.
-            return self._prompting and not self._quitting and not (self._echo and self._pending.stepped)
-        return self._free or (not self._echo and self._pending.runs_free)
+        if self._quitting or not self._prompting:
+            return not self._quitting and (self._free or (not self._echo and self._pending.runs_free))
+        # What comes down a pipe behind a step waits until that is done, however long the program takes.
+        waits = self._echo and self._pending.stepped
+        return not waits or self._lines.next in (None, "p", "pause", "q", "quit")
 
     def _take_line(self) -> bool:
         """Carry out one typed line, if one may be taken."""
