@@ -120,7 +120,7 @@ def client(name: str, number: int, phase: str = "open", errno: int = 0) -> ev.Cl
     )  # fmt: skip
 
 
-# ---------------------------------------------------------------- packets, by the RFCs and not by the code that reads them
+# ---------------------------------------------------------------- packets: by the RFCs, not by the code that reads them
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
@@ -150,7 +150,7 @@ def tcp(
 def packet(
     number: int, source: str, flags: int, seq: int = 0, ack: int = 0, *, client: int = 1, **more: object
 ) -> ev.Packet:
-    """A segment between the lab's client `client` (port 50000 + client) and the server; `source` is server or client."""
+    """A segment between client `client` of the lab (port 50000 + client) and the server, sent by `source`."""
     ends = ("10.0.0.2", 50000 + client), ("10.0.0.1", 8080)
     here, there = ends if source == "client" else ends[::-1]
     data = tcp(here, there, flags, seq, ack, **more)  # type: ignore[arg-type]
