@@ -46,9 +46,10 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 
 PRELOADED = ("msgspec", "pytest_asyncio", "tomllib", "difflib", "hypothesis.strategies")
 EXAMPLES = 40
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--ignore-glob=*scapy*")
-OUTSIDE = "not kernel and not tshark and not scapy and not installed_package"
+OUTSIDE = "not tshark and not scapy and not installed_package"
 """Tests that start another program take longer than a mutant may."""
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--ignore-glob=*scapy*", "-m", "not kernel")
+OPTIONS += ("-k", OUTSIDE)
 PATIENCE = 20.0
 """Seconds a mutant may take; one that hangs is noticed."""
 
@@ -161,7 +162,7 @@ class _Quick:
 
 
 def _run_tests(tests: tuple[str, ...]) -> int:
-    return int(pytest.main([*OPTIONS, "-k", OUTSIDE, *tests], plugins=[_Quick()]))
+    return int(pytest.main([*OPTIONS, *tests], plugins=[_Quick()]))
 
 
 def noticed(mutant: Mutant | None, tests: tuple[str, ...]) -> bool:

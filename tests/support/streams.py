@@ -14,13 +14,13 @@ from socket import inet_aton
 from typing import Self, TypeAlias
 
 from socklab.protocol import events as ev
-from socklab.state import LabState, apply_all
+from socklab.state import LabState, apply
 
 PID = 100
 NUMBERS = {"read": 0, "write": 1, "close": 3, "socket": 41, "accept": 43, "bind": 49, "listen": 50, "accept4": 288}
 SERVER, CLIENT = "10.0.0.1:8080", "10.0.0.2:"
 
-Part: TypeAlias = ev.Event | Iterable[ev.Event]
+Part: TypeAlias = "ev.Event | Iterable[Part]"
 
 _clock = count(1)
 
@@ -175,9 +175,11 @@ class Stream:
     def tell(self, *parts: Part) -> Self:
         """Events and lists of events, in order."""
         for part in parts:
-            told = [part] if isinstance(part, ev.Event) else list(part)
-            self.events += told
-            self.state = apply_all(self.state, told)
+            if isinstance(part, ev.Event):
+                self.events.append(part)
+                self.state = apply(self.state, part)
+            else:
+                self.tell(*part)
         return self
 
 
