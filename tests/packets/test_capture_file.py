@@ -117,3 +117,67 @@ def test_sizes_on_the_wire_are_kept_where_only_a_beginning_was_reported() -> Non
     file = io.BytesIO()
     capture_file.packets([ev.Packet(0, 1, "client", "server", packet.data[:60], packet.length)], file)
     assert int.from_bytes(file.getvalue()[36:40], "little") == 140
+
+
+def test_a_capture_is_the_formats_bytes_and_no_more() -> None:
+    header = ev.Header(0, 1, "0", "6", "x86_64", 1_700_000_000_000_000_000, "two-hosts", ())
+    packet = ev.Packet(1_000_000_005, 1, "client", "server", b"\x45abc", 9)
+    file = io.BytesIO()
+    assert capture_file.packets([ev.LessonDone(3), header, packet], file) == 1
+    # https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html, little-endian, nanoseconds, LINKTYPE_RAW
+    assert file.getvalue() == bytes.fromhex(
+        "4d3cb2a1" "0200" "0400" "00000000" "00000000" "00000400" "65000000"
+        "01f15365" "05000000" "04000000" "09000000" "45616263"
+    )  # fmt: skip
+
+
+def test_a_size_smaller_than_what_came_is_not_believed() -> None:
+    file = io.BytesIO()
+    capture_file.packets([ev.Packet(0, 1, "client", "server", b"\x45abc", 2)], file)
+    assert file.getvalue()[32:40] == bytes((4, 0, 0, 0, 4, 0, 0, 0))
+
+
+def test_times_out_of_the_formats_range_are_its_ends() -> None:
+    file = io.BytesIO()
+    stream = [ev.Packet(t, 1, "client", "server", b"", 0) for t in (-5, 2**32 * 10**9, (2**32 - 1) * 10**9, 1)]
+    capture_file.packets(stream, file)
+    assert [time for time, _ in records(file.getvalue())] == [0, (2**32 - 1) * 10**9, (2**32 - 1) * 10**9, 1]
+
+
+def test_a_state_without_a_header_counts_from_the_epoch() -> None:
+    file = io.BytesIO()
+    state = st.apply(st.LabState(), ev.Packet(7, 1, "client", "server", b"x", 1))
+    assert capture_file.state_packets(state, file) == 1
+    assert records(file.getvalue()) == [(7, b"x")]
+
+
+def test_empty_lines_are_skipped_and_lines_are_counted_with_them(tmp_path: Path) -> None:
+    head, *rest = map(ev.encode, stream())
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"\n" + head + b"  \n" + b"".join(rest))
+    assert capture_file.to_pcap(path, tmp_path / "run.pcap") == 3
+    path.write_bytes(b"\n" + head + b"\n{}\n" + rest[0])
+    with pytest.raises(SocklabError, match=r"line 4: this is no event"):
+        capture_file.to_pcap(path, tmp_path / "run.pcap")
+    path.write_bytes(head + b'{"e":"packet"}\n')
+    with pytest.raises(SocklabError, match=r"line 2"):
+        list(capture_file.read_stream(path))
+    assert [type(event) for event in capture_file.read_stream(write(path, stream()))][0] is ev.Header
+
+
+def test_a_recording_that_is_not_there_or_empty_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing.jsonl cannot be read: No such file"):
+        capture_file.to_pcap(tmp_path / "nothing.jsonl", tmp_path / "run.pcap")
+    (tmp_path / "empty").touch()
+    with pytest.raises(SocklabError, match="does not begin") as refusal:
+        capture_file.to_pcap(tmp_path / "empty", tmp_path / "run.pcap")
+    assert "--json" in refusal.value.fix
+
+
+def test_the_command_says_how_many_packets_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "run.pcap"
+    for events, count in ((stream(), "3 packets"), (stream()[:2], "1 packet"), (stream()[:1], "0 packets")):
+        assert capture_file.show(str(write(tmp_path / "run.jsonl", events)), str(target)) == 0
+        out, err = capsys.readouterr()
+        assert (out, err) == ("", f"{count} written to {target}.\n")
+        assert len(records(target.read_bytes())) == int(count.split()[0])

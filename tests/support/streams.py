@@ -14,13 +14,13 @@ from socket import inet_aton
 from typing import Self, TypeAlias
 
 from socklab.protocol import events as ev
-from socklab.state import LabState, apply_all
+from socklab.state import LabState, apply
 
 PID = 100
 NUMBERS = {"read": 0, "write": 1, "close": 3, "socket": 41, "accept": 43, "bind": 49, "listen": 50, "accept4": 288}
 SERVER, CLIENT = "10.0.0.1:8080", "10.0.0.2:"
 
-Part: TypeAlias = ev.Event | Iterable[ev.Event]
+Part: TypeAlias = "ev.Event | Iterable[Part]"
 
 _clock = count(1)
 
@@ -120,7 +120,7 @@ def client(name: str, number: int, phase: str = "open", errno: int = 0) -> ev.Cl
     )  # fmt: skip
 
 
-# ------------------------------------------------------- packets, by the RFCs and not by the code that reads them
+# ---------------------------------------------------------------- packets: by the RFCs, not by the code that reads them
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
@@ -150,7 +150,7 @@ def tcp(
 def packet(
     number: int, source: str, flags: int, seq: int = 0, ack: int = 0, *, client: int = 1, **more: object
 ) -> ev.Packet:
-    """A segment between client number `client` (port 50000 + it) and the server; `source`: server or client."""
+    """A segment between client `client` of the lab (port 50000 + client) and the server, sent by `source`."""
     ends = ("10.0.0.2", 50000 + client), ("10.0.0.1", 8080)
     here, there = ends if source == "client" else ends[::-1]
     data = tcp(here, there, flags, seq, ack, **more)  # type: ignore[arg-type]
@@ -175,9 +175,11 @@ class Stream:
     def tell(self, *parts: Part) -> Self:
         """Events and lists of events, in order."""
         for part in parts:
-            told = [part] if isinstance(part, ev.Event) else list(part)
-            self.events += told
-            self.state = apply_all(self.state, told)
+            if isinstance(part, ev.Event):
+                self.events.append(part)
+                self.state = apply(self.state, part)
+            else:
+                self.tell(*part)
         return self
 
 

@@ -1,0 +1,130 @@
+"""Every earlier stop can be shown: with all that was read there, and nothing of what came after."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from socklab.protocol import events as ev
+from socklab.state import History, LabState, apply_all
+from tests.state.support import plain
+from tests.support import streams as lab
+from tests.support.streams import PID
+
+
+def fields(state: LabState) -> dict[str, object]:
+    return {name: plain(getattr(state, name)) for name in LabState.__struct_fields__ if name != "step_left"}
+
+
+def expected_at(events: list[ev.Event], stop: int) -> LabState:
+    """The stop's state by folding from the beginning: up to where the program runs on from it, or the next stop."""
+    stops = [place for place, event in enumerate(events) if isinstance(event, ev.Held)]
+    if stop >= len(stops):
+        return apply_all(LabState(), events)
+    end = stops[stop]
+    if stop:
+        run_on = (p for p in range(stops[stop - 1], end) if isinstance(events[p], ev.Resumed))
+        end = next(run_on, end)
+    return apply_all(LabState(), events[:end])
+
+
+def run(calls: int) -> list[ev.Event]:
+    """Calls with two stops each, a look after every stop, and events between a resume and the next stop."""
+    told = lab.Stream(lab.start(), lab.fds((3, 900)))
+    for number in range(calls):
+        told.tell(
+            lab.enter("read", 3),
+            lab.sockets(lab.listener(depth=number)),
+            ev.Resumed(lab.t(), PID),
+            lab.client("a", number),
+            lab.result("read", -11),
+            ev.Held(lab.t(), PID, "return"),
+            lab.fds((4 + number, 1000 + number)),
+            ev.Resumed(lab.t(), PID),
+            ev.Output(lab.t(), "server", "out", b"running"),
+        )
+    return told.events
+
+
+def history_of(events: list[ev.Event], **limits: int) -> History:
+    history = History(**limits)
+    for event in events:
+        history.add(event)
+    return history
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 7, 32, 1000])
+def test_every_stop_is_what_folding_its_past_gives(stride: int) -> None:
+    events = run(9)
+    history = history_of(events, stride=stride)
+    assert history.now.stops == 18
+    for stop in range(20):
+        assert fields(history.at(stop)) == fields(expected_at(events, stop)), stop
+
+
+def test_a_stop_has_what_was_read_there_and_not_what_the_program_did_next() -> None:
+    history = history_of(run(2))
+    first, second = history.at(1), history.at(2)
+    assert [row.rx_queue for row in first.tables["server"].rows.values()] == [0]
+    assert (first.clients, first.task.at, first.task.status) == ({}, "enter", "held")
+    assert (second.task.at, sorted(second.descriptors[PID]), len(second.output)) == ("return", [3, 4], 0)
+
+
+def test_before_the_first_stop_is_all_that_happened_before_it() -> None:
+    before = history_of(run(1)).at(0)
+    assert (before.stops, before.started is not None, sorted(before.descriptors[PID])) == (0, True, [3])
+    running = history_of([*lab.start(), ev.Resumed(1, PID), lab.client("a", 1), *lab.enter("read", 3)])
+    assert running.at(0).clients
+
+
+def test_the_latest_state_is_at_hand_and_is_the_fold_of_all() -> None:
+    history, events = History(), run(3)
+    for place, event in enumerate(events, 1):
+        assert history.add(event) is history.now
+        assert fields(history.now) == fields(apply_all(LabState(), events[:place]))
+    assert history.at(history.now.stops) is history.at(10_000) is history.now
+
+
+def test_another_task_resumed_ends_the_stop_too() -> None:
+    told = [*lab.start(), ev.Forked(1, PID, 101, "fork"), ev.Held(2, PID, "enter"), ev.Resumed(3, 101)]
+    told += [lab.client("a", 1), ev.Held(5, 101, "enter")]
+    assert history_of(told).at(1).clients == {}
+
+
+def test_a_seek_costs_at_most_a_stride_of_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = history_of(run(40), stride=4)
+    folded = []
+    real = history.at.__func__.__globals__["apply"]
+    monkeypatch.setitem(history.at.__func__.__globals__, "apply", lambda *a: folded.append(1) or real(*a))
+    per_stop = len(run(1)) / 2
+    for stop in range(80):
+        folded.clear()
+        history.at(stop)
+        assert len(folded) <= 4 * per_stop + 5, stop
+
+
+def test_of_a_run_too_long_to_keep_the_beginning_and_the_present_can_be_shown() -> None:
+    events = run(6)
+    history = history_of(events, stride=2, keep_events=30)
+    kept = apply_all(LabState(), events[:30])
+    for stop in range(kept.stops):
+        assert fields(history.at(stop)) == fields(expected_at(events, stop))
+    assert fields(history.at(kept.stops + 2)) == fields(kept)
+    assert fields(history.now) == fields(apply_all(LabState(), events))
+
+
+TOLD = some.sampled_from([0, 1, 2]).flatmap(
+    lambda kind: some.sampled_from([PID, 101]).map(
+        lambda tid: [ev.Held(1, tid, "enter"), ev.Resumed(1, tid), ev.Acted(1, "connect", "student")][kind]
+    )
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(some.lists(TOLD, max_size=40), some.integers(1, 5))
+def test_whatever_tasks_stop_and_run_on_every_stop_is_the_fold_of_its_past(told: list[ev.Event], stride: int) -> None:
+    events: list[ev.Event] = [*lab.start(), ev.Forked(1, PID, 101, "fork"), *told]
+    history = history_of(events, stride=stride)
+    for stop in range(history.now.stops + 1):
+        assert fields(history.at(stop)) == fields(expected_at(events, stop))
