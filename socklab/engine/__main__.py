@@ -65,15 +65,6 @@ def _prepare(wanted: run_spec.RunSpec, lesson: Lesson | None, port: int) -> prog
     return program.prepare(lesson.server_file(language), (str(port),), run_dir)
 
 
-def _environment(language: str, own: dict[str, str]) -> dict[str, str]:
-    environment = {**os.environ, **own}
-    if language != "c":
-        from socklab.engine.source.where import python_env
-
-        environment.update(python_env(environment))
-    return environment
-
-
 def _trace(
     wanted: run_spec.RunSpec,
     lab: Lab,
@@ -88,7 +79,7 @@ def _trace(
     launched = program.launch(
         prepared,
         cwd=wanted.cwd,
-        environment=_environment(prepared.language, wanted.environment),
+        environment={**os.environ, **wanted.environment},
         filter_program=ptrace.filter_program((*traced, *syscalls.numbers(arch, ALWAYS)), machines.of(arch)),
         enter_host=lambda: network.enter("server"),
         limit=limit,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from socklab.engine.source import dwarf
-from socklab.engine.source.where import NO_FRAME, Where
+from socklab.engine.source.where import NO_FRAME, Where, source
 from tests.support.where_probe import Sleeper, ask_gdb, running, short, sleeper
 
 pytestmark = [
@@ -156,7 +156,7 @@ def test_a_server_blocked_in_accept_is_at_its_accept_line(tmp_path: Path, flags:
         assert short(task.stack(where)) == [("server.c", ACCEPT_LINE, "main")]
         assert where.reason == ""
         assert short(task.stack(where)) == [("server.c", ACCEPT_LINE, "main")]
-        found = where.source(task.stack(where)[0].path)
+        found = source(task.stack(where)[0].path)
         assert found is not None
         assert (found.text, found.language) == (SERVER, "c")
 

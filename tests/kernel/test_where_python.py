@@ -1,18 +1,17 @@
-"""Source frames of real Python programs asleep in the kernel, read from outside and by the line tracker."""
+"""Source frames of real Python programs asleep in the kernel, in every version of the interpreter that is here."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from socklab.engine.source.python_lines import PythonLines
-from socklab.engine.source.where import NO_PYTHON_FRAME, Where, python_env
-from tests.support.where_probe import Sleeper, running, short, sleeper, wait_for
+from socklab.engine.source.python_layouts import NOT_READABLE
+from socklab.engine.source.where import NO_PYTHON_FRAME, Where, source
+from tests.support.where_probe import READABLE, Sleeper, interpreter, running, short, sleeper, wait_for
 
 pytestmark = [
     pytest.mark.kernel,
@@ -23,45 +22,23 @@ pytestmark = [
 READ, POLL, WAIT4, FUTEX, OPENAT, ACCEPT4 = 0, 7, 61, 202, 257, 288
 
 
-def interpreter(name: str) -> str:
-    """Path of an interpreter that runs, else a visible skip."""
-    path = sys.executable if name == "this" else shutil.which(name, path="/usr/bin" if name == "python3" else None)
-    if path is not None:
-        # The command may be a script that finds the interpreter; its process would not be the one to look at.
-        said = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
-        if said.returncode == 0:
-            return said.stdout.strip()
-    pytest.skip(f"no {name} on this machine")
-
-
 # python3 is the system's, whose interpreter is not in a shared library but in the program itself.
-@pytest.fixture(params=["this", "python3", "python3.11", "python3.12", "python3.13"])
+@pytest.fixture(params=["python3", *READABLE])
 def python(request: pytest.FixtureRequest) -> str:
     return interpreter(request.param)
 
 
-def environment(mode: str) -> dict[str, str]:
+def environment() -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
-    env.update(python_env(env), PYTHONDONTWRITEBYTECODE="1")
-    if mode == "tracker":
-        env["SOCKLAB_LINE_TRACKER"] = "always"
-    return env
+    return {**env, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-@pytest.fixture(params=["outside", "tracker"])
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-def look(task: Sleeper, mode: str) -> list[tuple[str, int, str]]:
-    if mode == "tracker":
-        frames = PythonLines(task.pid).frames(task.tid, task.read)
-        assert frames is not None, "the tracker's mapping was not found"
-        return short(frames)
+def look(task: Sleeper) -> list[tuple[str, int, str]]:
+    """Frames of the user's files; functions by their last name, for before 3.11 no code object has the whole one."""
     where = Where(task.pid)
     frames = task.stack(where)
     assert bool(frames) != bool(where.reason)
-    return short(frames)
+    return [(name, line, function.rpartition(".")[2]) for name, line, function in short(frames)]
 
 
 def write(folder: Path, text: str, name: str = "server.py") -> str:
@@ -95,14 +72,14 @@ main()
 """
 
 
-def test_the_users_line_is_shown_behind_the_accept_of_socket_py(python: str, mode: str, tmp_path: Path) -> None:
+def test_the_users_line_is_shown_behind_the_accept_of_socket_py(python: str, tmp_path: Path) -> None:
     """And the first socket of the program is descriptor 3 all the same."""
     with (
-        running([python, write(tmp_path, SERVER)], environment(mode)) as program,
+        running([python, write(tmp_path, SERVER)], environment()) as program,
         sleeper(program.pid, ACCEPT4) as task,
     ):
-        assert look(task, mode) == [
-            ("server.py", 13, "Server.serve"),
+        assert look(task) == [
+            ("server.py", 13, "serve"),
             ("server.py", 18, "main"),
             ("server.py", 21, "<module>"),
         ]
@@ -111,23 +88,23 @@ def test_the_users_line_is_shown_behind_the_accept_of_socket_py(python: str, mod
 def test_frames_are_files_of_the_user_with_their_text(tmp_path: Path) -> None:
     path = write(tmp_path, SERVER)
     with (
-        running([sys.executable, "server.py"], environment("outside"), tmp_path) as program,
+        running([sys.executable, "server.py"], environment(), tmp_path) as program,
         sleeper(program.pid, ACCEPT4) as task,
     ):
         where = Where(program.pid)
         first = task.stack(where)[0]
         assert first.path == path
-        found = where.source(first.path)
+        found = source(first.path)
         assert found is not None
         assert (found.language, found.text) == ("python", SERVER)
 
 
-def test_a_module_run_by_dash_m_counts_as_the_users_file(python: str, mode: str) -> None:
+def test_a_module_run_by_dash_m_counts_as_the_users_file(python: str) -> None:
     with (
-        running([python, "-m", "http.server", "--bind", "127.0.0.1", "0"], environment(mode)) as program,
+        running([python, "-m", "http.server", "--bind", "127.0.0.1", "0"], environment()) as program,
         sleeper(program.pid, POLL) as task,
     ):
-        frames = look(task, mode)
+        frames = look(task)
         assert {name for name, _, _ in frames} == {"server.py"}
         assert frames[-1][2] == "<module>"
         source = subprocess.run(
@@ -162,16 +139,16 @@ for thread in threads:
 """
 
 
-def test_each_thread_has_its_own_frames(python: str, mode: str, tmp_path: Path) -> None:
-    with running([python, write(tmp_path, THREADS)], environment(mode)) as program:
+def test_each_thread_has_its_own_frames(python: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, THREADS)], environment()) as program:
         tids = Path(f"/proc/{program.pid}/task")
         wait_for(lambda: len(os.listdir(tids)) == 4, "three threads")
         for tid in (int(name) for name in os.listdir(tids)):
             if tid != program.pid:
                 with sleeper(program.pid, READ, tid=tid) as task:
-                    assert look(task, mode) == [("server.py", 6, "take"), ("server.py", 10, "work")]
+                    assert look(task) == [("server.py", 6, "take"), ("server.py", 10, "work")]
         with sleeper(program.pid, FUTEX) as main:
-            assert look(main, mode) in ([("server.py", 22, "<module>")], [("server.py", 20, "<module>")])
+            assert look(main) in ([("server.py", 22, "<module>")], [("server.py", 20, "<module>")])
 
 
 FORK = """\
@@ -203,20 +180,20 @@ fork()
 """
 
 
-def test_parent_and_child_of_a_fork_have_frames_of_their_own(python: str, mode: str, tmp_path: Path) -> None:
-    with running([python, write(tmp_path, FORK)], environment(mode)) as program:
+def test_parent_and_child_of_a_fork_have_frames_of_their_own(python: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, FORK)], environment()) as program:
         assert program.stdout is not None
         child = int(program.stdout.readline())
         with sleeper(program.pid, WAIT4) as task:
-            assert look(task, mode)[:2] == [("server.py", 12, "parent"), ("server.py", 22, "fork")]
+            assert look(task)[:2] == [("server.py", 12, "parent"), ("server.py", 22, "fork")]
         with sleeper(child, READ) as task:
-            assert look(task, mode) == [
+            assert look(task) == [
                 ("server.py", 8, "child"),
                 ("server.py", 18, "fork"),
                 ("server.py", 25, "<module>"),
             ]
         with sleeper(program.pid, WAIT4) as task:
-            assert look(task, mode)[0] == ("server.py", 12, "parent")
+            assert look(task)[0] == ("server.py", 12, "parent")
 
 
 DEEP = """\
@@ -263,8 +240,7 @@ def survive():
             stopped.throw(KeyError)
         except KeyError:
             pass
-    with Managed():
-        pass
+    with Managed(): pass
     wait()
 
 
@@ -281,8 +257,8 @@ asyncio.run(outer())
 """
 
 
-def test_exceptions_generators_and_coroutines_leave_the_right_callers(python: str, mode: str, tmp_path: Path) -> None:
-    with running([python, write(tmp_path, DEEP)], environment(mode)) as program:
+def test_exceptions_generators_and_coroutines_leave_the_right_callers(python: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, DEEP)], environment()) as program:
         assert program.stdin is not None
 
         def at(snippet: str, function: str) -> tuple[str, int, str]:
@@ -293,12 +269,12 @@ def test_exceptions_generators_and_coroutines_leave_the_right_callers(python: st
         callers = [at("survive(); survive()", "later"), at("await later()", "outer")]
         callers.append(at("asyncio.run(outer())", "<module>"))
         expected = [
-            [read, at("wait()  # on the way out", "Managed.__exit__"), at("with Managed():", "survive")],
+            [read, at("wait()  # on the way out", "__exit__"), at("with Managed(): pass", "survive")],
             [read, at("wait()", "survive")],
         ]
         for frames in expected + expected:
             with sleeper(program.pid, READ) as task:
-                assert look(task, mode) == frames + callers
+                assert look(task) == frames + callers
                 switches = _switches(program.pid)
                 program.stdin.write(b"x")
                 program.stdin.flush()
@@ -335,15 +311,14 @@ down(60)
 """
 
 
-def test_a_recursion_that_came_back_shows_the_frames_that_are_left(python: str, mode: str, tmp_path: Path) -> None:
+def test_a_recursion_that_came_back_shows_the_frames_that_are_left(python: str, tmp_path: Path) -> None:
     with (
-        running([python, write(tmp_path, RECURSION)], environment(mode)) as program,
+        running([python, write(tmp_path, RECURSION)], environment()) as program,
         sleeper(program.pid, READ) as task,
     ):
-        frames = look(task, mode)
+        frames = look(task)
         assert frames[:3] == [("server.py", 9, "down"), ("server.py", 7, "down"), ("server.py", 7, "down")]
-        # down(60) to down(3), and the module; the tracker keeps the innermost few.
-        assert len(frames) == 59 if mode == "outside" else 8 <= len(frames) <= 16
+        assert len(frames) == 59  # down(60) to down(3), and the module
 
 
 LIBRARY_CALLBACK = """\
@@ -365,45 +340,12 @@ json.loads('{"a": 1}', object_pairs_hook=hook)
 """
 
 
-def test_library_frames_between_the_users_are_left_out(python: str, mode: str, tmp_path: Path) -> None:
+def test_library_frames_between_the_users_are_left_out(python: str, tmp_path: Path) -> None:
     with (
-        running([python, write(tmp_path, LIBRARY_CALLBACK)], environment(mode)) as program,
+        running([python, write(tmp_path, LIBRARY_CALLBACK)], environment()) as program,
         sleeper(program.pid, READ) as task,
     ):
-        assert look(task, mode) == [("server.py", 11, "hook"), ("server.py", 15, "<module>")]
-
-
-QUIET = """\
-import os, sys
-print(sorted(os.listdir("/proc/self/fd")))
-print([path for path in sys.path if "socklab" in path], "sitecustomize" in sys.modules)
-print([name for name in sys.modules if "socklab" in name])
-
-
-def fail():
-    raise RuntimeError("as ever")
-
-
-fail()
-"""
-
-
-def test_what_the_program_prints_is_the_same_traceback_and_all(python: str, mode: str, tmp_path: Path) -> None:
-    path = write(tmp_path, QUIET)
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
-    plain = subprocess.run([python, path], env=bare, capture_output=True)
-    tracked = subprocess.run([python, path], env=environment(mode), capture_output=True)
-    assert plain.returncode == 1
-    assert (tracked.stdout, tracked.stderr, tracked.returncode) == (plain.stdout, plain.stderr, plain.returncode)
-
-
-def test_another_sitecustomize_still_runs(python: str, mode: str, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.flavour = 'theirs'\n")
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))}
-    env = {**environment(mode), **python_env({**bare, "PYTHONPATH": str(tmp_path)})}
-    code = "import sys, sitecustomize; print(sys.flavour, sitecustomize.__file__)"
-    answer = subprocess.run([python, "-c", code], env=env, capture_output=True, text=True)
-    assert answer.stdout.split() == ["theirs", str(tmp_path / "sitecustomize.py")], answer.stderr
+        assert look(task) == [("server.py", 11, "hook"), ("server.py", 15, "<module>")]
 
 
 OWN_TRACER = """\
@@ -430,36 +372,17 @@ os.read(0, 1)
 """
 
 
-def test_a_tracer_of_the_program_wins_and_no_stale_line_is_shown(python: str, mode: str, tmp_path: Path) -> None:
-    with running([python, write(tmp_path, OWN_TRACER)], environment(mode)) as program:
+def test_a_tracer_of_the_programs_own_changes_no_line(python: str, tmp_path: Path) -> None:
+    with running([python, write(tmp_path, OWN_TRACER)], environment()) as program:
         with sleeper(program.pid, READ) as task:
-            # Below 3.12 the tracker has lost the thread to the program's own tracer and must say nothing.
-            assert look(task, mode) in ([("server.py", 20, "<module>")], [] if mode == "tracker" else None)
+            assert look(task) == [("server.py", 20, "<module>")]
         program.communicate(b"x", timeout=20)
         assert program.returncode == 0
 
 
-def test_nothing_of_the_tracker_runs_where_frames_are_read_from_outside(python: str) -> None:
-    code = "import sys; print(sys.gettrace(), 'mmap' in sys.modules)"
-    answer = subprocess.run([python, "-c", code], env=environment("outside"), capture_output=True, text=True)
-    assert answer.stdout.split() == ["None", "False"]
-
-
-@pytest.mark.parametrize("option", ["-I", "-S", "-E"])
-def test_options_that_keep_the_tracker_out_do_not_hide_the_frames(python: str, option: str, tmp_path: Path) -> None:
-    with (
-        running([python, option, write(tmp_path, SERVER)], environment("tracker")) as program,
-        sleeper(program.pid, ACCEPT4) as task,
-    ):
-        assert look(task, "outside")[0] == ("server.py", 13, "Server.serve")
-        lines = PythonLines(program.pid)
-        assert lines.frames(program.pid, task.read) is None
-        assert option in lines.reason
-
-
-def test_exec_of_another_program_ends_the_tracking(mode: str, tmp_path: Path) -> None:
+def test_after_the_exec_of_another_program_no_python_line_is_shown(tmp_path: Path) -> None:
     path = write(tmp_path, "import os\nos.execvp('cat', ['cat'])\n")
-    with running([sys.executable, path], environment(mode)) as program:
+    with running([sys.executable, path], environment()) as program:
         wait_for(lambda: os.path.basename(os.readlink(f"/proc/{program.pid}/exe")) == "cat", "exec")
         with sleeper(program.pid, READ) as task:
             where = Where(program.pid)
@@ -471,7 +394,7 @@ def test_a_python_asleep_before_any_line_of_the_user_says_so(tmp_path: Path) -> 
     fifo = tmp_path / "server.py"
     os.mkfifo(fifo)
     with (
-        running([sys.executable, str(fifo)], environment("outside")) as program,
+        running([sys.executable, str(fifo)], environment()) as program,
         sleeper(program.pid, OPENAT) as task,  # opening the script waits for a writer
     ):
         where = Where(program.pid)
@@ -479,19 +402,9 @@ def test_a_python_asleep_before_any_line_of_the_user_says_so(tmp_path: Path) -> 
         assert where.reason == NO_PYTHON_FRAME
 
 
-@pytest.mark.parametrize("name", ["python3.8", "python3.9", "python3.10", "python3.14", "pypy3"])
-def test_versions_that_are_not_known_are_tracked_from_inside(name: str, tmp_path: Path) -> None:
-    with (
-        running([interpreter(name), write(tmp_path, SERVER)], environment("outside")) as program,
-        sleeper(program.pid, ACCEPT4) as task,
-    ):
-        frames = look(task, "outside")
-        assert [line for _, line, _ in frames] == [13, 18, 21]
-        assert frames[1:] == [("server.py", 18, "main"), ("server.py", 21, "<module>")]
-
-
-@pytest.mark.parametrize("name", ["python2.7", "python3.6", "python3.7"])
-def test_versions_too_old_to_track_run_as_ever(name: str, tmp_path: Path) -> None:
-    path = write(tmp_path, "import sys\nprint('sitecustomize' in sys.modules)\n")
-    answer = subprocess.run([interpreter(name), path], env=environment("outside"), capture_output=True, text=True)
-    assert (answer.stdout, answer.stderr) == ("False\n", "")
+@pytest.mark.parametrize("name", ["python2.7", "python3.6", "python3.7", "python3.15", "pypy3"])
+def test_the_interpreters_own_c_lines_are_never_shown_as_the_users(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "import os\nos.read(0, 1)\n")
+    with running([interpreter(name), path], environment()) as program, sleeper(program.pid, READ) as task:
+        where = Where(program.pid)
+        assert (task.stack(where), where.reason) == ((), NOT_READABLE)

@@ -40,7 +40,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from socklab import syscalls
-from socklab.engine.source import where
 from socklab.protocol import events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
@@ -217,7 +216,7 @@ def by_strace(
             stdout=terminal,
             stderr=terminal,
             cwd=cwd,
-            env=_like_ours(environment),
+            env={**os.environ, **environment},
             start_new_session=True,
         )
         try:
@@ -229,12 +228,6 @@ def by_strace(
     # What is open at the end is no call yet; strace.parse gives it as its first half.
     tasks = {tid: [line for line in lines if " = " in line] for tid, lines in tasks.items()}
     return Trace(tasks, _in_order(text), names)
-
-
-def _like_ours(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which the engine starts a program, so that Python imports the same."""
-    found = {**os.environ, **environment}
-    return {**found, **where.python_env(found)}
 
 
 def _in_order(text: str) -> list[tuple[int, str]]:

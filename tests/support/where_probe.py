@@ -1,16 +1,23 @@
-"""A program asleep in a system call, looked at without stopping it: /proc/TID/syscall gives its registers."""
+"""Interpreters of this machine; and a program asleep in a system call, looked at without stopping it.
+
+/proc/TID/syscall gives its registers.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from socklab.engine.source.where import Where
 from socklab.protocol.events import Frame
@@ -18,6 +25,26 @@ from socklab.protocol.events import Frame
 DEADLINE_S = 20.0
 READ = {"x86_64": 0, "aarch64": 63}.get(platform.machine(), 0)
 LOOKS = 4
+READABLE = [f"python3.{minor}" for minor in range(8, 15)]
+"""Interpreters whose frames can be read."""
+
+
+def interpreter(name: str) -> str:
+    """Path of an interpreter that runs, else a visible skip."""
+    if name == "this":
+        return sys.executable
+    candidates = [shutil.which(name, path="/usr/bin" if name == "python3" else None)]
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    if name != "python3":
+        candidates += [str(path) for path in sorted(root.glob(f"versions/*/bin/{name}"))]
+    for path in candidates:
+        if path is None:
+            continue
+        # The command may be a script that finds the interpreter; its process would not be the one to look at.
+        said = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
+        if said.returncode == 0:
+            return said.stdout.strip()
+    pytest.skip(f"no {name} on this machine")
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -88,6 +88,8 @@ class AddressSpace:
         self.modules: list[Module] = []
         self.main: Binary | None = None
         """The program itself; None where it cannot be read."""
+        self.program = ""
+        """Its path, as the kernel knows it."""
         self._starts: list[int] = []
 
     def find(self, address: int) -> Module | None:
@@ -106,7 +108,7 @@ class AddressSpace:
         try:
             with open(f"/proc/{self.pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
                 lines = file.readlines()
-            program = os.readlink(f"/proc/{self.pid}/exe")
+            program = self.program = os.readlink(f"/proc/{self.pid}/exe")
         except OSError:
             return  # the process is gone, or not ours to look into: there are no modules
         self.main = open_binary(f"/proc/{self.pid}/exe")

@@ -1,24 +1,20 @@
 """Where in the user's own source a stopped task is: the frames of its stack, innermost first.
 
 In: the registers of a stop and a way to read the task's memory. Out: `Frame`s of the user's own files and the text of
-those files. The stack of a compiled program is walked (`nativestack.py`, `dwarf.py`); Python's frames are read from
-the interpreter (`pyframes.py`) or, where its version is not known, from the line tracker's record (`python_lines.py`).
-Never touches ptrace, never stops anything.
+those files. The stack of a compiled program is walked (`native_stack.py`, `dwarf.py`); Python's frames are read from
+the interpreter (`python_frames.py`). Never touches ptrace, never stops anything.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import stat
-from collections.abc import Mapping
 
-from socklab.engine.source import python_lines
 from socklab.engine.source.addresses import AddressSpace
 from socklab.engine.source.native_stack import NativeStack, Read
 from socklab.engine.source.python_frames import PythonFrames
-from socklab.engine.source.python_lines import PythonLines
+from socklab.engine.source.python_layouts import NOT_READABLE
 from socklab.protocol import events
 from socklab.protocol.events import Frame
 
@@ -28,7 +24,8 @@ NO_FRAME = "no line of yours is on the stack"
 NO_PYTHON_FRAME = "no Python line of yours is running in this thread"
 NOT_READ = "the program's memory map cannot be read"
 
-_INTERPRETER = re.compile(r"python3?(\.\d+)?t?$|libpython3\.\d+t?\.so")
+_INTERPRETER = re.compile(r"python3?(\.\d+)?t?$|libpython3\.\d+[a-z]*\.so")
+_PYTHON_PROGRAM = re.compile(r"(python|pypy)[\d.]*[a-z]*$")
 
 LANGUAGES = {
     ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp",
@@ -57,15 +54,6 @@ def source(path: str) -> events.Source | None:
     return events.Source(0, path, language, raw.decode("utf-8", "replace"))
 
 
-_HEAVY = ("elftools.elf.elffile", "elftools.dwarf.dwarfinfo", "elftools.dwarf.ranges", "socklab.engine.source.dwarf")
-
-
-def preload() -> None:
-    """Imports what reading debug information needs, ahead of the first stop. Takes tens of milliseconds once."""
-    for name in _HEAVY:
-        importlib.import_module(name)
-
-
 class Where:
     """The source positions of one process. Make a new one after exec; fork needs one for the child.
 
@@ -78,7 +66,7 @@ class Where:
         self._space = AddressSpace(pid)
         self._native = NativeStack(self._space)
         self._interpreter: PythonFrames | None = None
-        self._tracker = PythonLines(pid)
+        self._is_python = False
 
     def stack(self, tid: int, sp: int, ip: int, read: Read, fp: int = 0, lr: int = 0) -> tuple[Frame, ...]:
         """The user's own frames of a stopped task, innermost first; () = none, and `reason` says why.
@@ -93,30 +81,21 @@ class Where:
             self._find_interpreter()
         if self._interpreter is not None:
             frames = self._interpreter.frames(tid, read)
-            self.reason = "" if frames else NO_PYTHON_FRAME
+            self.reason = "" if frames else self._interpreter.reason or NO_PYTHON_FRAME
             return frames
-        tracked = self._tracker.frames(tid, read)
-        if tracked is not None:
-            self.reason = "" if tracked else NO_PYTHON_FRAME
-            return tracked
+        if self._is_python:
+            self.reason = NOT_READABLE
+            return ()  # the lines of the interpreter's own source would not be the user's
         frames = self._native.frames(sp, ip, read, fp, lr)
         if not frames:
             program = self._space.main
-            self.reason = self._tracker.reason or (program.lines.reason if program else NOT_READ) or NO_FRAME
+            self.reason = (program.lines.reason if program else NOT_READ) or NO_FRAME
         return frames
 
-    def source(self, path: str) -> events.Source | None:
-        """As the function `source`."""
-        return source(path)
-
     def _find_interpreter(self) -> None:
+        self._is_python = _PYTHON_PROGRAM.match(os.path.basename(self._space.program)) is not None
         for module in self._space.modules:
             if self._interpreter is None and _INTERPRETER.match(module.name) and module.binary is not None:
                 interpreter = PythonFrames(self.pid, module.binary.image, module.bias)
-                if interpreter.supported:
+                if not interpreter.reason:
                     self._interpreter = interpreter
-
-
-def python_env(environ: Mapping[str, str]) -> dict[str, str]:
-    """As `python_lines.python_env`."""
-    return python_lines.python_env(environ)

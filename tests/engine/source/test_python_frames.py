@@ -1,11 +1,15 @@
-"""Line tables and strings of CPython read as bytes, the tracker's environment, and source files."""
+"""Line tables, strings and published offsets of CPython read as bytes, and source files."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
+import bisect
+import copy
 import inspect
+import json
 import os
+import random
+import struct
 import subprocess
 import sys
 import threading
@@ -14,14 +18,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from socklab.engine.source import python_lines
-from socklab.engine.source.python_frames import decode_lines
+from socklab.engine.source import python_layouts, python_line_tables
+from socklab.engine.source.addresses import AddressSpace
+from socklab.engine.source.python_frames import MAX_LINE, PythonFrames
+from socklab.engine.source.python_layouts import PUBLISHING, published
 from socklab.engine.source.user_code import is_python_library
-from socklab.engine.source.where import MAX_SOURCE_BYTES, Where, python_env, source
+from socklab.engine.source.where import MAX_SOURCE_BYTES, Where, source
 from socklab.protocol.events import Frame
+from tests.support.where_probe import READABLE, interpreter
 
 
 def read_own(address: int, size: int) -> bytes:
@@ -64,32 +71,53 @@ def stack_of(target: Callable[[Callable[[], None]], object]) -> tuple[Frame, ...
 ]
 
 
-@pytest.mark.parametrize("module", [ast, inspect, subprocess, threading])
-def test_line_tables_are_read_as_the_interpreter_reads_them(module: object) -> None:
+DUMP = """
+import dis, inspect, json, sys
+pending, found = [compile(open(sys.argv[1]).read(), sys.argv[1], "exec")], []
+while pending:
+    code = pending.pop()
+    pending += [constant for constant in code.co_consts if inspect.iscode(constant)]
+    if hasattr(code, "co_lines"):
+        lines = [(start, end, line) for start, end, line in code.co_lines()]
+    else:
+        starts = [*dis.findlinestarts(code), (len(code.co_code), None)]
+        lines = [(at, then, line) for (at, line), (then, _) in zip(starts, starts[1:])]
+    table = code.co_linetable if hasattr(code, "co_linetable") else code.co_lnotab
+    found.append((table.hex(), code.co_firstlineno, lines))
+print(json.dumps([sys.version_info[:2], found]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("this", ast), ("this", inspect), ("this", threading), *((name, subprocess) for name in READABLE)],
+)
+def test_line_tables_are_read_as_the_interpreter_reads_them(name: str, module: object) -> None:
     path = inspect.getsourcefile(module)  # type: ignore[arg-type]
     assert path is not None
-    pending = [compile(Path(path).read_text(), path, "exec")]
+    sources = path if name == "this" else None
+    python = interpreter(name)
+    if sources is None:  # another version may not parse this one's library
+        asked = [python, "-c", f"import {module.__name__} as module; print(module.__file__)"]  # type: ignore[attr-defined]
+        sources = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    said = subprocess.run([python, "-c", DUMP, sources], capture_output=True, text=True, check=True).stdout
+    version, codes = json.loads(said)
     seen = 0
-    while pending:
-        code = pending.pop()
-        pending += [constant for constant in code.co_consts if inspect.iscode(constant)]
-        ends, lines = decode_lines(code.co_linetable, code.co_firstlineno)
-        known = code.co_firstlineno
-        for start, end, line in code.co_lines():
+    for table, first, spans in codes:
+        ends, lines = python_line_tables.decode(bytes.fromhex(table), first, tuple(version))
+        known = first
+        for start, end, line in spans:
             known = line if line is not None else known
-            for unit in range(start // 2, end // 2):
-                index = next(number for number, last in enumerate(ends) if unit < last)
-                assert lines[index] == known
+            for at in range(start, end, 2):
+                assert lines[bisect.bisect_right(ends, at)] == known
                 seen += 1
     assert seen > 1000
 
 
-@given(st.binary(max_size=200), st.integers(0, 10_000))
-def test_a_damaged_line_table_gives_lines_or_an_error_that_is_expected(table: bytes, first: int) -> None:
-    try:
-        ends, lines = decode_lines(table, first)
-    except IndexError:
-        return
+@given(st.binary(max_size=200), st.integers(0, 10_000), st.sampled_from([(3, 8), (3, 10), (3, 11)]))
+@example(b"\xe8" + b"\x7f" * 100_000, 1, (3, 11))  # a number of 600,000 bits
+def test_any_bytes_are_a_line_table(table: bytes, first: int, version: tuple[int, int]) -> None:
+    ends, lines = python_line_tables.decode(table, first, version)
     assert len(ends) == len(lines) > 0
 
 
@@ -125,70 +153,138 @@ def test_files_whose_names_are_not_ascii_are_named_right(name: str, tmp_path: Pa
     assert stack_of(lambda rest: exec(code, {"rest": rest}))[0] == Frame(path, 1, "<module>")
 
 
-@given(st.randoms(use_true_random=False))
-def test_memory_that_says_anything_gives_frames_or_none(chance: object) -> None:
-    import random
-
-    assert isinstance(chance, random.Random)
-    where = Where(os.getpid())
-    frames = where.stack(1, 0x7FFF0000, 0x401000, lambda _address, size: chance.randbytes(chance.choice((0, size))))
-    assert frames == () or all(isinstance(frame, Frame) for frame in frames)
-
-
-def test_reader_and_tracker_agree_on_the_mapping() -> None:
-    path = python_lines.TRACKER / "_socklab_tracker.py"
-    spec = importlib.util.spec_from_file_location("tracker_under_test", path)
-    assert spec is not None and spec.loader is not None
-    tracker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tracker)
-    assert (tracker.MAGIC, tracker.VERSION, tracker.SIZE) == (
-        python_lines.MAGIC,
-        python_lines.VERSION,
-        python_lines.MAPPING_BYTES,
-    )
-    assert tracker.SIZE % 4096 == 0
+def interpreter_here(version: tuple[int, int]) -> PythonFrames:
+    """The reader of this very interpreter, made to believe that it is of another version."""
+    space = AddressSpace(os.getpid())
+    space.refresh()
+    for module in space.modules:
+        if module.binary is not None:
+            frames = PythonFrames(os.getpid(), module.binary.image, module.bias)
+            if frames.version > (0, 0):
+                frames.version, frames._layout = version, python_layouts.LAYOUTS.get(version)
+                return frames
+    pytest.skip("this interpreter exports nothing")
 
 
-def test_importing_the_engine_starts_no_tracker() -> None:
-    code = (
-        "import sys, socklab.engine.source.where, socklab.engine.source.python_lines;"
-        " print(sys.gettrace(), 'elftools' in sys.modules)"
-    )
+VERSIONS = [*python_layouts.LAYOUTS, *PUBLISHING]
+HERE = {version: interpreter_here(version) for version in VERSIONS}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_lists_that_run_in_a_circle_end(version: tuple[int, int]) -> None:
+    pointers = (0x1000).to_bytes(8, "little") * 4096  # each leads to the same place
+    read = lambda address, size: pointers[address % 8 :][:size]  # noqa: E731
+    assert HERE[version].frames(1, read) == ()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 1 << 32))
+def test_memory_that_says_anything_gives_frames_or_none(version: tuple[int, int], seed: int) -> None:
+    chance = random.Random(seed)
+    # Small numbers in small words: so that pointers, lengths and kinds often fit each other.
+    some = [0, 1, 8, 0x20, 0x64, os.getpid(), 0x1000, 0x1008, chance.getrandbits(64), HERE[version]._code_type]
+    page = struct.pack("<512Q", *chance.choices(some, k=512))
+    if chance.random() < 0.5:
+        page = b"xdebugpy" + page[8:]
+    frames = copy.copy(HERE[version])
+    frames._runtime = 0x1000
+    found = frames.frames(os.getpid(), lambda _address, size: page[:size])
+    assert all(isinstance(each, Frame) and 0 <= each.line < MAX_LINE for each in found)
+
+
+# The fields of struct _Py_DebugOffsets as the headers of both versions list them, 64 bits each, after 24 bytes.
+HEADERS = {
+    (3, 13): """
+        runtime_state.size .finalizing .interpreters_head
+        interpreter_state.size .id .next .threads_head .gc .imports_modules .sysdict .builtins .ceval_gil
+            .gil_runtime_state .gil_runtime_state_enabled .gil_runtime_state_locked .gil_runtime_state_holder
+        thread_state.size .prev .next .interp .current_frame .thread_id .native_thread_id .datastack_chunk .status
+        interpreter_frame.size .previous .executable .instr_ptr .localsplus .owner
+        code_object.size .filename .name .qualname .linetable .firstlineno .argcount .localsplusnames
+            .localspluskinds .co_code_adaptive
+        pyobject.size .ob_type
+        type_object.size .tp_name .tp_repr .tp_flags
+        tuple_object.size .ob_item .ob_size
+        list_object.size .ob_item .ob_size
+        dict_object.size .ma_keys .ma_values
+        float_object.size .ob_fval
+        long_object.size .lv_tag .ob_digit
+        bytes_object.size .ob_size .ob_sval
+        unicode_object.size .state .length .asciiobject_size
+        gc.size .collecting""",
+    (3, 14): """
+        runtime_state.size .finalizing .interpreters_head
+        interpreter_state.size .id .next .threads_head .threads_main .gc .imports_modules .sysdict .builtins .ceval_gil
+            .gil_runtime_state .gil_runtime_state_enabled .gil_runtime_state_locked .gil_runtime_state_holder
+            .code_object_generation .tlbc_generation
+        thread_state.size .prev .next .interp .current_frame .thread_id .native_thread_id .datastack_chunk .status
+        interpreter_frame.size .previous .executable .instr_ptr .localsplus .owner .stackpointer .tlbc_index
+        code_object.size .filename .name .qualname .linetable .firstlineno .argcount .localsplusnames
+            .localspluskinds .co_code_adaptive .co_tlbc
+        pyobject.size .ob_type
+        type_object.size .tp_name .tp_repr .tp_flags
+        tuple_object.size .ob_item .ob_size
+        list_object.size .ob_item .ob_size
+        set_object.size .used .table .mask
+        dict_object.size .ma_keys .ma_values
+        float_object.size .ob_fval
+        long_object.size .lv_tag .ob_digit
+        bytes_object.size .ob_size .ob_sval
+        unicode_object.size .state .length .asciiobject_size
+        gc.size .collecting
+        gen_object.size .gi_name .gi_iframe .gi_frame_state""",
+}
+FIELDS = {
+    "interpreters": "runtime_state.interpreters_head", "next_interpreter": "interpreter_state.next",
+    "threads": "interpreter_state.threads_head", "next_thread": "thread_state.next",
+    "frame": "thread_state.current_frame", "native_id": "thread_state.native_thread_id",
+    "code": "interpreter_frame.executable", "previous": "interpreter_frame.previous",
+    "instruction": "interpreter_frame.instr_ptr", "owner": "interpreter_frame.owner",
+    "filename": "code_object.filename", "function": "code_object.qualname", "line_table": "code_object.linetable",
+    "first_line": "code_object.firstlineno", "bytecode": "code_object.co_code_adaptive",
+    "length": "unicode_object.length", "state": "unicode_object.state", "ascii": "unicode_object.asciiobject_size",
+    "bytes_size": "bytes_object.ob_size", "bytes_data": "bytes_object.ob_sval", "type": "pyobject.ob_type",
+}  # fmt: skip
+
+
+def published_table(version: tuple[int, int], *, free_threaded: bool = False) -> tuple[bytes, dict[str, int]]:
+    """A table whose every field has another value, and the values by name."""
+    names, group = [], ""
+    for word in HEADERS[version].split():
+        group = word.partition(".")[0] or group
+        names.append(f"{group}.{word.partition('.')[2]}")
+    values = {name: 1000 + 8 * index for index, name in enumerate(names)}
+    table = b"xdebugpy" + struct.pack("<QQ", version[0] << 24 | version[1] << 16, free_threaded)
+    return table + struct.pack(f"<{len(values)}Q", *values.values()) + bytes(100), values  # more of _PyRuntime follows
+
+
+@pytest.mark.parametrize("version", PUBLISHING)
+def test_each_offset_is_taken_from_its_field_of_the_header(version: tuple[int, int]) -> None:
+    table, values = published_table(version)
+    layout = published(version, table)
+    assert not isinstance(layout, str)
+    for name, field in FIELDS.items():
+        assert getattr(layout, name) == values[field], name
+    assert layout.compact == values["unicode_object.asciiobject_size"] + 16
+
+
+def test_a_build_whose_code_each_thread_copies_is_named_and_not_read() -> None:
+    table, _ = published_table((3, 14), free_threaded=True)
+    assert "free-threaded Python 3.14" in str(published((3, 14), table))
+
+
+def test_a_table_that_is_not_there_yet_is_no_layout() -> None:
+    table, _ = published_table((3, 13))
+    for damaged in (table[:100], b"\0" * len(table), b""):
+        with pytest.raises(ValueError):
+            published((3, 13), damaged)
+
+
+def test_importing_the_engine_loads_no_reader_of_debug_information() -> None:
+    code = "import sys, socklab.engine.source.where; print('elftools' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == ["None", "False"]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [(None, "{}"), ("", "{}"), ("/a:/b", "{}:/a:/b"), ("/a:{}", "{}:/a"), ("{}", "{}")],
-)
-def test_the_tracker_comes_first_and_once_in_pythonpath(before: str | None, after: str) -> None:
-    folder = str(python_lines.TRACKER)
-    environ = {} if before is None else {"PYTHONPATH": before.format(folder)}
-    assert python_env(environ) == {"PYTHONPATH": after.format(folder)}
-
-
-@pytest.mark.parametrize(
-    ("argv", "reason"),
-    [
-        (["python", "server.py"], ""),
-        (["python", "server.py", "-S"], ""),
-        (["python", "-u", "-m", "http.server", "-I"], ""),
-        (["python", "-m", "http.server", "-E"], ""),
-        (["python", "-c", "pass", "-S"], ""),
-        (["python", "-W", "ignore", "server.py"], ""),
-        (["python", "-Xdev", "server.py"], ""),
-        (["python", "-S", "server.py"], "-S"),
-        (["python", "-uI", "server.py"], "-I"),
-        (["python", "-X", "dev", "-E", "server.py"], "-E"),
-        (["python", "-", "-S"], ""),
-        (["python"], ""),
-    ],
-)
-def test_options_that_keep_the_tracker_out_are_named(argv: list[str], reason: str) -> None:
-    said = python_lines.why_untracked(argv)
-    assert reason in said
-    assert bool(said) == bool(reason)
+    assert answer.stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize(
