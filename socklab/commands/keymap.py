@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -27,6 +28,8 @@ FIXED: Mapping[str, str] = {
     "escape": "leaves",
     "ctrl+c": "copies, or ends the lab",
     "ctrl+z": "stops the screen",
+    "ctrl+i": "is Tab in a terminal",
+    "ctrl+m": "is Enter in a terminal",
     "ctrl+p": "is the command palette",
 }
 """Keys that are no command's, with what they do."""
@@ -95,8 +98,11 @@ def read(data: bytes, path: str) -> Keymap:
         if why:
             problems.append(f"`{safe(name)}`: {why}")
         else:
-            wanted[name] = " ".join([value] if isinstance(value, str) else value)
-    _settle(wanted, problems)
+            wanted[name] = " ".join(dict.fromkeys(_canonical(key) for key in _listed(value)))
+    while dispute := _dispute(wanted):
+        name, key, other = dispute
+        problems.append(f"`{name}`: {key} is the key of `{other}`")
+        del wanted[name]  # its usual keys may be another's by now: until nothing is in dispute
     commands = tuple(msgspec.structs.replace(row, keys=wanted.get(name, row.keys)) for name, row in _ROWS.items())
     changed = {name: keys for name, keys in wanted.items() if keys != _ROWS[name].keys}
     return Keymap(commands, changed, path, tuple(problems))
@@ -106,10 +112,10 @@ def _wrong(name: str, value: object) -> str:
     """Why an entry can't be used, apart from other entries; "" = it can."""
     if name not in _ROWS or name == "row":
         return f"no command with a key. {suggest(name, _ROWS, listed=0)}".strip().rstrip(".")
-    keys = [value] if isinstance(value, str) else value
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+    keys = _listed(value)
+    if not all(isinstance(key, str) for key in keys):
         return f'its keys are a list, such as {name} = ["f8"]'
-    for key in keys:
+    for key in map(_canonical, keys):
         if not _KEY.fullmatch(key):
             return f'no key "{safe(key)}": a letter, a sign, or such as space, f8, ctrl+t'
         if key in FIXED:
@@ -117,21 +123,21 @@ def _wrong(name: str, value: object) -> str:
     return ""
 
 
-def _settle(wanted: dict[str, str], problems: list[str]) -> None:
-    """Take out of `wanted` what gives a key to two commands; who asked for it gets the table's own keys back, which
-    may be another's now: until nothing is in dispute."""
-    while True:
-        owner: dict[str, str] = {}
-        for name in sorted(_ROWS, key=wanted.__contains__):
-            for key in dict.fromkeys(wanted.get(name, _ROWS[name].keys).split()):
-                other = owner.setdefault(key, name)
-                if other != name:
-                    break
-            else:
-                continue
-            break
-        else:
-            return
-        # The table has no key twice: at least the later one, `name`, was asked for.
-        problems.append(f"`{name}`: {key} is the key of `{other}`")
-        del wanted[name]
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _canonical(key: str) -> str:
+    """K for shift+k, as terminals say it; names in small letters."""
+    key = key if len(key) == 1 else key.lower()
+    return key[-1].upper() if re.fullmatch(r"shift\+[a-z]", key) else key
+
+
+def _dispute(wanted: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """A command that asks for a key that is another's: (command, key, the other one)."""
+    owner: dict[str, str] = {}
+    for name in sorted(_ROWS, key=wanted.__contains__):  # who keeps its usual keys comes first
+        for key in wanted.get(name, _ROWS[name].keys).split():
+            if owner.setdefault(key, name) != name:
+                return name, key, owner[key]
+    return None

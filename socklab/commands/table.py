@@ -59,6 +59,10 @@ class Command(msgspec.Struct, frozen=True):
     """Situations in which the footer shows it: h held, r running, q question open, p looking at the past, e ended;
     w there is a wire, g it keeps packets."""
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "action", self.action or self.name.replace("-", "_"))
+        msgspec.structs.force_setattr(self, "label", self.label or self.name)
+
     @property
     def words(self) -> tuple[str, ...]:
         """Every way to type it."""
@@ -144,7 +148,8 @@ COMMANDS = (
     Command("stdin", "A line for the program's standard input.", PROGRAM, _TYPED, (arg.INPUT,),
             cmd.Input, "input", r'stdin hello, stdin "a\x00b"', keys="i"),
 
-    Command("connect", "Connect one more client; connect 5, connect a b.", CLIENTS, _ALL, (arg.CLIENTS,), keys="k", footer="hr"),
+    Command("connect", "Connect one more client; connect 5, connect a b.", CLIENTS, _ALL, (arg.CLIENTS,),
+            keys="k", footer="hr"),
     Command("connect-many", "Connect several clients at once.", CLIENTS, keys="K", label="connect N"),
     Command("send", 'Send bytes from a client: send a "hi\\n".', CLIENTS, _ALL,
             (arg.CLIENT, arg.TEXT), keys="e", footer="hr"),
@@ -192,7 +197,8 @@ COMMANDS = (
 
     Command("pcap", "Write the packets so far as a capture.", LAB, (SCREEN,), (arg.FILE,)),
     Command("prompt", 'Type any action: connect 5, send a "hi", set net.ipv4...', LAB, keys=":", footer="hre"),
-    Command("help", "These commands; help hold: how one is used.", LAB, _TYPED, (arg.WORD,), aliases="h ?", keys="? f1", footer="hrqpe"),
+    Command("help", "These commands; help hold: how one is used.", LAB, _TYPED, (arg.WORD,),
+            aliases="h ?", keys="? f1", footer="hrqpe"),
     Command("quit", "End the lab and everything it started.", LAB, _TYPED, makes=cmd.Quit, aliases="q exit",
             keys="q ctrl+q", action="quit_lab", footer="hrqpe"),
 )  # fmt: skip

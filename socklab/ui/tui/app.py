@@ -182,8 +182,7 @@ class SocklabApp(App[int]):
             return
         for key in keys.effective().commands:
             if key.name != "row":
-                label = f"{keys.label_of(key)}  ({key.face})"
-                yield SystemCommand(label, key.help, _runner(screen, keys.action_of(key)))
+                yield SystemCommand(f"{key.label}  ({key.face})", key.help, _runner(screen, key.action))
 
 
 def _runner(screen: LabScreen, action: str) -> Callable[[], None]:

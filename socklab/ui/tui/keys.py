@@ -11,7 +11,7 @@ from typing import TypeAlias
 from rich.cells import cell_len
 
 from socklab.commands import keymap
-from socklab.commands.table import COMMANDS, WIRE, Command
+from socklab.commands.table import COMMANDS, WIRE
 from socklab.ui.tui.lines import Line, Span
 
 KEYS = tuple(command for command in COMMANDS if command.keys)
@@ -26,14 +26,6 @@ def effective() -> keymap.Keymap:
 
 _Entry: TypeAlias = tuple[str, str, str]
 """Key, label and action of one place in the footer."""
-
-
-def action_of(command: Command) -> str:
-    return command.action or command.name.replace("-", "_")
-
-
-def label_of(command: Command) -> str:
-    return command.label or command.name
 
 
 def bound(keys: str) -> str:
@@ -67,7 +59,7 @@ def footer(
     for command in effective().commands:
         if not command.face:
             continue
-        entry = (command.face, label_of(command), action_of(command))
+        entry = (command.face, command.label, command.action)
         if command.group == WIRE and command.footer and command.footer in wire:
             (in_hand if command.footer == "g" else hold).append(entry)
         elif command.name == "next-task" and several:

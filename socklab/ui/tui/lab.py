@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from socklab.ui.tui.keys import KEYS, action_of, bound
+from socklab.ui.tui.keys import KEYS, bound
 from socklab.ui.tui.lookkeys import LookKeys
 
 
@@ -23,7 +23,7 @@ class LabScreen(LookKeys):
     """Everything of one run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(_key(bound(key.keys), action_of(key), key.name) for key in KEYS if key.name != "row"),
+        *(_key(bound(key.keys), key.action, key.name) for key in KEYS if key.name != "row"),
         *(_key(number, f"number('{number}')") for number in "0123456789"),
         _key("up", "row(-1)"),
         _key("down", "row(1)"),

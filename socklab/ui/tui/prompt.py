@@ -18,30 +18,16 @@ from socklab.commands.arguments import Known
 from socklab.commands.lines import hint
 from socklab.commands.table import SCREEN
 from socklab.core.errors import SocklabError
-from socklab.protocol import commands as cmd
 
-__all__ = ["Action", "Export", "Prompt", "completions", "hint", "parse"]
+__all__ = ["Prompt", "completions", "hint", "parse"]
 
 MOST_LETTERS = 2000
 """The longest line: each letter is checked and drawn as it comes, so a longer one would be slow to type."""
 
 
-class Export(str):
-    """A file to write the packets so far to: nothing the engine is asked for."""
-
-
-class Action(str):
-    """An action of the screen: nothing the engine is asked for."""
-
-
-def parse(line: str) -> cmd.AnyCommand | Export | Action:
+def parse(line: str) -> lines.Request:
     """What a typed line stands for. Raises UsageError: the nearest verb, or what the verb expects."""
-    request = lines.parse(line, SCREEN)
-    if not isinstance(request, lines.Own):
-        return request
-    if request.name == "pcap":
-        return Export(request.argument)
-    return Action(f"panel('{request.argument}')" if request.name == "show" else request.name)
+    return lines.parse(line, SCREEN)
 
 
 def completions(line: str, clients: Iterable[str], fds: Iterable[int] = ()) -> list[str]:
@@ -145,7 +131,7 @@ class Prompt(Input):
         self.value = text
         self.cursor_position = len(text)
 
-    def checked(self) -> cmd.AnyCommand | Export | Action | None:
+    def checked(self) -> lines.Request | None:
         """The command of what is typed; None, and the error said, where it is none."""
         try:
             return parse(self.value)
