@@ -11,6 +11,7 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 # Imports make many objects and no garbage: looking for some costs a tenth of the start. Whoever runs on enables it.
@@ -52,6 +53,19 @@ class _Group(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 128 + 13
         return code
+
+
+def _shown(verb: Callable[..., int]) -> Callable[..., int]:
+    """The options of a verb that runs a program of the user's own: how it is shown, where it stops."""
+    for option in (
+        click.option("--until", metavar="CONDITION", default="", help=_UNTIL_HELP),
+        click.option("--free", is_flag=True, help="Don't stop at calls: record them as they are made."),
+        click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event."),
+        click.option("--auto", is_flag=True, help="Step by itself to the end."),
+        click.option("--plain", is_flag=True, help="No screen: text line by line."),
+    ):
+        verb = option(verb)
+    return verb
 
 
 @click.group(
@@ -111,11 +125,7 @@ def doctor(json_: bool) -> int:
 
 @cli.command(context_settings={"allow_interspersed_args": False}, short_help="Run a program of your own.")
 @click.option("--net", type=click.Choice(_NETWORKS), default="auto", help=_NETWORK_HELP)
-@click.option("--plain", is_flag=True, help="No screen: text line by line.")
-@click.option("--auto", is_flag=True, help="Step by itself to the end.")
-@click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
-@click.option("--free", is_flag=True, help="Don't stop at calls: record them as they are made.")
-@click.option("--until", metavar="CONDITION", default="", help=_UNTIL_HELP)
+@_shown
 @click.option("--env", "variables", metavar="K=V", multiple=True, help="A variable of its environment; repeatable.")
 @click.option("--cwd", type=click.Path(exists=True, file_okay=False, resolve_path=True), help="Where it runs.")
 @click.option("--pcap", metavar="FILE", default="", help=_PCAP_HELP)
@@ -156,11 +166,7 @@ def run(
 
 
 @cli.command(short_help="Look at a program that runs already.")
-@click.option("--plain", is_flag=True, help="No screen: text line by line.")
-@click.option("--auto", is_flag=True, help="Step by itself to the end.")
-@click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
-@click.option("--free", is_flag=True, help="Don't stop at calls: record them as they are made.")
-@click.option("--until", metavar="CONDITION", default="", help=_UNTIL_HELP)
+@_shown
 @click.option("--children", is_flag=True, help="Its child processes too, and theirs.")
 @click.argument("pid", type=click.IntRange(min=1))
 def attach(plain: bool, auto: bool, json_: bool, free: bool, until: str, children: bool, pid: int) -> int:
@@ -179,6 +185,14 @@ def export(pcap: str, recording: str) -> int:
     from socklab.packets import capture_file as export_module
 
     return export_module.show(recording, pcap)
+
+
+@cli.command(short_help="List the keys, and where to change them.")
+def keys() -> int:
+    """List the keys of the screen as your keymap leaves them, and where that file is. Exit code 2: it has a mistake."""
+    from socklab.ui.plain import key_list
+
+    return key_list.show()
 
 
 def main() -> None:

@@ -51,31 +51,14 @@ class Mode(enum.Enum):
 
 def lesson(name: str, *, language: str = "", network: str = "auto", capture: str = "", mode: Mode = Mode.SCREEN) -> int:
     """Run a lesson. Raises UsageError (no such lesson, no terminal), LessonError, SocklabError."""
-    if mode is Mode.SCREEN:
-        need_terminal(f"socklab lesson {safe(name)} --plain")
-    else:
-        leave_on_signals()
+    _prepare(mode, f"socklab lesson {safe(name)} --plain")
     from socklab import lesson as lessons
     from socklab.protocol.run_spec import RunSpec
-    from socklab.session import Link
 
     folder = lessons.find(name)
     capture = _capture_path(capture)
-    if mode is Mode.SCREEN:
-        terminal_guard.guard()
     wanted = RunSpec(lesson=str(folder), language=language, network=network, capture=capture, unattended=mode.is_auto)
-    with Link.start(wanted) as link:
-        if mode is Mode.SCREEN:
-            from socklab.ui.tui import app
-
-            return app.run(link, lessons.load(folder))
-        from socklab.ui import json_stream
-        from socklab.ui.plain import run
-
-        gc.enable()  # imports are over (cli.py)
-
-        show = json_stream.run if mode.is_json else run.run
-        return show(link, lessons.load(folder), auto=mode.is_auto)
+    return _play(wanted, mode, folder)
 
 
 def program(
@@ -103,7 +86,8 @@ def program(
         capture=_capture_path(capture),
         unattended=mode.is_auto,
     )
-    return _own(wanted, mode, "socklab run --plain PROGRAM")
+    _prepare(mode, "socklab run --plain PROGRAM")
+    return _play(wanted, mode)
 
 
 def attach(pid: int, *, children: bool = False, free: bool = False, until: str = "", mode: Mode = Mode.SCREEN) -> int:
@@ -114,7 +98,8 @@ def attach(pid: int, *, children: bool = False, free: bool = False, until: str =
     _check_condition(until)
     attach_target.read(pid)
     wanted = RunSpec(attach=pid, children=children, free=free, until=until, unattended=mode.is_auto)
-    return _own(wanted, mode, f"socklab attach --plain {pid}")
+    _prepare(mode, f"socklab attach --plain {pid}")
+    return _play(wanted, mode)
 
 
 def _capture_path(path: str) -> str:
@@ -140,28 +125,37 @@ def _check_condition(until: str) -> None:
         conditions.parse(until)
 
 
-def _own(wanted: RunSpec, mode: Mode, instead: str) -> int:
-    """A run without a lesson, shown as `mode` says."""
+def _prepare(mode: Mode, instead: str) -> None:
+    """Before anything is imported. Raises UsageError, naming the verb to use `instead`, where no screen can be drawn."""
     if mode is Mode.SCREEN:
         need_terminal(instead)
     else:
         leave_on_signals()
+
+
+def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
+    """Start the run and show it as `mode` says, with the lesson in `folder` if it is one."""
     from socklab.session import Link
 
     if mode is Mode.SCREEN:
         terminal_guard.guard()
     with Link.start(wanted) as link:
+        lesson = None
+        if folder is not None:
+            from socklab.lesson import load
+
+            lesson = load(folder)
         if mode is Mode.SCREEN:
             from socklab.ui.tui import app
 
-            return app.run(link, None)
+            return app.run(link, lesson)
         from socklab.ui import json_stream
         from socklab.ui.plain import run
 
         gc.enable()  # imports are over (cli.py)
 
         show = json_stream.run if mode.is_json else run.run
-        return show(link, None, auto=mode.is_auto, free=wanted.free)
+        return show(link, lesson, auto=mode.is_auto, free=wanted.free)
 
 
 def _here() -> str:

@@ -19,14 +19,14 @@ A word about the outcome (errno, error, ok, result) stops after the call; otherw
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from socklab.core.errors import UsageError
 from socklab.core.suggest import nearest
 from socklab.syscalls.errors import errno_numbers
-from socklab.syscalls.groups import fd_argument
+from socklab.syscalls.groups import RUN_CALLS, fd_argument
 from socklab.syscalls.tables import ARCHITECTURES, numbers_by_name
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -203,3 +203,30 @@ def _number(key: str, value: str, text: str) -> int:
 def _nearest(word: str, known: Iterable[str]) -> str:
     near = nearest(word, known)
     return f"Did you mean `{near}`?" if near else "Name a call, such as `accept`, `read fd=4` or `any error`."
+
+
+# ---------------------------------------------------------------- completion
+
+COMMON = ("accept", "read", "write", "close", "socket", "bind", "listen", "connect", "any error", "fork", "epoll_wait")
+"""Offered before a letter is typed."""
+
+_ERRNOS = (
+    "EPIPE", "ECONNRESET", "ECONNREFUSED", "EAGAIN", "EADDRINUSE", "EINTR", "EMFILE", "ENOTCONN", "EBADF", "EINVAL",
+    "ETIMEDOUT", "EINPROGRESS", "EACCES", "ENOBUFS",
+)  # fmt: skip
+"""What servers meet."""
+
+
+def offers(before: Sequence[str], last: str, fds: Iterable[int]) -> list[str]:
+    """What the last word of a half-typed condition may become; `fds`: descriptors that are open now."""
+    if not before:
+        return [*COMMON, *(sorted({*ALIASES, *RUN_CALLS} - {*COMMON}) if last else ())]
+    key, sign, _ = last.partition("=")
+    if sign:
+        values: Iterable[object] = fds if key == "fd" else _ERRNOS if key == "errno" else ()
+        return [f"{key}={value}" for value in values]
+    name = before[0].split("|")[0]
+    takes_fd = name in _ANY or any(fd_argument(call) is not None for call in ALIASES.get(name, (name,)))
+    taken = {word.partition("=")[0] for word in before[1:]}
+    words = ("fd=", "socket", "errno=", "error", "ok", "result=")
+    return [word for word in words if word.rstrip("=") not in taken and (takes_fd or word not in ("fd=", "socket"))]

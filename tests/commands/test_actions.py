@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 
 from socklab.commands import actions
 from socklab.commands.actions import Close, Connect, HalfClose, Reset, Run, Send, Set, Wire, parse
+from socklab.commands.table import COMMANDS, LESSON, Command
 from socklab.core.errors import UsageError
 from socklab.core.text import safe
 
@@ -72,12 +73,18 @@ def test_a_line_that_is_no_action_says_what_was_expected(line: str, why: str) ->
     assert why in str(refusal.value)
 
 
-@pytest.mark.parametrize("verb", sorted(set(actions.VERBS) - {"!"}))
-def test_every_listed_verb_is_known(verb: str) -> None:
+@pytest.mark.parametrize("row", [row for row in COMMANDS if LESSON in row.where], ids=lambda row: row.name)
+def test_every_verb_of_a_lesson_is_an_action_or_says_what_it_expects(row: Command) -> None:
     try:
-        parse(verb)
+        parse(row.name)
     except UsageError as refusal:
-        assert refusal.fix.startswith((f"Expected: {actions.VERBS[verb]}", f"For example: {verb} "))
+        assert refusal.fix.startswith((f"Expected: {row.usage}", f"For example: {row.name} "))
+
+
+@pytest.mark.parametrize(("line", "why"), [("step", "only on the screen and in plain text"), ("hold-all", "a key, H")])
+def test_a_command_that_is_no_verb_of_a_lesson_says_where_it_belongs(line: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        parse(line)
 
 
 @given(some.binary(max_size=60))

@@ -1,4 +1,4 @@
-"""A line typed at the plain prompt, as what it asks for.
+"""A line typed at the plain prompt, as what it asks for; and the answer to a question.
 
 In: one line of text, and whether a question is open. Out: a command for the engine, or a request the consumer answers
 itself. Never sends, never prints.
@@ -6,124 +6,49 @@ itself. Never sends, never prints.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TypeAlias
 
-from socklab.commands import actions
+from socklab.commands import lines
+from socklab.commands.table import COMMANDS, PLAIN, Command
 from socklab.core.errors import UsageError
-from socklab.core.suggest import suggest
 from socklab.core.text import safe
 from socklab.lesson import Predict, Value, shown
 from socklab.protocol import commands as cmd
-
-HELP = """\
-s, step, Enter     to the next stop: the call is carried out, or the program
-                   runs to its next one
-o, over            to the next call, past the return of this one
-n, next            to the lesson's next step
-c, continue        run free; c CONDITION: until a stop that fits, such as
-                   c accept, c read fd=4, c any error
-p, pause           hold a running program
-others run         step this process or thread while the others run on;
-                   others hold: each stops at its own calls again
-show KIND          all descriptors, sockets, queues, counters, clients or
-                   packets (wire); the source, the output
-connect [N|NAMES]  open clients
-send [NAME] "TEXT" also half-close, close, reset, stop-reading, read [NAME]
-! COMMAND          run a command where the clients live, such as
-                   ! curl -s http://server:8080/
-hold [KIND]        keep packets on the wire, such as hold syn-ack, hold ack
-                   from a; also deliver, drop, delay, loss, reorder, release
-input "TEXT"       bytes for the program's standard input
-focus PID          speak of that process or thread
-q, quit            end the lab
-h, help, ?         this text"""
-
-KINDS = ("descriptors", "sockets", "queues", "counters", "clients", "wire", "source", "output")
-
-_PLAIN: dict[str, cmd.AnyCommand] = {
-    "s": cmd.Step(),
-    "step": cmd.Step(),
-    "": cmd.Step(),
-    "o": cmd.Step(over=True),
-    "over": cmd.Step(over=True),
-    "n": cmd.Continue(until="step"),
-    "next": cmd.Continue(until="step"),
-    "p": cmd.Pause(),
-    "pause": cmd.Pause(),
-    "q": cmd.Quit(),
-    "quit": cmd.Quit(),
-    "exit": cmd.Quit(),
-}
-_HELP_WORDS = ("h", "help", "?")
-_WORDS = (
-    "step",
-    "over",
-    "next",
-    "continue",
-    "pause",
-    "others",
-    "show",
-    "input",
-    "focus",
-    "quit",
-    "help",
-    *actions.VERBS,
-)
 
 
 class Show(str):
     """A request for the whole of one kind."""
 
 
-class Help:
-    """A request for the list of commands."""
+class Help(str):
+    """The list of commands, or how one of them is used."""
 
 
 Request: TypeAlias = cmd.AnyCommand | Show | Help
 
 
+def _summary(command: Command) -> str:
+    words = ", ".join(sorted(command.words, key=len)) + (", Enter" if command.name == "step" else "")
+    return textwrap.fill(command.help, 79, initial_indent=f"{words:20}", subsequent_indent=" " * 20)
+
+
+def _usage(command: Command) -> str:
+    examples = f"For example: {command.examples}." if command.examples else ""
+    return "\n".join(filter(None, (command.usage, command.help, textwrap.fill(examples, 79))))
+
+
+HELP = "\n".join(_summary(command) for command in COMMANDS if PLAIN in command.where)
+
+
 def parse(line: str) -> Request:
-    """What a line asks for. Raises UsageError naming the nearest word."""
-    text = line.strip()
-    if text in _PLAIN:
-        return _PLAIN[text]
-    if text in _HELP_WORDS:
-        return Help()
-    word, _, rest = text.partition(" ")
-    rest = rest.strip()
-    if word in ("c", "continue", "until"):  # the screen calls it until
-        return _until(rest)
-    if word == "others":
-        if rest not in ("run", "hold"):
-            raise UsageError("others: say `others run` or `others hold`.")
-        return cmd.Others(run=rest == "run")
-    if word == "show":
-        if rest not in KINDS:
-            raise UsageError(f'show: no kind "{safe(rest)}"', fix=f"Kinds: {', '.join(KINDS)}.")
-        return Show(rest)
-    if word == "focus":
-        if not rest.isdecimal():
-            raise UsageError("focus: the number of a process or thread is missing")
-        return cmd.Focus(tid=int(rest))
-    if word in ("input", "stdin"):
-        # The quoting of `send`: one way to write bytes.
-        action = actions.parse(f"send {rest}")
-        assert isinstance(action, actions.Send)
-        return cmd.Input(data=action.data)
-    if not text.startswith("!") and word not in actions.VERBS:
-        raise UsageError(
-            f'No command "{safe(word)}".', fix=f"{suggest(word, _WORDS, listed=0)} `help` lists them.".strip()
-        )
-    actions.parse(text)
-    return cmd.Do(line=text)
-
-
-def _until(condition: str) -> cmd.Continue:
-    if condition:
-        from socklab.commands import conditions
-
-        conditions.parse(condition)
-    return cmd.Continue(until=condition)
+    """What a line asks for; an empty one, a step. Raises UsageError naming the nearest word."""
+    request = lines.parse(line.strip() or "step", PLAIN)
+    if not isinstance(request, lines.Own):
+        return request
+    if request.name == "show":
+        return Show(request.argument)
+    return Help(_usage(lines.command_of(request.argument, PLAIN)) if request.argument else HELP)
 
 
 def choice_list(predict: Predict) -> list[str]:

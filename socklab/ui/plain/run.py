@@ -239,6 +239,6 @@ class _Session:
         if isinstance(request, prompt.Show):
             self._write(self._printer.show(self._state, str(request)))
         elif isinstance(request, prompt.Help):
-            self._write(prompt.HELP + "\n")
+            self._write(f"{request}\n")
         else:
             self._send(request)

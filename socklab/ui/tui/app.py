@@ -26,8 +26,8 @@ for _name in _SET_HERE:  # programs started from here must not inherit them
 
 from socklab.core.text import safe  # noqa: E402
 from socklab.lesson import Lesson  # noqa: E402
+from socklab.ui.tui import keys  # noqa: E402
 from socklab.ui.tui.bridge import Source  # noqa: E402
-from socklab.ui.tui.keys import KEYS  # noqa: E402
 from socklab.ui.tui.lab import LabScreen  # noqa: E402
 from socklab.ui.tui.theme import looks, textual_theme  # noqa: E402
 
@@ -104,6 +104,9 @@ class SocklabApp(App[int]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_end, number)
 
+        self.set_keymap(keys.rebound())
+        if problem := keys.effective().problem:
+            self.notify(problem, title="Keymap", severity="warning", timeout=15, markup=False)
         self.app_resume_signal.subscribe(self, self._come_back)
 
     def _come_back(self, _app: App[int]) -> None:
@@ -177,8 +180,8 @@ class SocklabApp(App[int]):
         if not isinstance(screen, LabScreen):
             yield SystemCommand("quit", "Leave socklab.", lambda: self.exit(0))
             return
-        for key in KEYS:
-            if key.action != "row":
+        for key in keys.effective().commands:
+            if key.name != "row":
                 yield SystemCommand(f"{key.label}  ({key.face})", key.help, _runner(screen, key.action))
 
 

@@ -30,7 +30,7 @@ _READING: tuple[tuple[str, str, str], ...] = (
 def lines() -> list[Line]:
     """The whole page."""
     reading: list[Line] = [(("  Reading the screen", "title"),)]
-    reading += [((f"  {mark:>9}", role), ("  ", ""), (text, "")) for mark, role, text in _READING]
+    reading += [((f"  {mark:>13}", role), ("  ", ""), (text, "")) for mark, role, text in _READING]
     last: Line = (
         ("  Every action is in the command palette too (Ctrl+P). The mouse works on keys, tabs and stops.", "dim"),
     )

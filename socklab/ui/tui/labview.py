@@ -33,7 +33,7 @@ from socklab.ui.tui.theme import Look
 from socklab.ui.tui.wirekeys import footer_situation, has_wire
 
 if TYPE_CHECKING:
-    from socklab.ui.tui.prompt import Export
+    from socklab.commands.lines import Request
 
 
 class LabView(Screen[None]):
@@ -366,6 +366,6 @@ class LabView(Screen[None]):
         """Names of the clients, for the prompt to complete."""
         raise NotImplementedError
 
-    def _typed(self, command: cmd.AnyCommand | Export) -> None:
+    def _typed(self, command: Request) -> None:
         """A line of the prompt was in order."""
         raise NotImplementedError

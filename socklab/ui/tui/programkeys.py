@@ -6,15 +6,12 @@ In: actions of the lab's screen. Out: commands. Never waits for what comes of on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from socklab.commands.lines import Own, Request
 from socklab.protocol import commands as cmd
 from socklab.ui.tui import status
 from socklab.ui.tui.following import client_of_call, neighbour
 from socklab.ui.tui.labview import LabView
-
-if TYPE_CHECKING:
-    from socklab.ui.tui.prompt import Export
 
 _NOT_HELD = {
     "r": "The program is running. p holds it.",
@@ -157,13 +154,25 @@ class ProgramKeys(LabView):
     def action_prompt(self) -> None:
         self.typing.open(self, "")
 
-    def _typed(self, command: cmd.AnyCommand | Export) -> None:
+    def _typed(self, command: Request) -> None:
         """A line of the prompt was in order."""
-        if isinstance(command, str):
-            self.export_packets(command)
-            return
-        if isinstance(command, cmd.Quit):
+        if isinstance(command, Own) and command.name == "pcap":
+            self.export_packets(command.argument)
+        elif isinstance(command, Own):
+            shown = f"panel('{command.argument}')"
+            self.call_later(self.run_action, shown if command.name == "show" else command.name)
+        elif isinstance(command, cmd.Quit):
             self.action_quit_lab()
+        elif isinstance(command, cmd.Pause):
+            self.action_pause()
+        elif isinstance(command, cmd.Focus) and command.tid not in self._now().tasks:
+            self._say(f"There is no task {command.tid}.", wrong=True)
+        elif isinstance(command, cmd.Focus):
+            self.action_task(command.tid)
+        elif isinstance(command, cmd.Others) and command.run == self._others_run(self._now()):
+            self._say(f"The others {'run' if command.run else 'are held'} already.", wrong=False)
+        elif isinstance(command, cmd.Others):
+            self.action_others()
         elif isinstance(command, cmd.Step | cmd.Continue):
             self._run(command)
         else:

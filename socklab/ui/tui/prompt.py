@@ -13,118 +13,31 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
-from socklab.commands import actions, wire
-from socklab.core.errors import SocklabError, UsageError
-from socklab.core.suggest import suggest
-from socklab.protocol import commands as cmd
+from socklab.commands import lines
+from socklab.commands.arguments import Known
+from socklab.commands.lines import hint
+from socklab.commands.table import SCREEN
+from socklab.core.errors import SocklabError
 
-CLIENT_VERBS = ("send", "half-close", "close", "reset", "stop-reading", "read")
-_PROGRAM_VERBS = {
-    "step": "step: to the next stop",
-    "over": "over: to the next call",
-    "next": "next: to the lesson's next step",
-    "until": "until accept | read fd=4 | write errno=EPIPE | any error; alone: run freely",
-    "pause": "pause: hold the program",
-    "stdin": 'stdin hello: a line for the program; stdin "a\\x00b": these bytes alone',
-    "pcap": "pcap FILE: write the packets so far as a capture",
-    "quit": "quit",
-}
-VERBS = {**actions.VERBS, **_PROGRAM_VERBS}
-"""Every verb of the prompt with the line it expects."""
-
+__all__ = ["Prompt", "completions", "hint", "parse"]
 
 MOST_LETTERS = 2000
 """The longest line: each letter is checked and drawn as it comes, so a longer one would be slow to type."""
 
 
-class Export(str):
-    """A file to write the packets so far to: nothing the engine is asked for."""
-
-
-def parse(line: str) -> cmd.AnyCommand | Export:
-    """The command a typed line stands for. Raises UsageError: the nearest verb, or what the verb expects."""
-    line = line.strip()
-    verb, _, rest = line.partition(" ")
-    rest = rest.strip()
-    plain: dict[str, Callable[[], cmd.AnyCommand]] = {
-        "step": cmd.Step,
-        "over": lambda: cmd.Step(over=True),
-        "next": lambda: cmd.Continue("step"),
-        "until": lambda: cmd.Continue(_condition(rest)),
-        "pause": cmd.Pause,
-        "quit": cmd.Quit,
-    }
-    if verb in plain:
-        if rest and verb != "until":
-            raise UsageError(f"{verb} stands alone.", fix=VERBS[verb])
-        return plain[verb]()
-    if verb == "stdin":
-        return cmd.Input(_quoted(rest))
-    if verb == "pcap":
-        if not rest:
-            raise UsageError("pcap: the file's name is missing.", fix=VERBS[verb])
-        return Export(rest)
-    if not verb:
-        raise UsageError("Nothing typed.", fix="connect, send a, close a, until accept ...")
-    if verb not in VERBS and not line.startswith("!"):
-        raise UsageError(f'No verb "{verb}".', fix=suggest(verb, VERBS, listed=0) or "Tab lists the verbs.")
-    actions.parse(line)  # the engine parses it again; here it only must be in order
-    return cmd.Do(line)
-
-
-def _condition(text: str) -> str:
-    """The condition, found to be in order; "" = run freely."""
-    if text and text != "step":
-        from socklab.commands import conditions
-
-        conditions.parse(text)
-    return text
-
-
-def _quoted(rest: str) -> bytes:
-    """The bytes of a quoted word, with the escapes that `send` knows; unquoted text ends in a newline."""
-    if not rest.startswith('"'):
-        return rest.encode("utf-8", "surrogateescape") + b"\n"
-    action = actions.parse(f"send a {rest}")
-    return action.data if isinstance(action, actions.Send) else b""
+def parse(line: str) -> lines.Request:
+    """What a typed line stands for. Raises UsageError: the nearest verb, or what the verb expects."""
+    return lines.parse(line, SCREEN)
 
 
 def completions(line: str, clients: Iterable[str], fds: Iterable[int] = ()) -> list[str]:
-    """Lines that `line` may be meant to become: verbs first, then names of clients, or words of a stop condition.
-
-    `fds`: descriptors that are open now.
-    """
-    verb, blank, rest = line.partition(" ")
-    if not blank:
-        return [f"{known} " for known in VERBS if known.startswith(verb)]
-    if verb in CLIENT_VERBS and " " not in rest:
-        return [f"{verb} {name} " for name in clients if name.startswith(rest)]
-    if verb in wire.VERBS:
-        return [f"{verb} {text}" for text in _wire_words(verb, rest, clients)]
-    if verb == "until":
-        from socklab.ui.tui.completing import conditions
-
-        return [f"until {text}" for text in conditions(rest, fds)]
-    return []
+    """Lines that `line` may be meant to become. `fds`: descriptors that are open now."""
+    return lines.completions(line, Known(clients, fds))
 
 
-def _wire_words(verb: str, rest: str, clients: Iterable[str]) -> list[str]:
-    """`rest` with its last word finished: kinds of packets, ends, and what the verb knows besides."""
-    before, _, last = rest.rpartition(" ")
-    previous = before.rpartition(" ")[2]
-    if previous in ("from", "to"):
-        words: Iterable[str] = (*wire.HOSTS, *clients)
-    elif verb == "release":
-        words = wire.SCOPES
-    else:
-        words = (*wire.KINDS, "from", "to", *(("next",) if verb in ("hold", "drop", "reorder") else ()))
-    start = f"{before} " if before else ""
-    return [f"{start}{word} " for word in words if word.startswith(last)]
-
-
-def _common(lines: list[str]) -> str:
+def _common(found: list[str]) -> str:
     """The beginning all of them share."""
-    first, last = min(lines), max(lines)
+    first, last = min(found), max(found)
     length = next((i for i, letter in enumerate(first) if last[i : i + 1] != letter), len(first))
     return first[:length]
 
@@ -218,7 +131,7 @@ class Prompt(Input):
         self.value = text
         self.cursor_position = len(text)
 
-    def checked(self) -> cmd.AnyCommand | Export | None:
+    def checked(self) -> lines.Request | None:
         """The command of what is typed; None, and the error said, where it is none."""
         try:
             return parse(self.value)
@@ -229,18 +142,3 @@ class Prompt(Input):
 
 def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def hint(line: str) -> str:
-    """How the verb that is being typed is used."""
-    verb = line.strip().partition(" ")[0] or ""
-    if verb.startswith("!"):
-        verb = "!"
-    if verb in VERBS:
-        return VERBS[verb]
-    found = [known for known in VERBS if known.startswith(verb)] if verb else []
-    return (
-        VERBS[found[0]]
-        if len(found) == 1
-        else "  ".join(found or ("connect 5", 'send a "hi"', "until accept", "! curl ..."))
-    )

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from socklab.protocol import commands as cmd
-
 if TYPE_CHECKING:
+    from socklab.commands.lines import Request
     from socklab.ui.tui.labview import LabView
-    from socklab.ui.tui.prompt import Export, Prompt
+    from socklab.ui.tui.prompt import Prompt
 
 
 class PromptPlace:
@@ -21,7 +20,7 @@ class PromptPlace:
     def __init__(
         self,
         clients: Callable[[], Iterable[str]],
-        typed: Callable[[cmd.AnyCommand | Export], None],
+        typed: Callable[[Request], None],
         say: Callable[..., None],
     ) -> None:
         self.field: Prompt | None = None

@@ -163,7 +163,7 @@ def test_with_two_hosts_the_wire_has_a_place_of_its_own_from_thirty_rows_on() ->
 
 
 def test_no_key_has_two_meanings() -> None:
-    every = [name for key in keys.KEYS for name in key.keys.split(",")]
+    every = [name for key in keys.KEYS for name in key.keys.split()]
     assert len(every) == len(set(every))
 
 

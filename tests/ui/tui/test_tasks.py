@@ -358,10 +358,11 @@ def test_tab_completes_a_condition(typed: str, offered: list[str]) -> None:
 
 
 def test_the_help_names_each_group_of_keys_once() -> None:
-    from socklab.ui.tui.keys import KEYS, help_lines
+    from socklab.commands.table import COMMANDS
+    from socklab.ui.tui.keys import help_lines
 
     titles = [plain(line).strip() for line in help_lines() if line and line[0][1] == "title"]
-    assert len(titles) == len(set(titles)) == len({key.group for key in KEYS})
+    assert len(titles) == len(set(titles)) == len({command.group for command in COMMANDS})
 
 
 def test_the_rate_is_that_of_the_last_second() -> None:
