@@ -1,17 +1,82 @@
-"""Shared by all tests: how many `kernel` tests ran; an unattended run in which none did is a failure."""
+"""Shared by all tests: where they run, in which order, what the workers of one run share, and what a run has proved.
+
+A folder is tested by several workers (pytest-xdist); a file, a single test and a second try of what failed run in this
+process. An unattended run (CI=true) of everything in which no `kernel` test ran is a failure. See docs/testing.md.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
 
 import pytest
+
+SHARED = "SOCKLAB_TESTS_SHARED"
+"""Names the folder that all workers of this run share; see tests/support/shared.py."""
 
 _ran: set[str] = set()
 _skipped: set[str] = set()
 
 
+# ---------------------------------------------------------------- workers
+
+
+def _asked_for_all_of(config: pytest.Config) -> bool:
+    """Whole folders, not some files or tests of them, nor what failed before."""
+    again = getattr(config.option, "lf", False)  # only there with pytest's cache
+    return not again and not any(".py" in word for word in config.args)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`. More workers than cores: most tests of a real kernel wait for it half of the time."""
+    if not _asked_for_all_of(config) or config.option.capture == "no":
+        return 0
+    cores = len(os.sched_getaffinity(0))
+    return cores + max(1, cores // 2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left with one when the others are done."""
+    items.sort(key=lambda item: "kernel" not in {mark.name for mark in item.iter_markers()})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist has its environment from the one that started it
+        return
+    shared = tempfile.mkdtemp(prefix="socklab-tests-")
+    os.chmod(shared, 0o755)  # programs compiled here are run by other users too
+    os.environ[SHARED] = shared
+    config.add_cleanup(lambda: shutil.rmtree(shared, ignore_errors=True))
+    _keep_bytecode(config, Path(shared))
+
+
+def _keep_bytecode(config: pytest.Config, shared: Path) -> None:
+    """Where no __pycache__ is wanted in the tree, keep it aside: hundreds of tests start an interpreter each."""
+    if not os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        return
+    cache: pytest.Cache | None = getattr(config, "cache", None)
+    kept = cache.mkdir("bytecode") if cache is not None else shared / "bytecode"
+    for old in kept.glob(f"{tempfile.gettempdir()[1:]}/pytest-of-*"):
+        shutil.rmtree(old, ignore_errors=True)  # modules that tests wrote
+    os.environ["PYTHONPYCACHEPREFIX"] = str(kept)
+
+
+# ---------------------------------------------------------------- kernel tests
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    report.of_kernel = item.get_closest_marker("kernel") is not None  # the keywords have the names of folders too
+    return report
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if "kernel" not in report.keywords:
+    if not getattr(report, "of_kernel", False):
         return
     if report.skipped:
         _skipped.add(report.nodeid)
@@ -23,14 +88,14 @@ def _asked_for_everything(config: pytest.Config) -> bool:
     """The whole suite, not a file, a keyword or a marker of it."""
     option = config.option
     chosen = option.keyword or option.markexpr or option.collectonly
-    chosen = chosen or getattr(option, "lf", False)  # only there with pytest's cache
-    return not chosen and config.args in ([], ["tests"], list(config.getini("testpaths")))
+    whole = config.args in ([], ["tests"], list(config.getini("testpaths")))
+    return not chosen and whole and _asked_for_all_of(config)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """CI=true: no kernel test ran means that nothing was proved about the kernel."""
-    if hasattr(session.config, "workerinput"):  # a worker of pytest-xdist sees only its share
+    if hasattr(session.config, "workerinput"):  # it sees only its share
         return
     if os.environ.get("CI") == "true" and _asked_for_everything(session.config) and not _ran:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

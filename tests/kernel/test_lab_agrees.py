@@ -19,6 +19,7 @@ from socklab.protocol import events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import ESTABLISHED, SYN_SENT, LabState, apply
+from tests.support import shared
 
 pytestmark = pytest.mark.kernel
 
@@ -109,7 +110,7 @@ def test_descriptors_agree_with_lsof_like_reading_of_proc() -> None:
 @pytest.mark.parametrize("word", ["Private", "Machine"])
 def test_the_network_asked_for_is_the_network_given(word: str) -> None:
     spec = RunSpec(lesson=str(lessons.find("lifecycle")), language="python", network=word.lower())
-    with Link.start(spec) as link:
+    with shared.alone("the machine's network"), Link.start(spec) as link:
         state = Session(link).run_until(lambda now: bool(now.stops))
         assert state.header is not None and state.started is not None
         same = os.readlink(f"/proc/{state.started.pid}/ns/net") == os.readlink("/proc/self/ns/net")

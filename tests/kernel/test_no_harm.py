@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return servers.built("threads", tmp_path_factory.mktemp("no-harm"))
+@pytest.fixture
+def program() -> str:
+    return servers.built("threads")
 
 
 def traced(

@@ -20,6 +20,7 @@ from socklab import lesson as lessons
 from socklab.host import subreaper
 from socklab.protocol import events as ev
 from socklab.ui.plain.facts import MOST
+from tests.support import shared
 
 pytestmark = pytest.mark.kernel
 
@@ -112,7 +113,8 @@ def test_the_end_of_input_ends_the_lab() -> None:
 
 
 def test_the_network_can_be_the_machines_own() -> None:
-    done = run("lesson", "lifecycle", "--auto", "--net", "machine", "--lang", "python")
+    with shared.alone("the machine's network"):
+        done = run("lesson", "lifecycle", "--auto", "--net", "machine", "--lang", "python")
     assert "Network: this machine's own" in done.stdout
     assert done.returncode == 0, done.stdout[-3000:]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import parity_run, servers, strace
+from tests.support.shared import open_to_all
 
 pytestmark = pytest.mark.kernel
 
@@ -62,10 +63,9 @@ def same(
 
 
 @pytest.mark.parametrize("kind", ["one", "fork", "prefork", "thread", "epoll"])
-def test_c_servers_of_every_kind(kind: str, tmp_path: Path) -> None:
-    answer = servers.answer_server(tmp_path)
+def test_c_servers_of_every_kind(kind: str) -> None:
     must_appear = "socket bind listen accept read write close"
-    same(answer, kind, "{port}", must_appear=must_appear, count=4, any_fd=kind == "thread")
+    same(servers.built("answer"), kind, "{port}", must_appear=must_appear, count=4, any_fd=kind == "thread")
 
 
 def test_the_http_server_of_python(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_nginx_whose_workers_wait_with_epoll(tmp_path: Path) -> None:
         f"http {{ access_log off; {temporary}\n"
         '  server { listen 127.0.0.1:PORT; location / { return 200 "hello\\n"; } } }\n'
     )
-    tmp_path.chmod(0o755)
+    open_to_all(tmp_path)
     run = f"sed s/PORT/{{port}}/ nginx.conf > used.conf; exec {tool('nginx')} -c {tmp_path}/used.conf"
     same("sh", "-c", run, must_appear="epoll_ctl epoll_wait accept4 recvfrom writev close", cwd=tmp_path)
 
@@ -131,8 +131,7 @@ def test_apache_that_forks_its_workers_before(tmp_path: Path) -> None:
     ]
     if os.geteuid() == 0:
         lines += ["User nobody", "Group nogroup"]
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+        open_to_all(tmp_path)
     (tmp_path / "apache.conf").write_text("\n".join(lines) + "\n")
     run = f"sed s/PORT/{{port}}/ apache.conf > used.conf; exec {apache} -DFOREGROUND -f {tmp_path}/used.conf"
     same("sh", "-c", run, must_appear="clone socket bind listen accept4 read writev close", cwd=tmp_path)

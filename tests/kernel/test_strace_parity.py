@@ -7,8 +7,6 @@ nature (addresses, ephemeral ports, process ids, the clock) is replaced by the s
 from __future__ import annotations
 
 import difflib
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from socklab import syscalls
 from socklab.protocol import events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
-from tests.support import strace
+from tests.support import shared, strace
 
 pytestmark = pytest.mark.kernel
 
@@ -45,17 +43,12 @@ def _strace() -> None:
         pytest.skip(reason)
 
 
-def command(program: str, tmp_path: Path) -> tuple[str, ...]:
-    """argv of a program of tests/support/parity; C is compiled on the spot."""
+def command(program: str) -> tuple[str, ...]:
+    """argv of a program of tests/support/parity; C is compiled once."""
     source = PROGRAMS / program
     if source.suffix == ".py":
         return (sys.executable, "-I", "-S", "-B", str(source))
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler here")
-    binary = tmp_path / source.stem
-    subprocess.run([compiler, "-O1", "-w", "-o", str(binary), str(source)], check=True)
-    return (str(binary),)
+    return (shared.compiled(source, "-O1", "-w"),)
 
 
 def under_engine(argv: tuple[str, ...], cwd: Path, string_limit: int) -> tuple[list[tuple[int, list[str]]], set[str]]:
@@ -117,7 +110,7 @@ def comparable(tasks: list[list[str]]) -> list[list[str]]:
 def test_decoded_calls_equal_those_strace_prints(
     program: str, must_appear: set[str], string_limit: int, tmp_path: Path
 ) -> None:
-    argv = command(program, tmp_path)
+    argv = command(program)
     ours, traced = under_engine(argv, tmp_path, string_limit)
     theirs = strace.run(argv, traced, string_limit, cwd=str(tmp_path))
     got, expected = comparable(strace.normalise(ours)), comparable(strace.normalise(theirs))

@@ -22,6 +22,7 @@ from socklab.engine.network.wire import report
 from socklab.packets import decode, flows
 from tests.support import wirelab
 from tests.support.children import in_child
+from tests.support.shared import open_to_all
 from tests.support.wirelab import PORT, Way, WireLab, run_on
 
 pytestmark = pytest.mark.kernel
@@ -54,14 +55,6 @@ def _exchange(lab: WireLab, family: int = 4) -> None:
     lab.until(closed, "closed on both sides")
 
 
-def _open_to_all(folder: Path) -> Path:
-    """A folder of this test in which another user may write too."""
-    folder.chmod(0o777)
-    for above in (folder.parent, folder.parent.parent):
-        above.chmod(above.stat().st_mode | 0o011)
-    return folder
-
-
 @pytest.mark.parametrize("family", [4, 6])
 def test_an_exchange_is_the_handshake_the_data_and_the_close_and_nothing_else(way: Way, family: int) -> None:
     def act(lab: WireLab) -> tuple[list[str], list[bytes], int]:
@@ -83,7 +76,7 @@ def test_an_exchange_is_the_handshake_the_data_and_the_close_and_nothing_else(wa
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_tshark_reads_the_capture_as_the_lab_does_with_good_checksums(way: Way, tmp_path: Path) -> None:
-    path = _open_to_all(tmp_path) / "wire.pcap"
+    path = open_to_all(tmp_path) / "wire.pcap"
 
     def act(lab: WireLab) -> list[list[str]]:
         lab.wire.capture(str(path))
@@ -306,7 +299,7 @@ def test_the_wire_ends_when_its_holder_is_killed(way: Way) -> None:
 def test_the_wire_ends_and_its_capture_is_whole_while_a_forked_child_holds_its_sockets(
     way: Way, tmp_path: Path
 ) -> None:
-    path = _open_to_all(tmp_path) / "wire.pcap"
+    path = open_to_all(tmp_path) / "wire.pcap"
 
     def act(lab: WireLab) -> tuple[bool, int]:
         lab.wire.capture(str(path))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from socklab import guide, lesson
 from socklab.session import Link
 from socklab.protocol.run_spec import RunSpec
 from socklab.state import LabState, apply
+from tests.support import shared
 
 pytestmark = pytest.mark.kernel
 
@@ -38,7 +40,17 @@ class Run:
 
 @lru_cache(maxsize=64)
 def run_unattended(folder: Path, language: str, network: str = "auto") -> Run:
-    """Step through a lesson as fast as it goes, each question answered with its first choice. Run once, asked often."""
+    """What came of a lesson's run. Each is run once, by whichever worker asks first, and asked often."""
+
+    def run() -> Run:
+        with shared.alone("the machine's network") if network == "machine" else nullcontext():
+            return _run(folder, language, network)
+
+    return shared.once(f"run of {folder} {language} {network}", run)
+
+
+def _run(folder: Path, language: str, network: str) -> Run:
+    """Step through a lesson as fast as it goes, each question answered with its first choice."""
     lab, run, stepped_at, answered = lesson.load(folder), Run(), 0, -1
     deadline = time.monotonic() + LONGEST_RUN_S
     spec = RunSpec(lesson=str(folder), language=language, network=network, unattended=True)

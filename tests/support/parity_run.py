@@ -17,7 +17,8 @@ What is compared are the names, symbolic arguments and results of every call of 
   5. what is done with files of /proc, /sys and /dev, which a server's own clock may ask at any time;
   6. with `any_fd`, for servers with threads: which number a new descriptor gets. A blocked accept has chosen its number
      before it sleeps, so that it matters whether another thread closed its own in time;
-  7. structs strace looks into and socklab shows as an address (SHALLOW): name and result.
+  7. where clone3 wrote the new thread's id: a thread that ended before its parent went on has cleared it;
+  8. structs strace looks into and socklab shows as an address (SHALLOW): name and result.
 """
 
 from __future__ import annotations
@@ -35,20 +36,22 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from socklab import syscalls
+from socklab.host import subreaper
 from socklab.protocol import events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from tests.support import servers, strace
 
-RESTS_S = 0.2
-"""The trace rests when nothing was added for so long."""
-RESTS_AT_MOST = 5
-"""Some servers have a clock of their own and never rest: then so many times as long must do."""
+LOOKS, LOOK_S = 4, 0.015
+"""The trace rests when at so many looks the tracer and all it traces sleep, and nothing was added between two."""
+LOOKS_AT_MOST = 40
+"""Some servers have a clock of their own that adds something all the time: then they must sleep at so many looks."""
 
 _LOOKED_INTO = "fstat stat lstat newfstatat getdents64 waitid openat2 io_uring_setup timerfd_settime timerfd_gettime"
 SHALLOW = frozenset(_LOOKED_INTO.split())
@@ -76,6 +79,7 @@ _NETLINK = re.compile(r"^(send|recv)(to|from|msg)\(.*sa_family=AF_NETLINK")
 _FD_USED = re.compile(r"^(\w+\((?:AT_FDCWD, )?)(?:[4-9]|[1-9]\d+)\b")
 _FD_GIVEN = re.compile(r"^((?:accept4?|openat|open|socket|dup)\(.* = )(?:[4-9]|[1-9]\d+)$")
 _BORN = re.compile(r"^(?:clone3?|v?fork)\(.* = (\d+)$")
+_CLEARED = re.compile(r"(?<=parent_tid=)\[0\]")
 _NAMES_SOCKET = re.compile(
     r"^(socket|bind|listen|accept4?|connect|[gs]etsockopt|get(sock|peer)name|shutdown|sendto|sendmsg|recvfrom|recvmsg)\("
 )
@@ -118,16 +122,29 @@ def _listens(port: int) -> bool:
     return False
 
 
-def _resting(size: Callable[[], int], alive: Callable[[], bool]) -> Callable[[], None]:
+def _resting(size: Callable[[], int], tracer: int, alive: Callable[[], bool]) -> Callable[[], None]:
     def rest() -> None:
-        last, tick = -1, threading.Event()
-        for _ in range(RESTS_AT_MOST):
-            if not alive() or size() == last:
-                return
-            last = size()
-            tick.wait(RESTS_S)
+        last, quiet, asleep, tick = -1, 0, 0, threading.Event()
+        deadline = time.monotonic() + servers.DEADLINE_S
+        while alive() and quiet < LOOKS and asleep < LOOKS_AT_MOST:
+            assert time.monotonic() < deadline, "the trace never rested"
+            sleeps, last, before = _sleeps(tracer), size(), last
+            asleep += sleeps
+            quiet = quiet + 1 if sleeps and last == before else 0
+            tick.wait(LOOK_S)
 
     return rest
+
+
+def _sleeps(tracer: int) -> bool:
+    """No thread of the tracer and of what it started runs or is at a stop."""
+    for pid in (tracer, *subreaper.read_descendants(tracer)):
+        with contextlib.suppress(OSError):
+            for tid in os.listdir(f"/proc/{pid}/task"):
+                stat = Path(f"/proc/{pid}/task/{tid}/stat").read_text()
+                if stat.rpartition(")")[2].split()[0] not in "SZX":
+                    return False
+    return True
 
 
 # ---------------------------------------------------------------- the two tracers
@@ -146,7 +163,7 @@ def by_socklab(argv: Sequence[str], drive: Drive, cwd: str, environment: Mapping
 
         def driver() -> None:
             try:
-                drive(_resting(lambda: count[0], lambda: not over.is_set()))
+                drive(_resting(lambda: count[0], link.pid, lambda: not over.is_set()))
             except BaseException as error:
                 failed.append(error)
             over.set()
@@ -220,7 +237,7 @@ def by_strace(
             start_new_session=True,
         )
         try:
-            drive(_resting(lambda: out.stat().st_size, lambda: process.poll() is None))
+            drive(_resting(lambda: out.stat().st_size, process.pid, lambda: process.poll() is None))
             text = out.read_text(errors="surrogateescape")
         finally:
             _end_session(process)
@@ -244,8 +261,6 @@ def _in_order(text: str) -> list[tuple[int, str]]:
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:
     """Kill everything the command started: what a daemon left, too, by the session it is in."""
-    from socklab.host import subreaper
-
     for pid in subreaper.read_descendants(process.pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -276,7 +291,7 @@ def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, an
             line = strace.shallow(line)
         if line.startswith(("sendmsg", "recvmsg")):
             line = in_bytes.sub("TASK", line)  # processes that tell each other who they are
-        renamed = ids.sub("TASK", line)
+        renamed = _CLEARED.sub("[TASK]", ids.sub("TASK", line))
         if renamed != line and line.startswith("write"):
             # A process id of another width makes the text that names it longer: its size and the result.
             renamed = re.sub(r", \d+\) = \d+$", ", SIZE) = SIZE", renamed)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import pytest
+from tests.support import shared
 
 SOURCES = Path(__file__).resolve().parent / "servers"
 DEADLINE_S = 20.0
@@ -30,21 +29,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def built(name: str, folder: Path) -> str:
+def built(name: str) -> str:
     """Path of the compiled servers/NAME.c."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler here")
-    binary = folder / name
-    if not binary.exists():
-        source = str(SOURCES / f"{name}.c")
-        subprocess.run([compiler, "-g", "-O0", "-w", "-pthread", "-o", str(binary), source], check=True)
-    return str(binary)
-
-
-def answer_server(folder: Path) -> str:
-    """Path of the compiled servers/answer.c."""
-    return built("answer", folder)
+    return shared.compiled(SOURCES / f"{name}.c", "-g", "-O0", "-w", "-pthread")
 
 
 def command(kind: str, folder: Path, port: int) -> list[str]:
@@ -54,7 +41,7 @@ def command(kind: str, folder: Path, port: int) -> list[str]:
         served.mkdir(exist_ok=True)
         (served / "index.html").write_text("hello\n")
         return [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(served)]
-    return [answer_server(folder), kind, str(port)]
+    return [built("answer"), kind, str(port)]
 
 
 def until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
@@ -104,7 +91,10 @@ def running(argv: Sequence[str], port: int, **options: object) -> Iterator[subpr
 
 
 class Load:
-    """Requests without pause from some threads until `stop`; `failures` says which went wrong and how."""
+    """Requests one after the other from some threads until it is left; `failures` says which went wrong and how."""
+
+    PAUSE_S = 0.001
+    """Between two requests of a thread: without it the load takes a whole processor from what it is a load for."""
 
     def __init__(self, port: int, clients: int = 2) -> None:
         self.port = port
@@ -123,6 +113,7 @@ class Load:
                 if b" 200 " not in said:
                     self.failures.append(f"answered {said[:60]!r}")
                 self.done += 1
+            self._over.wait(self.PAUSE_S)
 
     def __enter__(self) -> Load:
         for thread in self._threads:
