@@ -132,7 +132,7 @@ def test_json_is_the_event_stream_and_nothing_else() -> None:
 def test_json_takes_commands_and_prompt_lines_from_stdin() -> None:
     done = run("run", "--json", "--", "/bin/cat", "/dev/null", typed='{"c":"step"}\nnonsense\ns\nq\n')
     assert isinstance(ev.decode_event(done.stdout.splitlines()[-1]), ev.Ended)
-    assert 'No command "nonsense"' in done.stderr
+    assert 'No verb "nonsense"' in done.stderr
 
 
 # ---------------------------------------------------------------- programs

@@ -164,7 +164,7 @@ def test_lines_that_ask_nothing_of_the_engine_are_answered_at_once_one_after_the
     pipe.link.wait_for(cmd.Step())
     order = [pipe.text.index(f"> {line}\n") for line in ("show sockets", "nonsense", "show queues", "s")]
     assert order == sorted(order)
-    assert 'No command "nonsense"' in pipe.text
+    assert 'No verb "nonsense"' in pipe.text
 
 
 def test_the_end_of_input_ends_the_lab_even_while_the_program_computes(pipe: Session) -> None:
