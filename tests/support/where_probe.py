@@ -22,7 +22,7 @@ import pytest
 from socklab.engine.source.where import Where
 from socklab.protocol.events import Frame
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 READ = {"x86_64": 0, "aarch64": 63}.get(platform.machine(), 0)
 LOOKS = 4
 READABLE = [f"python3.{minor}" for minor in range(8, 15)]
