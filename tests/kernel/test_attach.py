@@ -40,7 +40,7 @@ def _may_trace() -> None:
     sleeper = subprocess.Popen(["sleep", "60"])
     try:
         with Link.start(RunSpec(attach=sleeper.pid, free=True)) as link:
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Notice) and event.level == "error":
                     pytest.skip(f"attaching is refused here: {event.text}")
                 if isinstance(event, ev.Started):
@@ -104,7 +104,7 @@ def test_a_server_answers_before_during_and_after_and_is_stepped_meanwhile(kind:
         arch = ""
         with Link.start(RunSpec(attach=process.pid)) as link:
             client = threading.Thread(target=lambda: answer.append(servers.ask(port)))
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Header):
                     arch = event.arch
                 if isinstance(event, ev.Started):
@@ -130,7 +130,7 @@ def test_no_request_is_lost_in_twenty_attaches_under_load(kind: str, folder: Pat
             seen = 0
             enough = chance.randrange(0, 60)
             with Link.start(RunSpec(attach=process.pid, free=True)) as link:
-                for event in link.events(timeout=30):
+                for event in link.events(timeout=120):
                     assert not (isinstance(event, ev.Notice) and event.level == "error"), event
                     seen += isinstance(event, ev.Return)
                     if isinstance(event, ev.Enter | ev.Return) and seen >= enough:
@@ -147,7 +147,7 @@ def test_a_server_goes_on_when_the_engine_is_killed_while_attached(kind: str, at
     with server(kind, folder) as (process, port), servers.Load(port, clients=1) as load:
         link = Link.start(RunSpec(attach=process.pid, free=at == "free"))
         try:
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Held):
                     if event.at == at:
                         break
@@ -184,7 +184,7 @@ def test_leaving_in_any_way_lets_the_server_go(how: str, mode: str, folder: Path
                 looking.stdout.close()
                 looking.stdin.write(b"step\nstep\nstep\nq\n")
                 looking.stdin.flush()
-            looking.wait(timeout=20)
+            looking.wait(timeout=120)
         finally:
             looking.kill()
             looking.wait()
@@ -196,7 +196,7 @@ def test_every_thread_is_seized_and_stopped_on_its_own(folder: Path) -> None:
         threads: set[int] = set()
         held: set[int] = set()
         with servers.Load(port, clients=3), Link.start(RunSpec(attach=process.pid)) as link:
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Forked):
                     assert event.kind == "thread"
                     threads.add(event.child)
@@ -217,7 +217,7 @@ def test_children_are_seized_when_asked_for_and_named_when_not(folder: Path) -> 
         children = {child for _, child in attach_target.read(process.pid).children}
         assert len(children) == 3
         with Link.start(RunSpec(attach=process.pid)) as link:
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Notice) and "child processes" in event.text:
                     assert "--children" in event.fix
                     break
@@ -232,7 +232,7 @@ def test_children_are_seized_when_asked_for_and_named_when_not(folder: Path) -> 
 
 
 def _forked(link: Link) -> Iterator[ev.Forked]:
-    for event in link.events(timeout=30):
+    for event in link.events(timeout=120):
         if isinstance(event, ev.Forked):
             yield event
 
@@ -242,7 +242,7 @@ def test_a_stopped_process_stays_stopped_through_an_attach(folder: Path) -> None
         os.kill(process.pid, signal.SIGSTOP)
         servers.until(lambda: servers.status(process.pid)["State"][0] == "T", "the stop")
         with Link.start(RunSpec(attach=process.pid)) as link:
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Started):
                     break
         servers.until(lambda: servers.tracers(process.pid) == {0}, "the end of the trace")
@@ -254,7 +254,7 @@ def test_a_stopped_process_stays_stopped_through_an_attach(folder: Path) -> None
 def test_a_wait_that_the_attach_interrupted_is_seen_as_the_call_it_is(folder: Path) -> None:
     with server("http.server", folder) as (process, _), Link.start(RunSpec(attach=process.pid)) as link:
         arch = ""
-        for event in link.events(timeout=30):
+        for event in link.events(timeout=120):
             if isinstance(event, ev.Header):
                 arch = event.arch
             if isinstance(event, ev.Enter):
@@ -271,13 +271,13 @@ def test_a_server_in_another_network_is_seen_with_the_sockets_of_that_network(fo
     try:
         servers.until(lambda: b"answer" in Path(f"/proc/{process.pid}/cmdline").read_bytes(), "the server")
         with Link.start(RunSpec(attach=process.pid)) as link:
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Sockets) and any(row.local == "127.0.0.1:8080" for row in event.set):
                     break
             link.send(cmd.Continue())
             link.send(cmd.Do(line="connect a"))
             link.send(cmd.Do(line='send a "hello"'))
-            for event in link.events(timeout=30):
+            for event in link.events(timeout=120):
                 if isinstance(event, ev.Client) and event.received:
                     assert event.tail.endswith(f" {process.pid}\n".encode())
                     break
@@ -304,7 +304,7 @@ def test_a_process_that_is_not_there_is_named() -> None:
 
 def test_a_process_that_is_traced_already_names_its_tracer(folder: Path) -> None:
     with server("one", folder) as (process, port), Link.start(RunSpec(attach=process.pid)) as link:
-        for event in link.events(timeout=30):
+        for event in link.events(timeout=120):
             if isinstance(event, ev.Started):
                 break
         done = refusal(process.pid)

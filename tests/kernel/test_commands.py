@@ -19,7 +19,7 @@ from socklab.session import Link
 pytestmark = pytest.mark.kernel
 
 
-def _events(link: Link, seconds: float = 20.0) -> Iterator[ev.AnyEvent]:
+def _events(link: Link, seconds: float = 60.0) -> Iterator[ev.AnyEvent]:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert not link.ended, link.diagnostics()

@@ -67,7 +67,7 @@ def privately(act: Callable[[], None], user: int | None = None) -> None:
         assert _made().network == "private"
         act()
 
-    in_child(run, seconds=60, user=user)
+    in_child(run, seconds=120, user=user)
 
 
 def until(holds: Callable[[], bool], seconds: float = 30) -> None:

@@ -29,7 +29,7 @@ from socklab.ui.tui.following import asleep
 pytestmark = pytest.mark.kernel
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 FORK, THREADS = ["fork.c", "fork.py"], ["threads.c", "threads.py"]
 LOOPS = ["select_loop.py", "poll_loop.py", "epoll_loop.py", "epoll_loop.c"]
 

@@ -48,7 +48,7 @@ def traced(
 
 
 def untraced(*words: str) -> tuple[int, bytes]:
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
     # A shell says 128 + signal, and so does socklab.
     return (done.returncode if done.returncode >= 0 else 128 - done.returncode), done.stdout
 
@@ -159,7 +159,7 @@ def test_a_server_of_sixteen_processes_killed_under_load_leaves_nothing_and_star
                 before = load.done
                 servers.until(lambda load=load, before=before: load.done > before + 20, "answers of the others")
                 consumer.terminate()
-            consumer.wait(timeout=30)
+            consumer.wait(timeout=120)
         servers.until(lambda: not _marked(mark), "the end of every process")
         listed = subprocess.run(["ss", "-Htln", f"sport = :{port}"], capture_output=True, text=True, check=True)
         assert listed.stdout == ""
@@ -173,7 +173,7 @@ def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def _cmdline(pid: int) -> bytes:

@@ -28,7 +28,12 @@ def test_a_lesson_runs_in_a_directory_that_was_removed(tmp_path: Path) -> None:
     gone.mkdir()
     script = f'cd "{gone}" && rmdir "{gone}" && exec "$@"'
     done = subprocess.run(
-        ["sh", "-c", script, "sh", *LESSON], env=_environment(), capture_output=True, text=True, check=False, timeout=60
+        ["sh", "-c", script, "sh", *LESSON],
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert "The lesson is done" in done.stdout
@@ -44,7 +49,7 @@ def test_output_that_nothing_has_room_for_is_one_line_and_code_74(json: tuple[st
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
     assert done.stderr == "socklab: The output can't be written: No space left on device.\n"
     assert done.returncode == 74
@@ -52,7 +57,7 @@ def test_output_that_nothing_has_room_for_is_one_line_and_code_74(json: tuple[st
 
 def test_what_the_terminals_character_set_lacks_is_escaped() -> None:
     done = subprocess.run(
-        LESSON, env=_environment(PYTHONIOENCODING="latin-1"), capture_output=True, check=False, timeout=60
+        LESSON, env=_environment(PYTHONIOENCODING="latin-1"), capture_output=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert rb"GET / HTTP/1.0\u240d\u240a" in done.stdout
@@ -60,7 +65,7 @@ def test_what_the_terminals_character_set_lacks_is_escaped() -> None:
 
 def test_without_curl_another_real_program_asks_for_the_page(tmp_path: Path) -> None:
     done = subprocess.run(
-        LESSON, env=_environment(PATH=str(tmp_path)), capture_output=True, text=True, check=False, timeout=60
+        LESSON, env=_environment(PATH=str(tmp_path)), capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "curl is not installed: a Python program asks" in done.stdout

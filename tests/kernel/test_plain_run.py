@@ -35,12 +35,12 @@ def environment(**changes: str) -> dict[str, str]:
 def run(*args: str, typed: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "socklab", *args]
     return subprocess.run(
-        command, input=typed, capture_output=True, text=True, env=environment(**changes), check=False, timeout=90
+        command, input=typed, capture_output=True, text=True, env=environment(**changes), check=False, timeout=120
     )
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.02)
@@ -88,7 +88,7 @@ def test_an_installed_package_shows_the_source_of_its_lessons(tmp_path: Path, la
         env=environment(PYTHONPATH=str(packages)),
         cwd=empty,
         check=False,
-        timeout=90,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert str(packages) in done.stdout
@@ -165,7 +165,13 @@ def test_a_file_called_socket_py_beside_the_user_is_not_the_engines(tmp_path: Pa
     (tmp_path / "socket.py").write_text("raise SystemExit(99)")
     command = [sys.executable, "-P", "-m", "socklab", "run", "--auto", "--", "/bin/true"]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), cwd=tmp_path, check=False, timeout=60
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment(),
+        cwd=tmp_path,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
 
@@ -212,7 +218,7 @@ class Running:
         """Read to the first appearance of a text."""
         assert self.process.stdout is not None
         while until.encode() not in self.seen:
-            ready, _, _ = select.select([self.process.stdout], [], [], 30)
+            ready, _, _ = select.select([self.process.stdout], [], [], 60)
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             assert data, self.seen.decode()
             self.seen += data
@@ -249,14 +255,14 @@ def running() -> Iterator[Running]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_everything_with_the_shells_code(running: Running, number: signal.Signals, code: int) -> None:
     running.process.send_signal(number)
-    assert running.process.wait(20) == code
+    assert running.process.wait(60) == code
     assert running.alive() == set()
     assert running.run_dirs() == []
 
 
 def test_a_killed_consumer_leaves_nothing(running: Running) -> None:
     running.process.kill()
-    running.process.wait(20)
+    running.process.wait(60)
     wait_until(lambda: not running.alive(), "the engine and its server end")
     wait_until(lambda: not running.run_dirs(), "the run directory is removed")
 
@@ -267,6 +273,6 @@ def test_a_killed_engine_is_told_and_leaves_nothing(running: Running) -> None:
     assert running.process.stdout is not None
     said = running.process.stdout.read().decode()
     assert "Error: The engine ended unexpectedly: killed by SIGKILL." in said
-    assert running.process.wait(20) == 1
+    assert running.process.wait(60) == 1
     assert running.alive() == set()
     assert running.run_dirs() == []

@@ -32,7 +32,7 @@ def run(*words: str, given: str = "", cwd: Path | None = None) -> subprocess.Com
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=cwd,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -45,7 +45,7 @@ def printed(done: subprocess.CompletedProcess[str]) -> bytes:
 def held(link: Link) -> Iterator[tuple[int, str, str]]:
     """(task, at, name of its call) of every stop that is held."""
     arch, last = "", {}
-    for event in link.events(timeout=30):
+    for event in link.events(timeout=120):
         if isinstance(event, ev.Header):
             arch = event.arch
         elif isinstance(event, ev.Enter):

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import parity_run, servers, strace
-from tests.support.shared import open_to_all
+from tests.support.shared import open_folder
 
 pytestmark = pytest.mark.kernel
 
@@ -92,32 +92,31 @@ def _gunicorn_has_control_socket() -> bool:
     return "--no-control-socket" in said.stdout
 
 
-def test_nginx_whose_workers_wait_with_epoll(tmp_path: Path) -> None:
-    temporary = " ".join(
-        f"{each}_temp_path {tmp_path};" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; worker_processes 1; error_log stderr; pid {tmp_path}/pid; events {{ worker_connections 64; }}\n"
+def test_nginx_whose_workers_wait_with_epoll() -> None:
+    folder = open_folder()  # its workers are another user's
+    temporary = " ".join(f"{each}_temp_path {folder};" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (folder / "nginx.conf").write_text(
+        f"daemon off; worker_processes 1; error_log stderr; pid {folder}/pid; events {{ worker_connections 64; }}\n"
         f"http {{ access_log off; {temporary}\n"
         '  server { listen 127.0.0.1:PORT; location / { return 200 "hello\\n"; } } }\n'
     )
-    open_to_all(tmp_path)
-    run = f"sed s/PORT/{{port}}/ nginx.conf > used.conf; exec {tool('nginx')} -c {tmp_path}/used.conf"
-    same("sh", "-c", run, must_appear="epoll_ctl epoll_wait accept4 recvfrom writev close", cwd=tmp_path)
+    run = f"sed s/PORT/{{port}}/ nginx.conf > used.conf; exec {tool('nginx')} -c {folder}/used.conf"
+    same("sh", "-c", run, must_appear="epoll_ctl epoll_wait accept4 recvfrom writev close", cwd=folder)
 
 
-def test_apache_that_forks_its_workers_before(tmp_path: Path) -> None:
+def test_apache_that_forks_its_workers_before() -> None:
+    folder = open_folder()
     modules = Path("/usr/lib/apache2/modules")
     apache = tool("apache2")
     if not (modules / "mod_mpm_prefork.so").exists():
         pytest.skip("apache2's prefork module is not installed")
-    (tmp_path / "index.html").write_text("hello\n")
-    os.utime(tmp_path / "index.html", (0, 0))  # of a file that is a second old the ETag would be a weak one
+    (folder / "index.html").write_text("hello\n")
+    os.utime(folder / "index.html", (0, 0))  # of a file that is a second old the ETag would be a weak one
     lines = [
-        f"ServerRoot {tmp_path}",
+        f"ServerRoot {folder}",
         "ServerName localhost",
         "Listen 127.0.0.1:PORT",
-        f"PidFile {tmp_path}/pid-PORT",
+        f"PidFile {folder}/pid-PORT",
         "ErrorLog /dev/stderr",
         *(f"LoadModule {each}_module {modules}/mod_{each}.so" for each in ("mpm_prefork", "authz_core", "dir")),
         "StartServers 3",
@@ -125,16 +124,15 @@ def test_apache_that_forks_its_workers_before(tmp_path: Path) -> None:
         "MaxSpareServers 3",
         "ServerLimit 3",
         "MaxRequestWorkers 3",
-        f"DocumentRoot {tmp_path}",
-        f"<Directory {tmp_path}>\nRequire all granted\n</Directory>",
+        f"DocumentRoot {folder}",
+        f"<Directory {folder}>\nRequire all granted\n</Directory>",
         "DirectoryIndex index.html",
     ]
     if os.geteuid() == 0:
         lines += ["User nobody", "Group nogroup"]
-        open_to_all(tmp_path)
-    (tmp_path / "apache.conf").write_text("\n".join(lines) + "\n")
-    run = f"sed s/PORT/{{port}}/ apache.conf > used.conf; exec {apache} -DFOREGROUND -f {tmp_path}/used.conf"
-    same("sh", "-c", run, must_appear="clone socket bind listen accept4 read writev close", cwd=tmp_path)
+    (folder / "apache.conf").write_text("\n".join(lines) + "\n")
+    run = f"sed s/PORT/{{port}}/ apache.conf > used.conf; exec {apache} -DFOREGROUND -f {folder}/used.conf"
+    same("sh", "-c", run, must_appear="clone socket bind listen accept4 read writev close", cwd=folder)
 
 
 def test_redis_with_its_own_event_loop(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def under_engine(argv: tuple[str, ...], cwd: Path, string_limit: int) -> tuple[l
         tasks.setdefault(enter.tid, []).append(syscalls.strace_text(arch, enter, returned, string_limit))
 
     with Link.start(RunSpec(argv=argv, cwd=str(cwd), free=True, network="machine")) as link:
-        for event in link.events(timeout=60):
+        for event in link.events(timeout=120):
             match event:
                 case ev.Header():
                     arch = event.arch

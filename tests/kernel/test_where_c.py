@@ -286,7 +286,7 @@ def test_registers_of_a_sleeper_are_those_gdb_reads(tmp_path: Path) -> None:
             ["gdb", "-nx", "-batch", "-p", str(program.pid), "-ex", "print/x (long)$sp", "-ex", "print/x (long)$pc"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         ).stdout
         *_, sp, ip = task.syscall()
         assert f"$1 = {sp:#x}" in answer

@@ -81,7 +81,7 @@ def test_a_client_completes_its_handshake_while_the_server_is_frozen(way: Way) -
         os.kill(pid, signal.SIGSTOP)
         os.waitpid(pid, os.WUNTRACED)
         client = lab.client("a")
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect((lab.topology.address("server"), PORT))
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         os.kill(pid, signal.SIGKILL)
@@ -99,7 +99,7 @@ def test_a_dropped_syn_is_sent_again_and_marked_as_a_retransmission(way: Way) ->
         lab.do("drop next syn")
         _listener = lab.listen()
         client = lab.client("a")
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect((lab.topology.address("server"), PORT))
         lab.until(lambda: len(lab.seen) >= 4, "four packets")
         return [(seen.segment.summary, seen.marks) for seen in lab.followed()[:4]]
@@ -116,7 +116,7 @@ def test_reordered_data_arrives_as_it_was_sent(way: Way) -> None:
         client.sendall(b"first ")
         client.sendall(b"second")
         connection = listener.accept()[0]
-        connection.settimeout(10)
+        connection.settimeout(60)
         data = b""
         while len(data) < 12:
             data += connection.recv(100)
@@ -152,12 +152,12 @@ def test_a_delay_keeps_every_packet_on_the_way_and_in_order(way: Way) -> None:
         lab.do("delay 40 jitter 20")
         listener = lab.listen()
         client = lab.client("a")
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect((lab.topology.address("server"), PORT))
         for _ in range(20):
             client.sendall(b"x")
         connection = listener.accept()[0]
-        connection.settimeout(10)
+        connection.settimeout(60)
         count = 0
         while count < 20:
             count += len(connection.recv(100))

@@ -38,7 +38,7 @@ class Driven:
         self.state = LabState()
 
     def until(self, reached: Callable[[LabState], bool], what: str, *, stepping: bool = False) -> LabState:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not reached(self.state):
             assert time.monotonic() < deadline, f"never happened: {what}"
             assert not self.link.ended, self.link.diagnostics()
@@ -124,7 +124,7 @@ def lab(*args: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "socklab", *args]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
     return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, cwd=cwd, env=env, timeout=90, check=False
+        command, stdin=subprocess.DEVNULL, capture_output=True, cwd=cwd, env=env, timeout=120, check=False
     )
 
 

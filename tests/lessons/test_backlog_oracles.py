@@ -26,7 +26,7 @@ PORT = f"{8080:04X}"
 def frozen_before_first_accept(link: Link) -> LabState:
     """Walk to the second question: ten clients, nobody accepted, the program held in front of accept."""
     lab, state, stepped_at = lesson.load(FOLDER), LabState(), 0
-    for event in link.events(timeout=20):
+    for event in link.events(timeout=120):
         state = apply(state, event)
         if isinstance(event, ev.Asked):
             if event.index == 2:

@@ -27,7 +27,7 @@ class Student:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.state = LabState()
-        self._events = link.events(timeout=20)
+        self._events = link.events(timeout=120)
 
     def until(self, reached: Callable[[LabState], bool]) -> LabState:
         """Watch until the state is such."""
@@ -117,7 +117,7 @@ def test_a_student_who_lets_everything_go_is_told_and_the_lesson_goes_on(student
 def test_at_the_plain_prompt_too_a_packet_is_delivered_by_its_verb() -> None:
     typed = "\n" * 6 + "1\ndeliver\nshow queues\nq\n"
     command = [sys.executable, "-m", "socklab", "lesson", "handshake", "--lang", "python", "--plain"]
-    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=120, check=False)
     if "needs two hosts" in done.stdout:
         pytest.skip(done.stdout.splitlines()[0])
     assert "You: deliver" in done.stdout

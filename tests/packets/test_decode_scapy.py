@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from socklab.packets.decode import decode
 
-scapy = pytest.importorskip("scapy.all", reason="scapy is an extra of the tests")
+# Not scapy.all: every worker reads this file, and its other layers take a second.
+ipv4 = pytest.importorskip("scapy.layers.inet", reason="scapy is an extra of the tests")
+ipv6 = pytest.importorskip("scapy.layers.inet6", reason="scapy is an extra of the tests")
 
 _NAMES = st.lists(st.sampled_from(["MSS", "WScale", "SAckOK", "Timestamp", "SAck", "NOP"]), max_size=4, unique=True)
 _OPTIONS = {
@@ -23,8 +25,8 @@ _OPTIONS = {
 
 
 def _as_scapy_reads(data: bytes) -> dict[str, Any]:
-    packet = scapy.IP(data) if data[0] >> 4 == 4 else scapy.IPv6(data)
-    tcp = packet[scapy.TCP]
+    packet = ipv4.IP(data) if data[0] >> 4 == 4 else ipv6.IPv6(data)
+    tcp = packet[ipv4.TCP]
     options = []
     for name, value in tcp.options:
         if name in _OPTIONS:
@@ -46,8 +48,8 @@ def test_tcp_is_read_as_scapy_reads_it(
     v6: bool, port: int, flags: int, seq: int, ack: int, window: int, names: list[str], payload: bytes
 ) -> None:
     values = {"MSS": 1460, "WScale": 7, "SAckOK": b"", "Timestamp": (ack, seq), "SAck": (seq, ack), "NOP": None}
-    ip = scapy.IPv6(src="fd00::2", dst="fd00::1") if v6 else scapy.IP(src="10.0.0.2", dst="10.0.0.1")
-    tcp = scapy.TCP(
+    ip = ipv6.IPv6(src="fd00::2", dst="fd00::1") if v6 else ipv4.IP(src="10.0.0.2", dst="10.0.0.1")
+    tcp = ipv4.TCP(
         sport=port, dport=80, flags=flags, seq=seq, ack=ack, window=window, options=[(n, values[n]) for n in names]
     )
     data = bytes(ip / tcp / payload)
@@ -63,18 +65,18 @@ def test_tcp_is_read_as_scapy_reads_it(
 @pytest.mark.parametrize(
     ("make", "summary", "protocol"),
     [
-        (lambda: scapy.IPv6(dst="ff02::2") / scapy.ICMPv6ND_RS(), "router solicitation", "ICMPv6"),
+        (lambda: ipv6.IPv6(dst="ff02::2") / ipv6.ICMPv6ND_RS(), "router solicitation", "ICMPv6"),
         (
-            lambda: scapy.IPv6() / scapy.IPv6ExtHdrHopByHop() / scapy.ICMPv6MLReport2(),
+            lambda: ipv6.IPv6() / ipv6.IPv6ExtHdrHopByHop() / ipv6.ICMPv6MLReport2(),
             "multicast listener report v2",
             "ICMPv6",
         ),
-        (lambda: scapy.IP() / scapy.ICMP(type=8) / b"ping", "echo request", "ICMP"),
-        (lambda: scapy.IP() / scapy.ICMP(type=3, code=3) / (scapy.IP() / scapy.UDP()), "port unreachable", "ICMP"),
-        (lambda: scapy.IP() / scapy.UDP(sport=1, dport=53) / b"?", "UDP", "UDP"),
-        (lambda: scapy.IP(frag=100, proto=6) / b"rest of a packet", "fragment", "TCP"),
-        (lambda: scapy.IP(proto=132) / b"x", "SCTP", "SCTP"),
-        (lambda: scapy.IP(proto=200) / b"x", "200", "200"),
+        (lambda: ipv4.IP() / ipv4.ICMP(type=8) / b"ping", "echo request", "ICMP"),
+        (lambda: ipv4.IP() / ipv4.ICMP(type=3, code=3) / (ipv4.IP() / ipv4.UDP()), "port unreachable", "ICMP"),
+        (lambda: ipv4.IP() / ipv4.UDP(sport=1, dport=53) / b"?", "UDP", "UDP"),
+        (lambda: ipv4.IP(frag=100, proto=6) / b"rest of a packet", "fragment", "TCP"),
+        (lambda: ipv4.IP(proto=132) / b"x", "SCTP", "SCTP"),
+        (lambda: ipv4.IP(proto=200) / b"x", "200", "200"),
     ],
 )
 def test_what_is_not_tcp_is_called_what_it_is(make: Any, summary: str, protocol: str) -> None:

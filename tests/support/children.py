@@ -41,7 +41,7 @@ def _refuse(names: tuple[str, ...], number: int) -> None:
 
 
 def in_child(
-    act: Callable[[], T], *, user: int | None = None, refuse: tuple[str, ...] = (), number: int = 1, seconds: int = 30
+    act: Callable[[], T], *, user: int | None = None, refuse: tuple[str, ...] = (), number: int = 1, seconds: int = 120
 ) -> T:
     """`act()` in a forked, single-threaded child: as user id `user`, with the syscalls of `refuse` failing.
 

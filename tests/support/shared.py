@@ -66,11 +66,8 @@ def compiled(source: Path, *flags: str, compiler: str = "") -> str:
     return once(f"compiled {key}", build)
 
 
-def open_to_all(place: Path) -> Path:
-    """A folder of a test in which another user may write too, and which it may reach."""
-    place.chmod(0o777)
-    for above in place.parents:
-        if above == Path(tempfile.gettempdir()):
-            break
-        above.chmod(above.stat().st_mode | 0o011)
-    return place
+def open_folder() -> Path:
+    """A fresh folder in which other users may write. pytest's own are closed again whenever another pytest starts."""
+    made = Path(tempfile.mkdtemp(dir=folder()))
+    made.chmod(0o777)
+    return made

@@ -21,8 +21,9 @@ import pytest
 
 from socklab.engine.source.where import Where
 from socklab.protocol.events import Frame
+from tests.support import shared
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 READ = {"x86_64": 0, "aarch64": 63}.get(platform.machine(), 0)
 LOOKS = 4
 READABLE = [f"python3.{minor}" for minor in range(8, 15)]
@@ -31,6 +32,13 @@ READABLE = [f"python3.{minor}" for minor in range(8, 15)]
 
 def interpreter(name: str) -> str:
     """Path of an interpreter that runs, else a visible skip."""
+    found = shared.once(f"interpreter {name}", lambda: _interpreter(name))
+    if not found:
+        pytest.skip(f"no {name} on this machine")
+    return found
+
+
+def _interpreter(name: str) -> str:
     if name == "this":
         return sys.executable
     candidates = [shutil.which(name, path="/usr/bin" if name == "python3" else None)]
@@ -44,7 +52,7 @@ def interpreter(name: str) -> str:
         said = subprocess.run([path, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
         if said.returncode == 0:
             return said.stdout.strip()
-    pytest.skip(f"no {name} on this machine")
+    return ""
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -91,7 +91,7 @@ class WireLab:
         self.wire.status()
         self.take()
 
-    def until(self, holds: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         """Read reports until a condition holds; AssertionError with `what` at the deadline."""
         deadline = time.monotonic() + seconds
         while True:
@@ -169,4 +169,4 @@ def run_on(way: Way, act: Callable[[WireLab], T]) -> T:
         finally:
             lab.topology.close()
 
-    return in_child(child, user=user, seconds=60)
+    return in_child(child, user=user, seconds=120)

@@ -102,16 +102,21 @@ int main(int argc, char **argv) {
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);
         sigprocmask(SIG_BLOCK, &set, NULL);
+        int go[2];
+        char byte = 'x';
+        if (pipe(go)) return 4;
         pid_t child = fork();
         if (child == 0) {
             raise(SIGSTOP);
-            _exit(6);
+            /* Not before the parent knows that it goes on: a second SIGCHLD that waits is none. */
+            _exit(read(go[0], &byte, 1) == 1 ? 6 : 5);
         }
         while (count < 3 && sigtimedwait(&set, &info, &second) == SIGCHLD) {
             const char *names[] = {"?", "exited", "killed", "dumped", "trapped", "stopped", "continued"};
             printf("SIGCHLD: %s %d\n", names[info.si_code], info.si_status);
             count++;
             if (info.si_code == CLD_STOPPED) kill(child, SIGCONT);
+            if (info.si_code == CLD_CONTINUED && write(go[1], &byte, 1) != 1) return 4;
         }
         return 0;
     }
