@@ -239,6 +239,10 @@ def test_no_registered_probe_is_left_out_of_these_tables() -> None:
     assert met == set(probes.NAMES)
 
 
+def test_every_probe_has_a_meaning() -> None:
+    assert all(isinstance(meaning, str) and meaning for meaning in probes.NAMES.values())
+
+
 def _is_like(name: str, known: str) -> bool:
     parts, wanted = name.split("."), known.split(".")
     return len(parts) == len(wanted) and all(w.isupper() or p == w for p, w in zip(parts, wanted, strict=True))
@@ -311,8 +315,8 @@ def test_the_packet_in_hand_is_the_one_held_longest_and_still_known() -> None:
 @pytest.mark.parametrize(
     "name",
     ["fd.12345678.open", "fd.x.open", "fd.-1.open", "client.1a.state", "client.a_-9.stat", "clients.ESTABLISHED",
-     "client.abcdefghijklmnopq.sent", "call.arg.6", "counter.tw", "counter.T", "packets.syn.ac", "listener", "xlistener.port",
-     "listener.portx", "listenerXport"],
+     "client.abcdefghijklmnopq.sent", "call.arg.6", "counter.tw", "counter.T", "packets.syn.ac", "listener",
+     "xlistener.port", "listener.portx", "listenerXport"],
 )  # fmt: skip
 def test_a_name_that_only_looks_like_a_probe_is_refused(name: str) -> None:
     for ask in (probes.check_name, lambda name: probes.measure(RICH, name)):
