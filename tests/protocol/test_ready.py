@@ -6,7 +6,7 @@ import pytest
 
 from socklab.protocol import events as ev
 from socklab.state import LabState, apply
-from tests.support import lab_events as lab
+from tests.support import streams as lab
 
 
 def ready(wants: str = "step", *held: int) -> LabState:

@@ -12,7 +12,7 @@ import pytest
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
 from socklab.ui.plain import run as plain
-from tests.support import lab_events as lab
+from tests.support import streams as lab
 
 PROMPT = "> "
 
