@@ -239,6 +239,10 @@ def test_no_registered_probe_is_left_out_of_these_tables() -> None:
     assert met == set(probes.NAMES)
 
 
+def test_every_probe_has_a_meaning() -> None:
+    assert all(isinstance(meaning, str) and meaning for meaning in probes.NAMES.values())
+
+
 def _is_like(name: str, known: str) -> bool:
     parts, wanted = name.split("."), known.split(".")
     return len(parts) == len(wanted) and all(w.isupper() or p == w for p, w in zip(parts, wanted, strict=True))

@@ -63,7 +63,7 @@ EVERY = [
     lab.fds((3, 900)), lab.sockets(lab.listener()), ev.RawLine(1, "server", 1, "0: ..."),
     ev.Counters(1, "server", {"TW": 1}), ev.Setting(1, "server", "net.x", "1"), lab.process("S"),
     ev.Acted(1, "connect", "student"), lab.client("a", 1), lab.packet(1, "client", lab.SYN), lab.fate(1, "held"),
-    ev.WireRules(1, ("hold all",)), ev.Done(1, 1, "done"), ev.Ready(1, "step", 100), ev.Offered(1, 0, ("connect",)),
+    ev.WireRules(1, ("hold all",)), ev.Done(1, 1, "done"), ev.Ready(1, "step"), ev.Offered(1, 0, ("connect",)),
 ]  # fmt: skip
 
 
