@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from socklab.engine.source.dwarf_lines import line_sequences
-from socklab.engine.source.dwarf_split import open_split
+from socklab.engine.source.dwarf_split import load, open_split
 from socklab.engine.source.elf import Image
 from socklab.engine.source.user_code import is_library
 from socklab.protocol.events import Frame
@@ -85,7 +85,7 @@ class LineTable:
             self._open(image)
         except _TooLong:
             self.reason = TOO_LARGE
-        except _broken() as error:
+        except Exception as error:  # a program may carry anything in its sections, and pyelftools trusts them
             self.reason = f"{UNREADABLE} ({type(error).__name__})"
 
     def frames(self, vaddr: int) -> tuple[Frame, ...]:
@@ -99,16 +99,14 @@ class LineTable:
             return () if unit is None else self._frames(unit, vaddr)
         except _TooLong:
             self.reason = TOO_LARGE
-        except _broken() as error:
+        except Exception as error:  # a program may carry anything in its sections, and pyelftools trusts them
             self.reason = f"{UNREADABLE} ({type(error).__name__})"
         return ()
 
     # ------------------------------------------------------------ finding the unit
 
     def _open(self, image: Image) -> None:
-        from elftools.elf.elffile import ELFFile
-
-        own = ELFFile.load_from_path(image.path)
+        own = load(image.path)
         holder = own
         if own.get_section_by_name(".debug_line") is None and own.get_section_by_name(".zdebug_line") is None:
             separate = f"{SEPARATE}/{image.build_id[:2]}/{image.build_id[2:]}.debug"
@@ -117,7 +115,7 @@ class LineTable:
                 own.close()
                 return
             own.close()
-            holder = ELFFile.load_from_path(separate)
+            holder = load(separate)
         size = sum(section.data_size for section in holder.iter_sections() if ".debug_" in section.name)
         if size > MAX_DEBUG_BYTES:
             self.reason = TOO_LARGE
@@ -355,23 +353,3 @@ def _text(entry: DIE, attribute: str) -> str:
         return ""
     value = entry.attributes[attribute].value
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
-
-
-def _broken() -> tuple[type[Exception], ...]:
-    """What pyelftools and a parser of damaged tables can raise; a program may carry anything in its sections."""
-    from elftools.common.exceptions import DWARFError, ELFError
-    from elftools.construct import ConstructError
-
-    return (
-        DWARFError,
-        ELFError,
-        ConstructError,
-        NotImplementedError,
-        AssertionError,
-        AttributeError,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        struct.error,
-    )

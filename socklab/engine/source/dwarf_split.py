@@ -26,12 +26,24 @@ _IMPLIED = {
 }
 
 
+def load(path: str) -> ELFFile:
+    """An ELF file for pyelftools. Raises ValueError where a section claims to be larger than the file."""
+    from elftools.elf.elffile import ELFFile
+
+    file = ELFFile.load_from_path(path)
+    size = os.stat(path).st_size
+    for section in file.iter_sections():
+        if section["sh_type"] != "SHT_NOBITS" and section["sh_size"] > size:
+            file.close()
+            raise ValueError(f"{path}: {section.name} is larger than the file")
+    return file
+
+
 def open_split(skeleton: CompileUnit) -> CompileUnit | None:
     """The unit that `skeleton` stands for, or None. Raises pyelftools' errors where the file is damaged."""
     from elftools.common.exceptions import DWARFError
     from elftools.dwarf.die import AttributeValue
     from elftools.dwarf.dwarfinfo import DWARFInfo
-    from elftools.elf.elffile import ELFFile
 
     top = skeleton.get_top_DIE()
     if skeleton["version"] < 5 or "DW_AT_dwo_name" not in top.attributes:
@@ -40,7 +52,7 @@ def open_split(skeleton: CompileUnit) -> CompileUnit | None:
     path = os.path.join(os.fsdecode(folder), os.fsdecode(top.attributes["DW_AT_dwo_name"].value))
     if not os.path.isfile(path):
         return None
-    file = ELFFile.load_from_path(path)
+    file = load(path)
     info = DWARFInfo(
         config=skeleton.dwarfinfo.config,
         debug_info_sec=_section(file, ".debug_info.dwo"),

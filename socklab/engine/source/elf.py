@@ -22,6 +22,10 @@ NT_GNU_BUILD_ID = 3
 SHT_DYNSYM = 11
 SHF_COMPRESSED = 0x800
 
+MAX_SECTION_BYTES = 64 << 20
+"""Longest a compressed section is unpacked to."""
+
+
 
 class Segment:
     """One PT_LOAD: `vaddr` to `vaddr + size` of the address space comes from `offset` of the file."""
@@ -140,7 +144,7 @@ def section_data(image: Image, section: Section) -> bytes:
     else:
         return raw
     try:
-        return zlib.decompress(raw)
+        return zlib.decompressobj().decompress(raw, MAX_SECTION_BYTES)
     except zlib.error as error:
         raise ValueError(f"{section.name}: {error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +167,19 @@ def test_a_damaged_file_gives_no_exception(tmp_path: Path) -> None:
             answers += isinstance(table.frames(address), tuple)
             unwinder.rule(address)
     assert answers
+
+
+@needs_gcc
+def test_a_section_that_claims_more_than_the_file_has_is_not_read(tmp_path: Path) -> None:
+    path = Path(build(tmp_path, "-g"))
+    damaged = bytearray(path.read_bytes())
+    (table,) = struct.unpack_from("<Q", damaged, 40)
+    for index in range(struct.unpack_from("<H", damaged, 60)[0]):
+        (kind,) = struct.unpack_from("<I", damaged, table + index * 64 + 4)
+        if kind == 1:  # SHT_PROGBITS: .eh_frame, .debug_info and the others
+            struct.pack_into("<Q", damaged, table + index * 64 + 32, 1 << 40)
+    path.write_bytes(damaged)
+    assert LineTable(Image(str(path))).reason.startswith(dwarf.UNREADABLE)
 
 
 @pytest.mark.parametrize("content", [b"", b"#!/bin/sh\n", b"\x7fELF", b"\x7fELF\x01\x01" + bytes(100)])
