@@ -50,7 +50,7 @@ def command_of(verb: str, where: str) -> Command:
         raise UsageError(f'No verb "{safe(verb)}".', fix=f"{fix} {help_}".strip())
     if where not in command.where:
         only = " and ".join(command.where)
-        raise UsageError(f"{verb}: only {only}." if only else f"{verb} is a key, {command.face}, and no verb.")
+        raise UsageError(f"{verb}: only {only}." if only else f"{verb} is a key of the screen, {command.face}, and no verb.")
     return command
 
 

@@ -74,7 +74,7 @@ def test_the_words_of_the_plain_prompt_are_understood_too(line: str, command: cm
 
 
 def test_a_key_that_is_no_verb_says_so() -> None:
-    with pytest.raises(UsageError, match="hold-all is a key, H, and no verb"):
+    with pytest.raises(UsageError, match="hold-all is a key of the screen, H, and no verb"):
         parse("hold-all")
 
 
