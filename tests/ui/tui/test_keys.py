@@ -42,7 +42,7 @@ async def test_a_conflict_is_said_on_the_screen_and_the_usual_keys_work(keymap: 
     keymap.write_text('step = ["o"]\n')
     app, link = app_of(backlog(), at_once=5)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
-        await shown(pilot, "is the key of `over`")
+        await shown(pilot, "`over`.")
         await pilot.press("s")
         await until(pilot, lambda: sent(link) == [cmd.Step()])
 
