@@ -57,7 +57,8 @@ class Reader:
         """The refusal, with the known word that `word` was probably meant to be."""
         near = nearest(word, known) if word else ""
         hint = f"Did you mean {near}? " if near else ""
-        return UsageError(f"{self.verb}: {why}.", fix=hint + self._expected)
+        end = "" if why.endswith("?") else "."
+        return UsageError(f"{self.verb}: {why}{end}", fix=hint + self._expected)
 
 
 class Known(NamedTuple):
@@ -163,21 +164,20 @@ def _input(line: Reader) -> dict[str, Any]:
     return {"data": data}
 
 
-def _file(line: Reader) -> dict[str, Any]:
-    path, line.text = line.text, ""
-    if not path:
-        raise line.wrong("the file's name is missing")
-    return {"argument": path}
+def rest(usage: str, missing: str = "") -> Argument:
+    """All that is left of the line. `missing`: said where there is nothing."""
+
+    def read(line: Reader) -> dict[str, Any]:
+        text, line.text = line.text, ""
+        if missing and not text:
+            raise line.wrong(missing)
+        return {"argument": text}
+
+    return Argument(usage, read)
 
 
-def _word(line: Reader) -> dict[str, Any]:
-    return {"argument": line.take()}
-
-
-WORD = Argument("[VERB]", _word)
 TEXT = Argument('"TEXT"', _quoted)
 INPUT = Argument('LINE | "BYTES"', _input)
-FILE = Argument("FILE", _file)
 
 
 # ---------------------------------------------------------------- hosts, programs, settings, tasks
@@ -239,8 +239,7 @@ def choice(field: str, *words: str, usage: str = "", default: str = "", value: C
     def read(line: Reader) -> dict[str, Any]:
         word = line.take().lower() or default
         if word not in words:
-            why = f'no "{safe(word)}"; there are' if word else "say one of"
-            raise line.wrong(f"{why} {', '.join(words)}", word, words)
+            raise line.wrong(f'no "{safe(word)}"' if word else "which one?", word, words)
         return {field: value(word)}
 
     return Argument(usage or " | ".join(words), read, first_word(*words))

@@ -21,18 +21,11 @@ from socklab.commands.table import COMMANDS, Command
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
 
-FIXED: Mapping[str, str] = {
-    **dict.fromkeys("0123456789", "choose a panel or an answer"),
-    **dict.fromkeys(("up", "down", "pageup", "pagedown"), "scroll and choose"),
-    "enter": "commits",
-    "escape": "leaves",
-    "ctrl+c": "copies, or ends the lab",
-    "ctrl+z": "stops the screen",
-    "ctrl+i": "is Tab in a terminal",
-    "ctrl+m": "is Enter in a terminal",
-    "ctrl+p": "is the command palette",
-}
-"""Keys that are no command's, with what they do."""
+FIXED = frozenset("0123456789") | {
+    "up", "down", "pageup", "pagedown", "enter", "escape", "ctrl+c", "ctrl+z", "ctrl+p", "ctrl+i", "ctrl+m",
+}  # fmt: skip
+"""Keys that are no command's: panels and answers, scrolling, commit and leave; the application's own. A terminal sends
+Tab for ctrl+i and Enter for ctrl+m."""
 
 _KEY = re.compile(
     r"(?:(?:ctrl|alt|shift)\+)*"
@@ -119,7 +112,7 @@ def _wrong(name: str, value: object) -> str:
         if not _KEY.fullmatch(key):
             return f'no key "{safe(key)}": a letter, a sign, or such as space, f8, ctrl+t'
         if key in FIXED:
-            return f"{key} {FIXED[key]}"
+            return f"the meaning of {key} is fixed"
     return ""
 
 

@@ -49,8 +49,8 @@ def command_of(verb: str, where: str) -> Command:
         help_ = "" if where == LESSON else "`help` lists them."
         raise UsageError(f'No verb "{safe(verb)}".', fix=f"{fix} {help_}".strip())
     if where not in command.where:
-        only = " and ".join(command.where)
-        raise UsageError(f"{verb}: only {only}." if only else f"{verb} is a key, {command.face}, and no verb.")
+        only = f"{verb}: only {' and '.join(command.where)}."
+        raise UsageError(only if command.where else f"{verb} is a key of the screen, {command.face}, and no verb.")
     return command
 
 

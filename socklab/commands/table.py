@@ -195,9 +195,10 @@ COMMANDS = (
     Command("row", "Scroll the panel, or choose a socket, a client, a packet.", LOOK, keys="up down"),
     Command("theme", "Dark, light, the terminal's own colours.", LOOK, (SCREEN,), keys="t"),
 
-    Command("pcap", "Write the packets so far as a capture.", LAB, (SCREEN,), (arg.FILE,)),
+    Command("pcap", "Write the packets so far as a capture.", LAB, (SCREEN,),
+            (arg.rest("FILE", "the file's name is missing"),)),
     Command("prompt", 'Type any action: connect 5, send a "hi", set net.ipv4...', LAB, keys=":", footer="hre"),
-    Command("help", "These commands; help hold: how one is used.", LAB, _TYPED, (arg.WORD,),
+    Command("help", "These commands; help hold: how one is used.", LAB, _TYPED, (arg.rest("[VERB]"),),
             aliases="h ?", keys="? f1", footer="hrqpe"),
     Command("quit", "End the lab and everything it started.", LAB, _TYPED, makes=cmd.Quit, aliases="q exit",
             keys="q ctrl+q", action="quit_lab", footer="hrqpe"),

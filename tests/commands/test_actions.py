@@ -81,7 +81,9 @@ def test_every_verb_of_a_lesson_is_an_action_or_says_what_it_expects(row: Comman
         assert refusal.fix.startswith((f"Expected: {row.usage}", f"For example: {row.name} "))
 
 
-@pytest.mark.parametrize(("line", "why"), [("step", "only on the screen and in plain text"), ("hold-all", "a key, H")])
+@pytest.mark.parametrize(
+    ("line", "why"), [("step", "only on the screen and in plain text"), ("hold-all", "a key of the screen, H")]
+)
 def test_a_command_that_is_no_verb_of_a_lesson_says_where_it_belongs(line: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         parse(line)

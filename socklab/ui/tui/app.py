@@ -106,7 +106,7 @@ class SocklabApp(App[int]):
 
         self.set_keymap(keys.rebound())
         if problem := keys.effective().problem:
-            self.notify(problem, title="Keymap", severity="warning", timeout=15, markup=False)
+            self.notify(problem, severity="warning", timeout=10, markup=False)
         self.app_resume_signal.subscribe(self, self._come_back)
 
     def _come_back(self, _app: App[int]) -> None:

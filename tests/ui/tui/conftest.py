@@ -1,0 +1,17 @@
+"""The keys of these tests are the table's, whoever runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from socklab.ui.tui import keys
+
+
+@pytest.fixture(autouse=True)
+def no_keymap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SOCKLAB_KEYMAP", "/dev/null")
+    keys.effective.cache_clear()
+    yield
+    keys.effective.cache_clear()

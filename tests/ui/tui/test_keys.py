@@ -1,0 +1,83 @@
+"""The user's own keys on the screen, and commands of the table typed at its prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from socklab.core.errors import UsageError
+from socklab.protocol import commands as cmd
+from socklab.ui.tui import keys
+from socklab.ui.tui.prompt import parse
+from tests.ui.tui.support import app_of, backlog, text_of
+from tests.ui.tui.test_app import lab, shown, until
+from tests.ui.tui.test_tasks import sent
+
+
+@pytest.fixture
+def keymap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "keymap.toml"
+    monkeypatch.setenv("SOCKLAB_KEYMAP", str(file))
+    return file
+
+
+async def test_a_rebound_key_acts_is_shown_and_the_old_one_is_free(keymap: Path) -> None:
+    keymap.write_text('step = ["f8", "J"]\nconnect = ["s"]\npause = []\n')
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        assert "F8 step" in text_of(app)
+        assert "s connect" in text_of(app)
+        await pilot.press("s", "k")
+        await until(pilot, lambda: sent(link) == [cmd.Do("connect")])
+        await pilot.press("J")
+        await until(pilot, lambda: sent(link) == [cmd.Do("connect"), cmd.Step()])
+        await pilot.press("question_mark")
+        await shown(pilot, "F8 J  Run to the next stop")
+        assert "Keymap" not in text_of(app)
+
+
+async def test_a_conflict_is_said_on_the_screen_and_the_usual_keys_work(keymap: Path) -> None:
+    keymap.write_text('step = ["o"]\n')
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await shown(pilot, "`over`.")
+        await pilot.press("s")
+        await until(pilot, lambda: sent(link) == [cmd.Step()])
+
+
+async def test_commands_typed_at_the_prompt_do_what_their_keys_do() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press(*":s", "enter")
+        await until(pilot, lambda: sent(link) == [cmd.Step()])
+        await pilot.press(*":maximise", "enter")
+        await until(pilot, lambda: lab(pilot).board.maximised == "source")
+        await pilot.press(*":show counters", "enter")
+        await until(pilot, lambda: lab(pilot).board.maximised == "counters")
+        await pilot.press(*":focus 1", "enter")
+        await shown(pilot, "There is no task 1.")
+        await pilot.press(*":others hold", "enter")
+        await shown(pilot, "The others are held already.")
+        await pilot.press(*":theme now", "enter")
+        await shown(pilot, "theme: it stands alone.")
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [("c accept", cmd.Continue("accept")), ("p", cmd.Pause()), ("q", cmd.Quit()), ("others run", cmd.Others(run=True))],
+)
+def test_the_words_of_the_plain_prompt_are_understood_too(line: str, command: cmd.AnyCommand) -> None:
+    assert parse(line) == command
+
+
+def test_a_key_that_is_no_verb_says_so() -> None:
+    with pytest.raises(UsageError, match="hold-all is a key of the screen, H, and no verb"):
+        parse("hold-all")
+
+
+def test_a_message_names_the_key_in_force_or_the_verb(keymap: Path) -> None:
+    keymap.write_text('connect = ["f5"]\ntheme = []\n')
+    assert (keys.face("connect"), keys.face("theme"), keys.face("reorder")) == ("F5", ":theme", ":reorder")
