@@ -79,7 +79,7 @@ class Control:
         self._deferred: tuple[int, int] | None = None
         """A step that waits for the lesson's actions at this stop: its id, and its task (0 = the one held last)."""
         self._moved = time.monotonic()
-        """When the program stopped or was let go last."""
+        """When the program stopped, was let go or was typed to last."""
         self._looked_at = 0.0
         """The last action whose effects were looked for."""
         self._told: ev.Ready | None = None
@@ -136,6 +136,7 @@ class Control:
             if self.terminal is None:
                 raise UsageError("Its terminal is not the lab's.", fix="Type where the program was started.")
             self.terminal.write(command.data)
+            self._moved = time.monotonic()  # it may wake from a read that nobody stops at
 
     def _focus(self, tid: int) -> None:
         stop = self._run_control.held.pop(tid, None)

@@ -13,7 +13,7 @@ import msgspec
 
 from socklab import guide
 from socklab import state as st
-from socklab.ui.tui.lines import EMPTY, Line, View
+from socklab.ui.tui.lines import EMPTY, Line, View, wrap
 from socklab.ui.tui.panels import markdown, ownprogram
 from socklab.ui.tui.panels.common import fit
 
@@ -60,7 +60,7 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
     asks = state.question is not None and state.question.measured is None
     if offer and lines and not asks:  # an open question says it itself
         turn: Line = (("Your turn: ", "key"), (offer, "strong"), ("  (s: the lesson does it)", "dim"))
-        lines = [*lines, *([] if view.compact else [EMPTY]), turn]
+        lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(turn, view.width)]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
 
 
