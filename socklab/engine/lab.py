@@ -32,7 +32,7 @@ from socklab.engine.stream import Stream
 from socklab.engine.terminal import Terminal
 from socklab.engine.tracing import run_control
 from socklab.engine.tracing.run_control import Steering
-from socklab.engine.tracing.syscall_filter import RUN_BUSINESS, RUN_PAUSED, Business
+from socklab.engine.tracing.syscall_filter import Business
 from socklab.engine.tracing.task import Stop, Task
 from socklab.engine.tracing.tracer import Tracer
 from socklab.lesson import Lesson, canonical
@@ -86,7 +86,7 @@ class Lab:
             paused = guide.pause_names(lesson)
             business = Business(arch, syscalls.LESSON_CALLS | paused, paused)
         else:
-            business = Business(arch, RUN_BUSINESS, RUN_PAUSED)
+            business = Business(arch, syscalls.RUN_BUSINESS, syscalls.RUN_PAUSED)
         self._steering = Steering(self.tracer, business, free=spec.free, scripted=lesson is not None, until=spec.until)
         self._script = Script(lesson, stream, self, unattended=spec.unattended) if lesson is not None else None
         self._deferred: int | None = None
