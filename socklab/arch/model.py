@@ -6,10 +6,11 @@ Holds no value of any machine. A field without a default is one that every port 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 
-class UserRegisters(NamedTuple):
+class UserRegisters(msgspec.Struct, frozen=True):
     """Byte offsets in the register set of PTRACE_GETREGSET, NT_PRSTATUS (user_regs_struct, user_pt_regs)."""
 
     ip: int
@@ -19,21 +20,21 @@ class UserRegisters(NamedTuple):
     """The link register: where a call leaves its return address. None = on the stack."""
 
 
-class CallRegisters(NamedTuple):
+class CallRegisters(msgspec.Struct, frozen=True):
     """Offsets in the same set of the number a system call was entered with, and of its result."""
 
     number: int
     result: int
 
 
-class DwarfRegisters(NamedTuple):
+class DwarfRegisters(msgspec.Struct, frozen=True):
     """Numbers that the psABI gives to the registers that unwinding follows."""
 
     fp: int
     sp: int
 
 
-class Arch(NamedTuple):
+class Arch(msgspec.Struct, frozen=True):
     """One architecture, as Linux and its psABI define it."""
 
     name: str

@@ -7,7 +7,7 @@ A condition is the calls, then what must hold of them, all of it:
 
     accept              before every accept (accept4 counts: C libraries choose between them)
     socket|bind         before either
-    read fd=4           before a read of descriptor 4; `fd=4|5` = of either
+    read fd=4           before a read of descriptor 4 (recv and readv count); `fd=4|5` = of either
     close socket        before a close of a socket, not of a file
     write errno=EPIPE   after a write that failed so; `errno=EPIPE|ECONNRESET` = with either
     any error           after any call that failed; `accept error` = after an accept that failed
@@ -26,29 +26,11 @@ import msgspec
 from socklab.core.errors import UsageError
 from socklab.core.suggest import nearest
 from socklab.syscalls.errors import errno_numbers
-from socklab.syscalls.groups import RUN_CALLS, fd_argument
+from socklab.syscalls.groups import RUN_CALLS, WORDS, fd_argument
 from socklab.syscalls.tables import ARCHITECTURES, numbers_by_name
 
-ALIASES: dict[str, tuple[str, ...]] = {
-    "accept": ("accept", "accept4"),
-    "send": ("sendto", "sendmsg", "sendmmsg"),
-    "recv": ("recvfrom", "recvmsg", "recvmmsg"),
-    "dup": ("dup", "dup2", "dup3"),
-    "pipe": ("pipe", "pipe2"),
-    "open": ("open", "openat", "openat2", "creat"),
-    "select": ("select", "pselect6"),
-    "poll": ("poll", "ppoll"),
-    "epoll_create": ("epoll_create", "epoll_create1"),
-    "epoll_wait": ("epoll_wait", "epoll_pwait", "epoll_pwait2"),
-    "eventfd": ("eventfd", "eventfd2"),
-    "fork": ("fork", "vfork", "clone", "clone3"),
-    "clone": ("clone", "clone3"),
-    "exec": ("execve", "execveat"),
-    "wait": ("wait4", "waitid"),
-    "exit": ("exit", "exit_group"),
-}
-"""What the C library's function may come down to: send() and recv() are no system calls of their own on Linux, and
-fork() is clone. A word that stands here means all of its calls."""
+ALIASES = WORDS
+"""A word that stands here means all of its calls, as it does in lessons."""
 
 _FLAGS = ("error", "ok", "socket")
 _KEYS = ("fd", "errno", "result")

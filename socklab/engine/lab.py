@@ -26,7 +26,7 @@ from socklab.engine.source.source_files import SourceFiles
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import Terminal
 from socklab.engine.tracing.run_control import RunControl
-from socklab.engine.tracing.syscall_filter import RUN_PAUSED, RUN_RECORDED, SocketCalls
+from socklab.engine.tracing.syscall_filter import SocketCalls
 from socklab.engine.tracing.task import Stop, Task
 from socklab.engine.tracing.tracer import Tracer
 from socklab.lesson import Lesson, canonical
@@ -76,7 +76,7 @@ class Lab:
             paused = guide.pause_names(lesson)
             calls = SocketCalls(arch, syscalls.LESSON_CALLS | paused, paused)
         else:
-            calls = SocketCalls(arch, RUN_RECORDED, RUN_PAUSED)
+            calls = SocketCalls(arch, syscalls.RUN_RECORDED, syscalls.RUN_PAUSED)
         self._run_control = RunControl(
             self.tracer, calls, record_only=spec.free, in_lesson=lesson is not None, until=spec.until
         )

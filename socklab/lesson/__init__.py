@@ -13,7 +13,6 @@ from socklab.lesson.model import (
     CALLS,
     DEFAULT_PAUSE,
     FORMAT,
-    OTHER_CALLS,
     PANELS,
     SAME_CALL,
     At,
@@ -24,16 +23,15 @@ from socklab.lesson.model import (
     Settle,
     Step,
     Value,
-    canonical,
     shown,
 )
 from socklab.lesson.reading import load, parse
+from socklab.syscalls.groups import canonical
 
 __all__ = [
     "CALLS",
     "DEFAULT_PAUSE",
     "FORMAT",
-    "OTHER_CALLS",
     "PANELS",
     "SAME_CALL",
     "At",

@@ -14,8 +14,9 @@ from pathlib import Path
 from socklab import probes
 from socklab.core.errors import LessonError
 from socklab.lesson.finding import names
-from socklab.lesson.model import At, Check, Lesson, Predict, Step, canonical
+from socklab.lesson.model import At, Check, Lesson, Predict, Step
 from socklab.lesson.reading import load
+from socklab.syscalls.groups import canonical
 
 WIDTH, LINES = 76, 6
 """A narration must fit beside everything else on a screen of 80 columns and 24 lines."""

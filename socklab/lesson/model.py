@@ -12,6 +12,8 @@ import msgspec
 
 from socklab.core.errors import LessonError, UsageError
 from socklab.core.text import safe
+from socklab.syscalls.groups import WORDS
+from socklab.syscalls.rows import ROWS
 
 FORMAT = 1
 
@@ -29,36 +31,11 @@ PANELS = (
 )
 """What a prediction may hide."""
 
-SAME_CALL: dict[str, tuple[str, ...]] = {
-    "accept": ("accept", "accept4"),
-    "read": ("read", "recv", "recvfrom", "recvmsg", "readv"),
-    "write": ("write", "send", "sendto", "sendmsg", "writev"),
-    "open": ("open", "openat", "openat2"),
-    "select": ("select", "pselect6"),
-    "poll": ("poll", "ppoll"),
-    "epoll_create": ("epoll_create", "epoll_create1"),
-    "epoll_wait": ("epoll_wait", "epoll_pwait", "epoll_pwait2"),
-    "fork": ("fork", "vfork", "clone", "clone3"),
-    "dup": ("dup", "dup2", "dup3"),
-    "pipe": ("pipe", "pipe2"),
-    "exit": ("exit", "exit_group"),
-}
-"""One lesson serves two languages: Python makes accept4, recvfrom and sendto where C makes accept, read and write.
+SAME_CALL = WORDS
+"""The words that mean several calls, and those calls."""
 
-The word a lesson uses, and every syscall that counts as it.
-"""
-
-_OTHER_CALLS = """
-socket socketpair bind listen connect getsockname getpeername setsockopt getsockopt shutdown close sendmmsg recvmmsg
-sendfile splice fcntl ioctl epoll_ctl execve wait4 waitid kill eventfd2 io_uring_setup io_uring_enter futex lseek fstat
-"""
-OTHER_CALLS = frozenset(_OTHER_CALLS.split())
-"""Syscalls a lesson may name that are a class of their own."""
-
-CALLS = frozenset(SAME_CALL) | OTHER_CALLS | frozenset(name for names in SAME_CALL.values() for name in names)
+CALLS = frozenset(WORDS) | frozenset(ROWS)
 """Every syscall name a lesson may use."""
-
-_CANONICAL = {name: word for word, names in SAME_CALL.items() for name in names}
 
 DEFAULT_PAUSE = ("socket", "setsockopt", "bind", "listen", "accept", "connect", "read", "write", "shutdown", "close")
 
@@ -230,11 +207,6 @@ class Lesson(File, frozen=True, kw_only=True):
                 f"Lesson {self.name} has no server in {safe(language)}.", fix=f"It has: {', '.join(self.languages)}."
             )
         return self.folder / name
-
-
-def canonical(name: str) -> str:
-    """The word a lesson uses for a syscall: accept for accept4, read for recvfrom; others stand for themselves."""
-    return _CANONICAL.get(name, name)
 
 
 def shown(value: Value) -> str:

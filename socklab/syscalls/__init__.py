@@ -1,7 +1,8 @@
 """What is known about system calls: numbers, groups, what to read of their arguments, how to show them.
 
-The engine uses the first half (`number`, `capturers`, groups): small tables. Consumers use the second (`decode`,
-`strace_text`, `signature`), loaded when first asked for. Pure: memory reaches it as bytes, never by its own reading.
+All that is particular to one call is its entry in `table/`. The engine uses `number`, `capturers` and the groups;
+consumers use `decode` and `strace_text`. Everything but the numbers is loaded when first asked for. Pure: memory
+reaches it as bytes, never by its own reading.
 """
 
 from __future__ import annotations
@@ -9,35 +10,42 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from socklab.syscalls.capture import PREFIX_BYTES, Capturer, capturers
-from socklab.syscalls.groups import (
-    DESCRIPTOR_CALLS,
-    LESSON_CALLS,
-    PROCESS_CALLS,
-    RUN_CALLS,
-    SOCKET_CALLS,
-    fd_argument,
-    makes_socket,
-    may_block,
-    returns_fd,
-)
 from socklab.syscalls.tables import ARCHITECTURES, name, number, numbers
 
 if TYPE_CHECKING:
-    from socklab.syscalls.call import DecodedArg, DecodedCall, Field, Signature
-    from socklab.syscalls.decoding import decode, signature, strace_text
+    from socklab.syscalls.call import DecodedArg, DecodedCall, Field
+    from socklab.syscalls.capture import PREFIX_BYTES, Capturer
+    from socklab.syscalls.decoding import decode, strace_text
     from socklab.syscalls.errors import errno_meaning, errno_name
+    from socklab.syscalls.groups import (
+        LESSON_CALLS,
+        RUN_CALLS,
+        RUN_PAUSED,
+        RUN_RECORDED,
+        fd_argument,
+        returns_fd,
+        touches,
+    )
+    from socklab.syscalls.kinds import capturers
 
 _LAZY = {
+    "Capturer": "capture",
     "DecodedArg": "call",
     "DecodedCall": "call",
     "Field": "call",
-    "Signature": "call",
+    "LESSON_CALLS": "groups",
+    "PREFIX_BYTES": "capture",
+    "RUN_RECORDED": "groups",
+    "RUN_CALLS": "groups",
+    "RUN_PAUSED": "groups",
+    "capturers": "kinds",
     "decode": "decoding",
-    "signature": "decoding",
-    "strace_text": "decoding",
     "errno_meaning": "errors",
     "errno_name": "errors",
+    "fd_argument": "groups",
+    "returns_fd": "groups",
+    "strace_text": "decoding",
+    "touches": "groups",
 }
 
 
@@ -51,28 +59,24 @@ def __getattr__(attribute: str) -> object:
 
 __all__ = [
     "ARCHITECTURES",
-    "DESCRIPTOR_CALLS",
     "LESSON_CALLS",
     "PREFIX_BYTES",
-    "PROCESS_CALLS",
     "RUN_CALLS",
-    "SOCKET_CALLS",
+    "RUN_PAUSED",
+    "RUN_RECORDED",
     "Capturer",
     "DecodedArg",
     "DecodedCall",
     "Field",
-    "Signature",
     "capturers",
     "decode",
     "errno_meaning",
     "errno_name",
     "fd_argument",
-    "makes_socket",
-    "may_block",
     "name",
     "number",
     "numbers",
     "returns_fd",
-    "signature",
     "strace_text",
+    "touches",
 ]

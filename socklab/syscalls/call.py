@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from socklab import arch as machines
+from socklab.arch.model import Arch
 from socklab.protocol.events import Enter, Mem, Return
 
 
@@ -59,24 +61,6 @@ class Shown(msgspec.Struct, frozen=True):
     strace: str = ""
 
 
-class Arg(msgspec.Struct, frozen=True):
-    """One parameter of a call. `kind` says how its bytes are read (fd, sockaddr, buffer, flags ...)."""
-
-    name: str
-    kind: str
-    show: Callable[[Call, int], Shown]
-    meaning: str = ""
-
-
-class Signature(msgspec.Struct, frozen=True):
-    """A call as its manual page declares it. `result` is the kind of its return value."""
-
-    name: str
-    args: tuple[Arg, ...]
-    meaning: str
-    result: str = "status"
-
-
 class Image:
     """The pieces of memory captured at one stop, found by address."""
 
@@ -122,6 +106,11 @@ class Call:
         self.result = returned.result if returned is not None else None
         self.target = target
         self.string_limit = string_limit
+
+    @property
+    def machine(self) -> Arch:
+        """What is particular to the architecture the call was made on."""
+        return machines.of(self.arch)
 
     @property
     def failed(self) -> bool:

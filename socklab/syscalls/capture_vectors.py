@@ -1,18 +1,20 @@
-"""Readers of arguments that lead on to others: iovec arrays, messages, poll arrays, sets of descriptors.
+"""Shapes of arguments that lead on to others: iovec arrays, messages, poll arrays, sets of descriptors, commands.
 
-In and out as capture.py says. What hangs on one call is bounded: by entries, and by bytes of data together.
+In and out as capture.py says: each maker gets the argument's position, and those of the arguments it needs. What hangs
+on one call is bounded: by entries, and by bytes of data together.
 """
 
 from __future__ import annotations
 
 from struct import Struct, iter_unpack
 
+from socklab.arch.model import Arch
 from socklab.protocol.events import Mem
-from socklab.syscalls.capture import PREFIX_BYTES, Args, Read
+from socklab.syscalls.capture import PREFIX_BYTES, Args, EnterReader, Read, ReturnReader
 
 _BUDGET = 4 * PREFIX_BYTES  # of all buffers of one scattered call together
 _IOVECS = 64
-_MESSAGES = 16
+MESSAGES = 16
 _POLLFDS = 16384
 _EVENTS = 256
 
@@ -47,19 +49,19 @@ def _vector(addr: int, count: int, wanted: int, read: Read) -> list[Mem]:
 _ALL = 1 << 62
 
 
-def iovec_in(args: Args, read: Read) -> tuple[Mem, ...]:
+def iovec_in(arch: Arch, at: int, count: int) -> EnterReader:
     """writev: the array and what each entry points to."""
-    return tuple(_vector(args[1], args[2], _ALL, read))
+    return lambda args, read: tuple(_vector(args[at], args[count], _ALL, read))
 
 
-def iovec_array(args: Args, read: Read) -> tuple[Mem, ...]:
+def iovec_array(arch: Arch, at: int, count: int) -> EnterReader:
     """readv before it ran: the array alone; the buffers hold nothing yet."""
-    return tuple(_vector(args[1], args[2], 0, read))
+    return lambda args, read: tuple(_vector(args[at], args[count], 0, read))
 
 
-def iovec_out(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+def iovec_out(arch: Arch, at: int, count: int) -> ReturnReader:
     """readv: the array and the part of each buffer that was filled."""
-    return tuple(_vector(args[1], args[2], result, read)) if result > 0 else ()
+    return lambda args, result, read: tuple(_vector(args[at], args[count], result, read)) if result > 0 else ()
 
 
 def _message(addr: int, wanted: int, read: Read, raw: bytes | None = None) -> list[Mem]:
@@ -77,26 +79,21 @@ def _message(addr: int, wanted: int, read: Read, raw: bytes | None = None) -> li
     return found
 
 
-def message_in(args: Args, read: Read) -> tuple[Mem, ...]:
+def message_in(arch: Arch, at: int) -> EnterReader:
     """sendmsg."""
-    return tuple(_message(args[1], _ALL, read)) if args[1] else ()
+    return lambda args, read: tuple(_message(args[at], _ALL, read)) if args[at] else ()
 
 
-def message_header(args: Args, read: Read) -> tuple[Mem, ...]:
-    """recvmsg before it ran: how much room the program offers."""
-    return (Mem(args[1], read(args[1], 56)),) if args[1] else ()
-
-
-def message_out(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+def message_out(arch: Arch, at: int) -> ReturnReader:
     """recvmsg."""
-    return tuple(_message(args[1], result, read)) if result >= 0 and args[1] else ()
+    return lambda args, result, read: tuple(_message(args[at], result, read)) if result >= 0 and args[at] else ()
 
 
 def _messages(addr: int, count: int, read: Read, received: bool) -> tuple[Mem, ...]:
     """An array of mmsghdr: a msghdr, then the bytes transferred for it in 4 bytes and 4 of padding."""
     if not addr or not count:
         return ()
-    array = read(addr, min(count, _MESSAGES) * 64)
+    array = read(addr, min(count, MESSAGES) * 64)
     found = [Mem(addr, array)]
     for at in range(0, len(array) // 64 * 64, 64):
         wanted = int.from_bytes(array[at + 56 : at + 60], "little") if received else _ALL
@@ -104,60 +101,143 @@ def _messages(addr: int, count: int, read: Read, received: bool) -> tuple[Mem, .
     return tuple(found)
 
 
-def messages_in(args: Args, read: Read) -> tuple[Mem, ...]:
+def messages_in(arch: Arch, at: int, count: int) -> EnterReader:
     """sendmmsg."""
-    return _messages(args[1], args[2] & 0xFFFFFFFF, read, received=False)
+    return lambda args, read: _messages(args[at], args[count] & 0xFFFFFFFF, read, received=False)
 
 
-def messages_sent(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+def messages_sent(arch: Arch, at: int, count: int) -> ReturnReader:
     """sendmmsg at return: the kernel wrote how much of each message went out."""
-    return (Mem(args[1], read(args[1], min(result, _MESSAGES) * 64)),) if result > 0 else ()
+
+    def leave(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+        return (Mem(args[at], read(args[at], min(result, MESSAGES) * 64)),) if result > 0 else ()
+
+    return leave
 
 
-def messages_out(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+def messages_out(arch: Arch, at: int, count: int) -> ReturnReader:
     """recvmmsg."""
-    return _messages(args[1], result, read, received=True) if result > 0 else ()
+    return lambda args, result, read: _messages(args[at], result, read, received=True) if result > 0 else ()
 
 
 # ---------------------------------------------------------------- waiting
 
 
-def poll_in(args: Args, read: Read) -> tuple[Mem, ...]:
+def poll_in(arch: Arch, at: int, count: int) -> EnterReader:
     """poll: the pollfd array's beginning."""
-    count = args[1] & 0xFFFFFFFF
-    return (Mem(args[0], read(args[0], min(count, _EVENTS) * 8)),) if count and args[0] else ()
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        entries = args[count] & 0xFFFFFFFF
+        return (Mem(args[at], read(args[at], min(entries, _EVENTS) * 8)),) if entries and args[at] else ()
+
+    return enter
 
 
-def poll_out(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+def poll_out(arch: Arch, at: int, count: int) -> ReturnReader:
     """poll: the array's beginning, and every entry after it that the kernel marked ready."""
-    if result <= 0:
-        return ()
-    addr = args[0]
-    array = read(addr, min(args[1] & 0xFFFFFFFF, _POLLFDS) * 8)
-    shown = _EVENTS * 8
-    found = [Mem(addr, array[:shown])]
-    if len(array) > shown:
-        rest = array[shown : len(array) // 8 * 8]
-        for index, (_fd, _events, revents) in enumerate(iter_unpack("<ihh", rest)):
-            if revents and len(found) < _EVENTS:
-                found.append(Mem(addr + shown + index * 8, rest[index * 8 : index * 8 + 8]))
-    return tuple(found)
+
+    def leave(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+        if result <= 0:
+            return ()
+        addr = args[at]
+        array = read(addr, min(args[count] & 0xFFFFFFFF, _POLLFDS) * 8)
+        shown = _EVENTS * 8
+        found = [Mem(addr, array[:shown])]
+        if len(array) > shown:
+            rest = array[shown : len(array) // 8 * 8]
+            for index, (_fd, _events, revents) in enumerate(iter_unpack("<ihh", rest)):
+                if revents and len(found) < _EVENTS:
+                    found.append(Mem(addr + shown + index * 8, rest[index * 8 : index * 8 + 8]))
+        return tuple(found)
+
+    return leave
 
 
-def sets_of(args: Args, read: Read) -> tuple[Mem, ...]:
-    """select: three fd_sets of `nfds` bits in whole words, and the timeout."""
-    nfds = args[0] & 0xFFFFFFFF
-    size = min((nfds + 63) // 64 * 8, PREFIX_BYTES) if nfds < 0x80000000 else 0
-    found = [Mem(addr, read(addr, size)) for addr in args[1:4] if addr and size]
-    if args[4]:
-        found.append(Mem(args[4], read(args[4], 16)))
-    return tuple(found)
+def fd_set(arch: Arch, at: int, nfds: int) -> EnterReader:
+    """select: a set of `nfds` bits in whole words."""
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        bits = args[nfds] & 0xFFFFFFFF
+        size = min((bits + 63) // 64 * 8, PREFIX_BYTES) if bits < 0x80000000 else 0
+        return (Mem(args[at], read(args[at], size)),) if args[at] and size else ()
+
+    return enter
 
 
-def pselect_mask(args: Args, read: Read) -> tuple[Mem, ...]:
+def sigset_pair(arch: Arch, at: int) -> EnterReader:
     """pselect6's sixth argument: a pointer to a pair (set, size); seven arguments do not fit in six registers."""
-    if not args[5]:
-        return ()
-    pair = read(args[5], 16)
-    mask = int.from_bytes(pair[:8], "little")
-    return (Mem(args[5], pair), Mem(mask, read(mask, 8))) if mask else (Mem(args[5], pair),)
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        if not args[at]:
+            return ()
+        pair = read(args[at], 16)
+        mask = int.from_bytes(pair[:8], "little")
+        return (Mem(args[at], pair), Mem(mask, read(mask, 8))) if mask else (Mem(args[at], pair),)
+
+    return enter
+
+
+# ---------------------------------------------------------------- arguments that depend on a command or on flags
+
+_IOCTL_IN = {0x5421: 4, 0x5452: 4, 0x5414: 8}  # FIONBIO FIOASYNC TIOCSWINSZ
+_IOCTL_OUT = {
+    0x541B: 4,
+    0x5411: 4,
+    0x8905: 4,
+    0x5413: 8,
+    0x540F: 4,
+}  # FIONREAD TIOCOUTQ SIOCATMARK TIOCGWINSZ TIOCGPGRP
+_LOCKS = {5: 32, 6: 32, 7: 32, 36: 32, 37: 32, 38: 32}  # F_GETLK F_SETLK F_SETLKW and their F_OFD_ forms
+_CLONE_PARENT_SETTID = 0x00100000
+
+
+def _by_command(sizes: dict[int, int], at: int, command: int) -> EnterReader:
+    """A struct whose size the command tells; a command that is not listed takes none."""
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        size = sizes.get(args[command] & 0xFFFFFFFF)
+        return (Mem(args[at], read(args[at], size)),) if size else ()
+
+    return enter
+
+
+def fcntl_in(arch: Arch, at: int, command: int) -> EnterReader:
+    return _by_command(_LOCKS, at, command)
+
+
+def ioctl_in(arch: Arch, at: int, request: int) -> EnterReader:
+    return _by_command(_IOCTL_IN, at, request)
+
+
+def ioctl_out(arch: Arch, at: int, request: int) -> EnterReader:
+    return _by_command(_IOCTL_OUT, at, request)
+
+
+def parent_tid(arch: Arch, at: int, flags: int) -> EnterReader:
+    """clone at return: the thread id, if the kernel was asked to store it."""
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        return (Mem(args[at], read(args[at], 4)),) if args[flags] & _CLONE_PARENT_SETTID else ()
+
+    return enter
+
+
+def clone_args(arch: Arch, at: int, size: int) -> EnterReader:
+    """clone3: the struct, which grows with the kernel's age."""
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        return (Mem(args[at], read(args[at], min(args[size], 128))),) if args[at] else ()
+
+    return enter
+
+
+def clone_args_out(arch: Arch, at: int, size: int) -> EnterReader:
+    """clone3 at return: the thread id the kernel stored where clone_args.parent_tid points (bytes 24 to 32)."""
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        head = read(args[at], 32)
+        addr = int.from_bytes(head[24:32], "little")
+        asked = int.from_bytes(head[:8], "little") & _CLONE_PARENT_SETTID
+        return (Mem(addr, read(addr, 4)),) if addr and asked else ()
+
+    return enter

@@ -1,16 +1,22 @@
 """Constants of descriptors and of waiting: open flags, fcntl and ioctl, poll and epoll. Holds data only.
 
-Source: asm-generic/fcntl.h, asm/fcntl.h of arm64 (four flags of open differ), asm-generic/ioctls.h, poll.h,
+Source: asm-generic/fcntl.h (some flags of open are in `arch/`), asm-generic/ioctls.h, poll.h,
 sys/epoll.h, linux/io_uring.h; meanings after open(2), fcntl(2), poll(2), epoll_ctl(2).
 """
 
 from __future__ import annotations
 
+from functools import cache
+
+from socklab import arch as machines
 from socklab.syscalls.symbols import Flags, Names, bits, sequence
 
-_COMMON_OPEN = (
-    "CREAT=0o100 EXCL=0o200 NOCTTY=0o400 TRUNC=0o1000 APPEND=0o2000 NONBLOCK=0o4000 SYNC=0o4010000 "
-    "DSYNC=0o10000 {} NOATIME=0o1000000 CLOEXEC=0o2000000 PATH=0o10000000 {} ASYNC=0o20000"
+# In strace's order; 0 = the architecture's own.
+_OPEN_BITS = bits(
+    "O_",
+    """CREAT=0o100 EXCL=0o200 NOCTTY=0o400 TRUNC=0o1000 APPEND=0o2000 NONBLOCK=0o4000 SYNC=0o4010000 DSYNC=0o10000
+    DIRECT=0 LARGEFILE=0 NOFOLLOW=0 NOATIME=0o1000000 CLOEXEC=0o2000000 PATH=0o10000000 TMPFILE=0 DIRECTORY=0
+    ASYNC=0o20000""",
 )
 _OPEN_MEANINGS = """
 O_CREAT make the file if there is none
@@ -21,29 +27,6 @@ O_NONBLOCK its calls never wait: they fail with EAGAIN instead
 O_CLOEXEC closed by itself when the program runs another with execve
 O_DIRECTORY it must be a directory
 """
-
-_OPEN_FLAGS = {
-    "x86_64": Flags(
-        "O_???",
-        bits(
-            "O_",
-            _COMMON_OPEN.format(
-                "DIRECT=0o40000 LARGEFILE=0o100000 NOFOLLOW=0o400000", "TMPFILE=0o20200000 DIRECTORY=0o200000"
-            ),
-        ),
-        _OPEN_MEANINGS,
-    ),
-    "aarch64": Flags(
-        "O_???",
-        bits(
-            "O_",
-            _COMMON_OPEN.format(
-                "DIRECT=0o200000 LARGEFILE=0o400000 NOFOLLOW=0o100000", "TMPFILE=0o20040000 DIRECTORY=0o40000"
-            ),
-        ),
-        _OPEN_MEANINGS,
-    ),
-}
 
 ACCESS_MODES = Names(
     "O_???",
@@ -56,9 +39,11 @@ O_RDWR for reading and writing
 )
 
 
+@cache
 def open_flags(arch: str) -> Flags:
     """Flags of open beside the access mode, which is a number in the two lowest bits."""
-    return _OPEN_FLAGS.get(arch, _OPEN_FLAGS["x86_64"])
+    own = bits("O_", machines.of(arch).open_flags)
+    return Flags("O_???", {name: bit or own[name] for name, bit in _OPEN_BITS.items()}, _OPEN_MEANINGS)
 
 
 SEEK = Names("SEEK_???", sequence("SEEK_", "0: SET CUR END DATA HOLE"))

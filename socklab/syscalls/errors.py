@@ -1,14 +1,14 @@
 """Error numbers: their names, the C library's words for them, and what each means in the call that got it.
 
-Holds data and look-ups. The numbers are Linux's on x86-64 and aarch64 (asm-generic/errno.h), whatever machine a
-recording is shown on. Meanings in a call's context follow the ERRORS sections of the manual pages.
+Holds data and look-ups; what an error means in one call stands in the call's row. The numbers are Linux's on x86-64 and
+aarch64 (asm-generic/errno.h), whatever machine a recording is shown on.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from socklab.syscalls.error_meanings import FAMILIES, MEANINGS
+from socklab.syscalls.rows import ROWS, notes
 
 _TABLE = """
 1 EPERM Operation not permitted
@@ -143,6 +143,28 @@ _TABLE = """
 132 ERFKILL Operation not possible due to RF-kill
 """
 
+_ANYWHERE = notes(
+    """\
+EBADF: no such descriptor: it is closed, or never was open
+ENOTSOCK: the descriptor is not a socket
+EFAULT: a pointer leads outside the program's memory
+EINTR: a signal came before the call was done
+EAGAIN: it would have to wait, and was asked not to
+EMFILE: this process has no free descriptor left (RLIMIT_NOFILE)
+ENFILE: the whole system has no free file left
+ENOMEM: the kernel has not enough memory
+ENOBUFS: the kernel has not enough memory for it
+EINVAL: an argument is not valid
+EPERM: the kernel does not permit it
+EACCES: permission denied
+ENOSYS: this kernel has no such call, or a filter refuses it
+EOPNOTSUPP: this kind of descriptor does not support it
+ENOENT: there is no such file
+EPIPE: nobody is left to read what is written
+"""
+)
+"""What an error means in a call that has no words of its own for it."""
+
 # Results only a tracer sees: the kernel restarts the call itself or turns them into EINTR (linux/errno.h).
 _RESTARTS = {
     512: ("ERESTARTSYS", "To be restarted if SA_RESTART is set"),
@@ -161,12 +183,6 @@ _RESTARTED = (
 def _names() -> dict[int, tuple[str, str]]:
     rows = (line.split(" ", 2) for line in _TABLE.strip().splitlines())
     return {int(number): (name, words) for number, name, words in rows} | _RESTARTS
-
-
-@cache
-def _meanings() -> dict[tuple[str, str], str]:
-    rows = (line.split(" ", 2) for line in MEANINGS.strip().splitlines())
-    return {(call, error): meaning for call, error, meaning in rows}
 
 
 def errno_name(number: int) -> str:
@@ -195,10 +211,9 @@ def errno_meaning(call: str, number: int) -> str:
     if number in _RESTARTS:
         return _RESTARTED
     name = errno_name(number)
-    meanings = _meanings()
-    for owner in (call, FAMILIES.get(call, call), "*"):
-        found = meanings.get((owner, name))
-        if found:
-            return found
+    row = ROWS.get(call)
+    for owner in row.errors_of if row is not None else ():
+        if owner in ROWS and name in ROWS[owner].notes:
+            return ROWS[owner].notes[name]
     words = errno_words(number)
-    return words[:1].lower() + words[1:]
+    return _ANYWHERE.get(name) or words[:1].lower() + words[1:]

@@ -1,291 +1,176 @@
-"""The kinds of argument that many calls share: numbers, flags, descriptors, buffers, paths, times.
+"""The kinds of argument: how the bytes behind each are captured at a stop, and what shows them.
 
-In: a Call and an argument's index. Out: a Shown. Each kind is total over any register value and any captured bytes.
+In: nothing. Out: `KINDS`, one entry a kind, and `capturers`, the readers of each call put together from those of its
+arguments. What shows a kind is named here (a module of `show/` and a function in it) and imported only when a call is
+decoded: a program that runs freely pays for no decoder. Never reads memory itself.
+
+A kind that is written in capitals is a table of constants (`constants_*.py`) and needs no entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from struct import unpack_from
-from typing import TypeAlias
-
-import msgspec
-
-from socklab.core.text import safe
-from socklab.syscalls.call import Arg, Call, Field, Shown, Signature
-from socklab.syscalls.capture import PREFIX_BYTES
-from socklab.syscalls.symbols import Flags, Names, readable, strace_string
-
-Show: TypeAlias = Callable[[Call, int], Shown]
-
-
-class Kind(msgspec.Struct, frozen=True):
-    """A way to read an argument, with a name for it."""
-
-    name: str
-    show: Show
-
-
-def arg(name: str, kind: Kind, meaning: str = "") -> Arg:
-    return Arg(name, kind.name, kind.show, meaning)
-
-
-def call(name: str, meaning: str, *args: Arg, result: str = "status") -> Signature:
-    return Signature(name, args, meaning, result)
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def _scalar(name: str, text: Callable[[Call, int], str]) -> Kind:
-    return Kind(name, lambda call, index: Shown(text(call, index)))
-
-
-INT = _scalar("number", lambda call, index: str(call.i32(index)))
-UINT = _scalar("number", lambda call, index: str(call.u32(index)))
-LONG = _scalar("number", lambda call, index: str(call.i64(index)))
-SIZE = _scalar("size", lambda call, index: str(call.u64(index)))
-HEX = _scalar("number", lambda call, index: hex(call.u64(index)) if call.u64(index) else "0")
-OCTAL = _scalar("mode", lambda call, index: f"{call.u32(index) & 0xFFFF:#o}".replace("0o", "0"))
-
-
-def pointer_text(addr: int) -> str:
-    return hex(addr) if addr else "NULL"
-
-
-POINTER = _scalar("pointer", lambda call, index: pointer_text(call.u64(index)))
-
-
-def unreadable(addr: int, found: bytes | None) -> Shown:
-    """A pointer whose bytes are not there: not looked at (None), or not readable, as the kernel would find too."""
-    if not addr:
-        return Shown("NULL")
-    if found is None:
-        return Shown(hex(addr))
-    return Shown(f"{addr:#x} (EFAULT: not readable)", "leads outside the program's memory", strace=hex(addr))
-
-
-def named(name: str, table: Names) -> Kind:
-    """One name of a table."""
-
-    def show(call: Call, index: int) -> Shown:
-        value = call.u32(index)
-        return Shown(table.text(value), table.meaning(value), strace=table.strace(value))
-
-    return Kind(name, show)
-
-
-def flags(table: Flags) -> Kind:
-    """A set of flags."""
-
-    def show(call: Call, index: int) -> Shown:
-        value = call.u32(index)
-        return Shown(table.text(value), table.meaning(value), strace=table.strace(value))
-
-    return Kind("flags", show)
-
-
-# ---------------------------------------------------------------- descriptors
-
-AT_FDCWD = -100
-
-
-def _show_fd(call: Call, index: int) -> Shown:
-    fd = call.i32(index)
-    return Shown(str(fd), safe(call.target(fd)) if call.target is not None and fd >= 0 else "")
-
-
-def _show_dirfd(call: Call, index: int) -> Shown:
-    if call.i32(index) == AT_FDCWD:
-        return Shown("AT_FDCWD", "a relative path starts at the current directory")
-    return _show_fd(call, index)
-
-
-FD = Kind("fd", _show_fd)
-DIRFD = Kind("dirfd", _show_dirfd)
-
-
-def fd_pair(call: Call, index: int) -> Shown:
-    """Two descriptors that the kernel wrote: pipe, socketpair."""
-    addr = call.u64(index)
-    data = call.after.at(addr, 8)
-    if data is None or len(data) < 8 or not call.done:
-        return Shown(pointer_text(addr), "where the kernel puts the two descriptors")
-    first, second = unpack_from("<ii", data)
-    return Shown(
-        f"[{first}, {second}]",
-        "the two new descriptors",
-        data,
-        (Field("[0]", 0, 4, str(first)), Field("[1]", 4, 4, str(second))),
-    )
-
-
-FD_PAIR = Kind("fds", fd_pair)
-
-# ---------------------------------------------------------------- data
-
-
-def data_text(call: Call, addr: int, size: int, found: bytes | None) -> Shown:
-    """`size` bytes of data at `addr`, of which `found` were captured."""
-    if not addr:
-        return Shown("NULL")
-    if size <= 0:
-        return Shown('""')
-    if not found:
-        return unreadable(addr, found)
-    found = found[:size]
-    shown = found[: call.string_limit]
-    whole = len(shown) >= min(size, call.string_limit)
-    strace = strace_string(shown, size > len(shown)) if whole else hex(addr)
-    if len(found) >= min(size, PREFIX_BYTES):
-        return Shown(readable(found, more=size > len(found)), data=found, strace=strace)
-    note = f" (EFAULT: only {len(found)} of {size} bytes readable)" if size <= PREFIX_BYTES else ""
-    return Shown(readable(found, more=True) + note, data=found, strace=strace)
-
-
-def buffer_in(size_at: int) -> Kind:
-    """Bytes the program passes in, as many as argument `size_at` says."""
-
-    def show(call: Call, index: int) -> Shown:
-        addr, size = call.u64(index), call.u64(size_at)
-        return data_text(call, addr, size, call.before.at(addr, min(size, PREFIX_BYTES)))
-
-    return Kind("buffer", show)
-
-
-def buffer_out(size_at: int) -> Kind:
-    """Bytes the kernel wrote, as many as the call returned."""
-
-    def show(call: Call, index: int) -> Shown:
-        addr = call.u64(index)
-        if not call.done or call.result is None:
-            return Shown(pointer_text(addr), "the buffer; nothing in it yet" if call.result is None else "")
-        size = min(call.result, call.u64(size_at))
-        return data_text(call, addr, size, call.after.at(addr, min(size, PREFIX_BYTES)))
-
-    return Kind("buffer", show)
-
-
-def string(data: bytes | None, addr: int, limit: int = 4096) -> Shown:
-    """A string that ends in NUL."""
-    if not addr or not data:
-        return unreadable(addr, data)
-    text, end, _ = data.partition(b"\0")
-    more = not end or len(text) > limit
-    strace = strace_string(text[:limit], more) if end or len(text) >= limit else hex(addr)
-    return Shown(readable(text, 200, more=not end), data=text, strace=strace)
-
-
-def _show_path(call: Call, index: int) -> Shown:
-    addr = call.u64(index)
-    return string(call.before.at(addr, 4096), addr)
-
-
-PATH = Kind("path", _show_path)
-
-# ---------------------------------------------------------------- scattered buffers
-
-
-def iovec(call: Call, addr: int, count: int, wanted: int | None) -> Shown:
-    """An array of buffers. `wanted` bytes of them hold data; None = all they have; 0 = show addresses only."""
-    if not addr or not count:
-        return Shown("NULL" if not addr else "[]", strace="NULL" if not addr else "[]")
-    array = call.known(addr, min(count, 1024) * 16)
-    if not array:
-        return unreadable(addr, array)
-    texts, straces, joined, total = [], [], b"", 0
-    left = wanted if wanted is not None else 1 << 62
-    for at in range(0, len(array) // 16 * 16, 16):
-        base, size = unpack_from("<QQ", array, at)
-        total += size
-        if wanted == 0:
-            part = Shown(pointer_text(base))
-        else:
-            data_size = min(size, left)
-            left -= data_size
-            part = data_text(call, base, data_size, call.known(base, min(data_size, PREFIX_BYTES)))
-        joined += part.data
-        texts.append(part.text)
-        straces.append(f"{{iov_base={part.strace or part.text}, iov_len={size}}}")
-    if len(straces) < count:
-        straces.append("...")
-    if len(straces) > call.string_limit:
-        straces = [*straces[: call.string_limit], "..."]
-    many = f"{count} buffer{'s' if count != 1 else ''} of {total} bytes together"
-    return Shown("[" + ", ".join(texts) + "]", many, joined, strace="[" + ", ".join(straces) + "]")
-
-
-def iovec_in(count_at: int) -> Kind:
-    return Kind("iovec", lambda call, index: iovec(call, call.u64(index), call.u64(count_at), None))
-
-
-def iovec_out(count_at: int) -> Kind:
-    def show(call: Call, index: int) -> Shown:
-        if call.done and call.result:
-            return iovec(call, call.u64(index), call.u64(count_at), call.result)
-        if call.done:  # end of file: strace prints empty strings
-            shown = iovec(call, call.u64(index), call.u64(count_at), 0)
-            sizes = shown.strace.split("iov_base=")
-            empty = [sizes[0], *('""' + each[each.find(",") :] for each in sizes[1:])]
-            return Shown(shown.text, shown.meaning, strace="iov_base=".join(empty))
-        return iovec(call, call.u64(index), call.u64(count_at), 0)
-
-    return Kind("iovec", show)
-
-
-# ---------------------------------------------------------------- times and small values
-
-
-def timespec_text(data: bytes, unit: str) -> Shown:
-    """A timespec (`unit` nsec) or timeval (usec)."""
-    seconds, fraction = unpack_from("<qq", data)
-    strace = f"{{tv_sec={seconds}, tv_{unit}={fraction}}}"
-    scale = 10**9 if unit == "nsec" else 10**6
-    whole = f"{seconds + fraction / scale:g} s" if 0 <= fraction < scale and abs(seconds) < 1 << 53 else strace
-    fields = (Field("tv_sec", 0, 8, str(seconds)), Field(f"tv_{unit}", 8, 8, str(fraction)))
-    return Shown(whole, data=data, fields=fields, strace=strace)
-
-
-def time(unit: str = "nsec") -> Kind:
-    """A pointer to a timespec or timeval that the program passes in."""
-
-    def show(call: Call, index: int) -> Shown:
-        addr = call.u64(index)
-        data = call.before.at(addr, 16)
-        if not addr or not data or len(data) < 16:
-            return unreadable(addr, data and b"")
-        return timespec_text(data, unit)
-
-    return Kind("time", show)
-
-
-TIMEOUT = time()
-
-
-def in_out(code: str, size: int, strace: str) -> Kind:
-    """A pointer to one number that goes in and may come back changed: an offset, a length.
-
-    `strace` is how strace prints a change: a format of `old` and `new`.
-    """
-
-    def show(call: Call, index: int) -> Shown:
-        addr = call.u64(index)
-        before = call.before.at(addr, size)
-        if not addr or not before or len(before) < size:
-            return unreadable(addr, before and b"")
-        old = unpack_from(code, before)[0]
-        after = call.after.at(addr, size)
-        if call.done and after is not None and len(after) == size:
-            new = unpack_from(code, after)[0]
-            if new != old:
-                return Shown(
-                    f"[{old} => {new}]", f"was {old}, is now {new}", after, strace=strace.format(old=old, new=new)
-                )
-        return Shown(f"[{old}]", data=before)
-
-    return Kind("value", show)
-
-
-OFFSET = in_out("<q", 8, "[{old}]")
-OFFSET_CHANGED = in_out("<q", 8, "[{old}] => [{new}]")
-LENGTH = in_out("<i", 4, "[{old} => {new}]")
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
+from socklab import arch as machines
+from socklab.arch.model import Arch
+from socklab.protocol.events import Mem
+from socklab.syscalls import capture, capture_vectors
+from socklab.syscalls.capture import (
+    PREFIX_BYTES,
+    Args,
+    Capturer,
+    EnterMaker,
+    EnterReader,
+    Read,
+    ReturnMaker,
+    ReturnReader,
+    fixed,
+    nothing_on_enter,
+    nothing_on_return,
+    sized_int,
+    value_result,
+    when_done,
+)
+from socklab.syscalls.rows import ROWS, Row
+from socklab.syscalls.tables import numbers_by_name
+
+
+class Kind(NamedTuple):
+    """A kind of argument."""
+
+    show: str
+    """`module.function` of `show/`, called with the Call, the argument's position and those of its refs."""
+    enter: EnterMaker | None = None
+    """What the program passes in."""
+    leave: ReturnMaker | None = None
+    """What the kernel has written."""
+    struct: int = 0
+    """Size of a struct: then `show` is called with the Call and that many bytes, if they could be read."""
+    out: bool = False
+    """The struct is written by the kernel."""
+
+
+def _struct(name: str, size: int, show: str) -> dict[str, Kind]:
+    """A struct, as `name` passed in and as `name_out` written by the kernel."""
+    return {
+        name: Kind(show, fixed(size), struct=size),
+        f"{name}_out": Kind(show, leave=when_done(fixed(size)), struct=size, out=True),
+    }
+
+
+KINDS: dict[str, Kind] = {
+    # numbers
+    "int": Kind("common.signed"),
+    "uint": Kind("common.unsigned"),
+    "long": Kind("common.signed_long"),
+    "size": Kind("common.size"),
+    "hex": Kind("common.hexadecimal"),
+    "octal": Kind("common.octal"),
+    "pointer": Kind("common.pointer"),
+    "milliseconds": Kind("polling.milliseconds"),
+    "signal": Kind("signals.signal"),
+    # descriptors, files
+    "fd": Kind("common.fd"),
+    "anyfd": Kind("common.fd"),  # or -1 for none: nothing is done to it
+    "dirfd": Kind("common.dirfd"),
+    "fd_pair": Kind("common.fd_pair", leave=when_done(fixed(8))),
+    "path": Kind("common.path", capture.path),
+    "open_flags": Kind("files.open_flags"),
+    "open_mode": Kind("files.open_mode"),
+    "open_how": Kind("common.pointer", capture.sized),
+    "pipe_flags": Kind("files.pipe_flags"),
+    "fcntl_arg": Kind("files.fcntl_arg", capture_vectors.fcntl_in),
+    "ioctl_request": Kind("files.ioctl_request"),
+    "ioctl_arg": Kind("files.ioctl_arg", capture_vectors.ioctl_in, when_done(capture_vectors.ioctl_out)),
+    # data
+    "buffer_in": Kind("common.buffer_in", capture.sized),
+    "buffer_out": Kind("common.buffer_out", leave=capture.filled),
+    "iovec_in": Kind("common.iovec_in", capture_vectors.iovec_in),
+    "iovec_out": Kind("common.iovec_out", capture_vectors.iovec_array, capture_vectors.iovec_out),
+    "offset": Kind("common.offset", fixed(8), when_done(fixed(8))),
+    "offset_moved": Kind("common.offset_moved", fixed(8), when_done(fixed(8))),
+    # sockets
+    "socket_type": Kind("sockets.socket_type"),
+    "protocol": Kind("sockets.protocol"),
+    "sockaddr": Kind("sockaddr.address_in", sized_int(128)),
+    "sockaddr_out": Kind("sockaddr.address_out", leave=value_result()),
+    "length": Kind("common.length", fixed(4)),
+    "sockopt_level": Kind("sockets.level"),
+    "sockopt_name": Kind("sockets.option"),
+    "optval": Kind("sockets.option_set", sized_int()),
+    "optval_out": Kind("sockets.option_got", leave=value_result(PREFIX_BYTES)),
+    "msghdr": Kind("messages.sent", capture_vectors.message_in, struct=56),
+    "msghdr_out": Kind("messages.received", fixed(56), capture_vectors.message_out),
+    "mmsghdr": Kind("messages.many_sent", capture_vectors.messages_in, capture_vectors.messages_sent),
+    "mmsghdr_out": Kind(
+        "messages.many_received", sized_int(capture_vectors.MESSAGES * 64, 64), capture_vectors.messages_out
+    ),
+    # waiting
+    "fd_set": Kind("polling.fd_set", capture_vectors.fd_set, when_done(capture_vectors.fd_set)),
+    "pollfds": Kind("polling.pollfds", capture_vectors.poll_in, capture_vectors.poll_out),
+    "epoll_event": Kind("polling.epoll_event", capture.epoll_event),
+    "epoll_events": Kind("polling.epoll_events", leave=capture.epoll_events),
+    "timespec_left": Kind("common.timespec", fixed(16), when_done(fixed(16)), struct=16),
+    "timeval_left": Kind("common.timeval", fixed(16), when_done(fixed(16)), struct=16),
+    "timespec": Kind("common.timespec", fixed(16), struct=16),
+    # processes
+    "argv": Kind("processes.argv", capture.argv),
+    "envp": Kind("processes.envp", capture.envp),
+    "clone_flags": Kind("processes.clone_flags"),
+    "clone_args": Kind(
+        "processes.clone_args", capture_vectors.clone_args, when_done(capture_vectors.clone_args_out, 1), struct=64
+    ),
+    "tid": Kind("processes.tid", leave=when_done(capture_vectors.parent_tid, 1)),
+    "wait_status": Kind("processes.wait_status", leave=when_done(fixed(4), 1)),
+    "siginfo": Kind("common.pointer", leave=when_done(fixed(128))),
+    "sigset_pair": Kind("signals.sigset_pair", capture_vectors.sigset_pair, struct=16),
+    **_struct("sigset", 8, "signals.sigset"),
+    **_struct("sigaction", 32, "signals.sigaction"),
+    # limits and memory
+    **_struct("rlimit", 16, "memory.rlimit"),
+    "map_flags": Kind("memory.map_flags"),
+}
+
+
+def _enter_all(readers: Iterable[EnterReader]) -> EnterReader:
+    """Several arguments, in order. One costs no more than alone."""
+    first, *rest = readers
+    if not rest:
+        return first
+    then = _enter_all(rest)
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        return first(args, read) + then(args, read)
+
+    return enter
+
+
+def _leave_all(readers: Iterable[ReturnReader]) -> ReturnReader:
+    first, *rest = readers
+    if not rest:
+        return first
+    then = _leave_all(rest)
+
+    def leave(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+        return first(args, result, read) + then(args, result, read)
+
+    return leave
+
+
+def _capturer(row: Row, arch: Arch) -> Capturer | None:
+    found = [(KINDS[each.kind], at, each.refs) for at, each in enumerate(row.parameters) if each.kind in KINDS]
+    enter = [kind.enter(arch, at, *refs) for kind, at, refs in found if kind.enter is not None]
+    leave = [kind.leave(arch, at, *refs) for kind, at, refs in found if kind.leave is not None]
+    if not enter and not leave:
+        return None
+    return Capturer(_enter_all(enter) if enter else nothing_on_enter, _leave_all(leave) if leave else nothing_on_return)
+
+
+@cache
+def capturers(arch: str) -> dict[int, Capturer]:
+    """Call number to its Capturer. A number that is missing has nothing to read."""
+    machine = machines.of(arch)
+    made = ((nr, _capturer(ROWS[name], machine)) for name, nr in numbers_by_name(arch).items() if name in ROWS)
+    return {nr: capturer for nr, capturer in made if capturer is not None}

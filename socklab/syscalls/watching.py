@@ -13,7 +13,7 @@ import msgspec
 from socklab.protocol.events import Enter, Return
 from socklab.syscalls.call import Call
 from socklab.syscalls.constants_io import EPOLL_EVENTS, POLL_EVENTS
-from socklab.syscalls.polling import set_members
+from socklab.syscalls.show.polling import set_members
 from socklab.syscalls.tables import name as name_of
 
 WAITS = frozenset(("select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"))
@@ -88,7 +88,7 @@ def _polled(call: Call) -> list[Watched]:
 
 
 def _waited(call: Call, interest: tuple[tuple[int, int, int], ...]) -> list[Watched]:
-    size = 12 if call.arch == "x86_64" else 16  # epoll_event is packed on x86-64 alone
+    size = call.machine.epoll_event_bytes
     raw = (call.after.at(call.u64(1), (call.result or 0) * size) or b"") if call.done else b""
     told: dict[int, int] = {}
     for at in range(0, len(raw) // size * size, size):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from socklab import syscalls
-from socklab.syscalls import groups
-from socklab.syscalls.decoding import _signatures
+from socklab import lesson, syscalls
+from socklab.commands import conditions
+from socklab.syscalls import groups, kinds, rows
+from socklab.syscalls.decoding import shower
 from socklab.syscalls.tables import names_by_number, numbers_by_name
 
 X86 = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
@@ -69,37 +71,109 @@ def test_numbers_leaves_out_what_an_architecture_lacks() -> None:
     assert syscalls.numbers("aarch64", ["read", "select"]) == (63,)
 
 
-@pytest.mark.parametrize("group", ["SOCKET_CALLS", "DESCRIPTOR_CALLS", "PROCESS_CALLS", "LESSON_CALLS", "RUN_CALLS"])
-def test_every_name_of_a_group_is_a_call(group: str) -> None:
-    assert set(getattr(groups, group)) <= set(numbers_by_name("x86_64"))
+# As strace's classes and the manual pages have them, written down apart from the table of calls.
+SOCKETS = """socket socketpair bind listen accept accept4 connect getsockopt setsockopt getsockname getpeername shutdown
+sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg"""
+IN_LESSONS = f"""{SOCKETS} read write readv writev close close_range dup dup2 dup3 fcntl sendfile splice select pselect6
+poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2"""
+IN_RUNS = f"{IN_LESSONS} fork vfork clone clone3 wait4 waitid"
+RECORDED = f"{IN_RUNS} execve execveat kill"
+REPORTED = f"""{RECORDED} pread64 pwrite64 preadv pwritev preadv2 pwritev2 ioctl open openat openat2 creat pipe pipe2
+tee vmsplice copy_file_range
+eventfd eventfd2 signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime
+inotify_init inotify_init1 memfd_create pidfd_open pidfd_getfd io_uring_setup io_uring_enter io_uring_register lseek
+fstat fsync
+fdatasync ftruncate getdents getdents64 exit exit_group tkill tgkill"""
 
 
-def test_every_socket_call_and_every_lesson_call_has_a_signature() -> None:
-    assert set(_signatures()) >= syscalls.LESSON_CALLS
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [
+        (groups.LESSON_CALLS, IN_LESSONS),
+        (groups.RUN_PAUSED, IN_RUNS),
+        (groups.RUN_RECORDED, RECORDED),
+        (groups.RUN_CALLS, REPORTED),
+    ],
+)
+def test_a_program_stops_and_is_recorded_at_the_calls_written_here(group: frozenset[str], names: str) -> None:
+    assert group == set(names.split())
 
 
-def test_signatures_are_of_calls_that_exist() -> None:
-    assert set(_signatures()) <= set(numbers_by_name("x86_64"))
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("read", "read readv recvfrom recvmsg recvmmsg"),
+        ("write", "write writev sendto sendmsg sendmmsg"),
+        ("accept", "accept accept4"),
+        ("fork", "fork vfork clone clone3"),
+        ("wait", "wait4 waitid"),
+        ("exec", "execve execveat"),
+    ],
+)
+def test_a_word_means_the_same_calls_in_lessons_and_in_stop_conditions(word: str, names: str) -> None:
+    wanted = set(names.split())
+    assert set(lesson.SAME_CALL[word]) == conditions.parse(word).calls == wanted
+    assert {groups.canonical(name) for name in wanted} == {word}
 
 
-def test_facts_about_descriptors_agree_with_the_signatures() -> None:
-    for name, known in _signatures().items():
-        at = syscalls.fd_argument(name)
-        assert at is None or known.args[at].kind == "fd", name
-        if known.args and known.args[0].kind == "fd" and name != "signalfd4":
-            assert at == 0, name
-        assert syscalls.returns_fd(name) == (known.result == "fd"), name
+def test_every_call_of_the_table_exists_and_has_one_entry() -> None:
+    entries = [
+        row.name
+        for family in rows.FAMILIES
+        for row in rows.read(import_module(f"socklab.syscalls.table.{family}").CALLS)
+    ]
+    assert len(entries) == len(set(entries))
+    assert set(entries) == set(rows.ROWS) <= set(numbers_by_name("x86_64"))
 
 
-def test_what_makes_a_socket() -> None:
-    assert {name for name in numbers_by_name("x86_64") if syscalls.makes_socket(name)} == {
-        "socket",
-        "socketpair",
-        "accept",
-        "accept4",
-    }
+def test_every_kind_and_every_reference_of_the_table_is_known() -> None:
+    used = set()
+    for row in rows.ROWS.values():
+        for parameter in row.parameters:
+            used.add(parameter.kind)
+            assert callable(shower(parameter.kind)), (row.name, parameter.name)
+        assert row.topic in ("", "descriptors", "queues", "sockets", "processes"), row.name
+        assert all(owner in rows.ROWS for owner in row.errors_of[1:2] if owner), row.name
+        named = {parameter.name for parameter in row.parameters}
+        notes = {name for name in rows.notes(row.own) if name and not name.isupper() and name != "done"}
+        if row.known and row.own.count(":") and len(notes - named) > 0:
+            shared = [other for other in rows.ROWS.values() if other.own == row.own]
+            assert notes <= {each.name for other in shared for each in other.parameters}, row.name
+    assert set(kinds.KINDS) <= used
 
 
-def test_calls_that_sleep_are_known_as_such() -> None:
-    assert all(syscalls.may_block(name) for name in ("accept4", "read", "recvfrom", "connect", "epoll_wait", "wait4"))
-    assert not any(syscalls.may_block(name) for name in ("socket", "bind", "listen", "close", "setsockopt"))
+def test_every_call_of_a_lesson_has_all_its_parameters() -> None:
+    assert [name for name in groups.LESSON_CALLS if not rows.ROWS[name].known] == []
+
+
+def test_a_call_is_described_in_one_place() -> None:
+    found = []
+    for path in Path(syscalls.__file__).parent.rglob("*.py"):
+        lines = [line for line in path.read_text().splitlines() if re.search(r"\bshutdown\b", line)]
+        found += [(path.name, line) for line in lines if "ESHUTDOWN" not in line]  # whose words strerror(3) gives
+    assert found == [("sockets.py", "shutdown(sockfd: fd, how: SHUTDOWN)")]
+
+
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [("accept", 0), ("epoll_ctl", 0), ("splice", 0), ("mmap", 4), ("io_uring_register", 0), ("timerfd_settime", 0)]
+    + [(name, None) for name in ("socket", "openat", "select", "poll", "close_range", "signalfd4", "nosuchcall")],
+)
+def test_the_descriptor_a_call_acts_on(name: str, at: int | None) -> None:
+    assert syscalls.fd_argument(name) == at
+
+
+GIVE_A_DESCRIPTOR = """socket accept accept4 open openat openat2 creat dup dup2 dup3 epoll_create epoll_create1
+eventfd eventfd2 signalfd signalfd4 timerfd_create inotify_init inotify_init1 memfd_create pidfd_open pidfd_getfd
+io_uring_setup"""
+
+
+def test_calls_that_give_a_descriptor() -> None:
+    found = {name for name in groups.RUN_CALLS if syscalls.returns_fd(name)}
+    assert found == set(GIVE_A_DESCRIPTOR.split())
+
+
+def test_a_call_touches_the_panel_of_its_topic() -> None:
+    assert [syscalls.touches(name) for name in ("accept4", "socket", "recvmsg", "waitid", "getpid", "nosuchcall")] == [
+        "queues", "descriptors", "sockets", "processes", "", "",
+    ]  # fmt: skip

@@ -170,8 +170,9 @@ def _register_set(pid: int) -> ctypes.Array[ctypes.c_char]:
 def registers(pid: int, arch: Arch) -> tuple[int, int, int, int]:
     """(instruction pointer, stack pointer, frame pointer, link register or 0) of a stopped task."""
     buffer = _register_set(pid)
-    ip, sp, fp, lr = (0 if at is None else struct.unpack_from("=Q", buffer, at)[0] for at in arch.user_registers)
-    return ip, sp, fp, lr
+    at = arch.user_registers
+    ip, sp, fp = (struct.unpack_from("=Q", buffer, offset)[0] for offset in (at.ip, at.sp, at.fp))
+    return ip, sp, fp, struct.unpack_from("=Q", buffer, at.lr)[0] if at.lr is not None else 0
 
 
 def interrupted_call(pid: int, arch: Arch) -> tuple[int, int]:
@@ -180,7 +181,8 @@ def interrupted_call(pid: int, arch: Arch) -> tuple[int, int]:
     if arch.call_registers is None:
         return -1, 0
     buffer = _register_set(pid)
-    number, result = (struct.unpack_from("=q", buffer, at)[0] for at in arch.call_registers)
+    (number,) = struct.unpack_from("=q", buffer, arch.call_registers.number)
+    (result,) = struct.unpack_from("=q", buffer, arch.call_registers.result)
     return number, result
 
 

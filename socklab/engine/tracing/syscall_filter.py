@@ -16,12 +16,6 @@ from socklab.commands.conditions import Condition
 from socklab.engine.tracing.task import Stop, Task
 from socklab.engine.tracing.tracer import HOLD, RECORD, UNSEEN, SyscallFilter
 
-_FAMILY = frozenset(("fork", "vfork", "clone", "clone3", "wait4", "waitid"))
-RUN_PAUSED = syscalls.LESSON_CALLS | _FAMILY
-"""Where a program of the user's own is stopped: what servers do with sockets, and with processes."""
-RUN_RECORDED = RUN_PAUSED | {"execve", "execveat", "kill"}
-"""What is recorded of it besides."""
-
 _CLONE_THREAD = 0x00010000
 
 

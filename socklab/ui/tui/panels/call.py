@@ -43,8 +43,7 @@ SLEEPS_UNTIL = {
     "select": "none of its descriptors is ready",
     "poll": "none of its descriptors is ready",
     "epoll_wait": "none of its descriptors is ready",
-    "wait4": "no child has ended",
-    "waitid": "no child has ended",
+    "wait": "no child has ended",
     "futex": "another thread holds what it waits for",
 }
 """Why a call sleeps, by the lesson's word for it. Shown only when the kernel says that the task does sleep."""

@@ -9,8 +9,8 @@ from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_net import CONTROL_TYPES, LEVELS, MESSAGE_FLAGS, options
-from socklab.syscalls.kinds import Kind, iovec, pointer_text, unreadable
-from socklab.syscalls.sockaddr import pointed
+from socklab.syscalls.show.common import iovec, pointer_text, unreadable
+from socklab.syscalls.show.sockaddr import pointed
 from socklab.syscalls.symbols import strace_string
 
 MSGHDR = 56
@@ -84,15 +84,11 @@ def message(call: Call, raw: bytes, wanted: int | None, name_room: int | None = 
     return Shown("{" + ", ".join(texts) + "}", buffers.meaning, raw[:MSGHDR], fields, strace)
 
 
-def _sent(call: Call, index: int) -> Shown:
-    addr = call.u64(index)
-    raw = call.before.at(addr, MSGHDR)
-    if not addr or not raw or len(raw) < MSGHDR:
-        return unreadable(addr, raw and b"")
+def sent(call: Call, raw: bytes) -> Shown:
     return message(call, raw, None)
 
 
-def _received(call: Call, index: int) -> Shown:
+def received(call: Call, index: int) -> Shown:
     addr = call.u64(index)
     before = call.before.at(addr, MSGHDR)
     room = unpack_from("<i", before, 8)[0] if before and len(before) >= MSGHDR else None
@@ -119,7 +115,7 @@ def _many(call: Call, array: bytes, addr: int, count: int, received: bool) -> Sh
     return Shown("[" + ", ".join(shown) + "]", f"{count} messages", strace="[" + ", ".join(straces) + "]")
 
 
-def _many_sent(call: Call, index: int) -> Shown:
+def many_sent(call: Call, index: int, count_at: int) -> Shown:
     """strace prints only the messages that were sent, with how much of each."""
     addr = call.u64(index)
     before = call.before.at(addr, 1024)
@@ -128,18 +124,12 @@ def _many_sent(call: Call, index: int) -> Shown:
     if call.done and call.result is not None:
         after = call.after.at(addr, 1024) or b""
         return _many(call, after[: call.result * MMSGHDR], addr, call.result, received=False)
-    return _many(call, before, addr, call.u32(2), received=False)
+    return _many(call, before, addr, call.u32(count_at), received=False)
 
 
-def _many_received(call: Call, index: int) -> Shown:
+def many_received(call: Call, index: int, count_at: int) -> Shown:
     addr = call.u64(index)
     after = call.after.at(addr, 1024)
     if not call.done or call.result is None or not after:
         return Shown(pointer_text(addr))
     return _many(call, after[: call.result * MMSGHDR], addr, call.result, received=True)
-
-
-MESSAGE_IN = Kind("msghdr", _sent)
-MESSAGE_OUT = Kind("msghdr", _received)
-MESSAGES_IN = Kind("mmsghdr", _many_sent)
-MESSAGES_OUT = Kind("mmsghdr", _many_received)

@@ -5,13 +5,16 @@ In: a Call that has returned and the kind of its result. Out: three texts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from socklab.syscalls.call import Call
 from socklab.syscalls.constants_io import FD_FLAGS
-from socklab.syscalls.descriptors import open_mode_text, strace_spelling
 from socklab.syscalls.errors import errno_meaning, errno_name, errno_words
-from socklab.syscalls.polling import poll_answer, select_answer
+from socklab.syscalls.rows import Row
+from socklab.syscalls.show.files import open_mode_text, strace_spelling
+from socklab.syscalls.show.polling import poll_answer, select_answer
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -19,23 +22,6 @@ class Result(msgspec.Struct, frozen=True):
     strace: str
     outcome: str = ""
     errno: str = ""
-
-
-_DONE = {
-    "bind": "the socket has its address",
-    "listen": "the socket is listening",
-    "connect": "connected",
-    "close": "the descriptor is free again",
-    "shutdown": "the direction is shut",
-    "setsockopt": "the option is set",
-    "getsockopt": "the value is read",
-    "getsockname": "the address is filled in",
-    "getpeername": "the address is filled in",
-    "socketpair": "two new descriptors",
-    "pipe": "two new descriptors",
-    "pipe2": "two new descriptors",
-    "execve": "another program runs now",
-}
 
 
 _SOCKET_ONLY = frozenset({"recvfrom", "recvmsg", "sendto", "sendmsg"})
@@ -104,45 +90,48 @@ def _ready(call: Call, value: int) -> str:
     return f"{value} ready" if value else "nobody is ready: the time is over"
 
 
-def show(call: Call, kind: str) -> Result:
-    """The result of a call that has returned; `kind` is its signature's."""
-    value = call.result
+def _failed(call: Call, value: int) -> Result:
+    number = -value
+    name, words = errno_name(number), errno_words(number)
+    meaning = errno_meaning(call.name, number)
+    if 512 <= number <= 516 and number != 515:
+        return Result(f"? {name}", f"? {name} ({words})", meaning, name)
+    strace = f"-1 {name} ({words})" if not name.startswith("errno ") else f"{value} ({name})"
+    return Result(f"-1 {name}", strace, meaning, name)
+
+
+_OUTCOMES: dict[str, Callable[[Call, int], str]] = {
+    "fd": lambda call, value: f"new descriptor {value}",
+    "received": _received,
+    "sent": _sent,
+    "count": _count,
+    "child": lambda call, value: f"the child is {value}" if value else "this is the child",
+    "waited": _waited,
+    "ready": _ready,
+    "poll": _ready,
+    "select": _ready,
+}
+"""What a result means, by its kind."""
+_ANSWERS = {"poll": poll_answer, "select": select_answer}
+
+
+def show(call: Call, row: Row | None) -> Result:
+    """The result of a call that has returned; `row` says of what kind it is."""
+    value, kind = call.result, row.result if row is not None else "number"
     if value is None:
         return Result("", "")
     if kind == "none":
         return Result("", "?")
     if -4095 <= value < 0:
-        number = -value
-        name, words = errno_name(number), errno_words(number)
-        meaning = errno_meaning(call.name, number)
-        if 512 <= number <= 516 and number != 515:
-            return Result(f"? {name}", f"? {name} ({words})", meaning, name)
-        strace = f"-1 {name} ({words})" if not name.startswith("errno ") else f"{value} ({name})"
-        return Result(f"-1 {name}", strace, meaning, name)
+        return _failed(call, value)
     if kind == "fcntl":
         return _fcntl(call, value)
-    text = strace = str(value)
-    outcome = ""
     if kind == "address":
-        text = strace = hex(value & 0xFFFFFFFFFFFFFFFF) if value else "NULL"
-    elif kind == "fd":
-        outcome = f"new descriptor {value}"
-    elif kind == "received":
-        outcome = _received(call, value)
-    elif kind == "sent":
-        outcome = _sent(call, value)
-    elif kind == "count":
-        outcome = _count(call, value)
-    elif kind == "child":
-        outcome = f"the child is {value}" if value else "this is the child"
-    elif kind == "waited":
-        outcome = _waited(call, value)
-    elif kind in ("ready", "poll", "select"):
-        outcome = _ready(call, value)
-        if kind == "poll":
-            strace = f"{value} {poll_answer(call)}".rstrip() if value else "0 (Timeout)"
-        elif kind == "select":
-            strace = f"{value} {select_answer(call)}".rstrip() if value else "0 (Timeout)"
-    elif kind == "status" and value == 0:
-        outcome = _DONE.get(call.name, "done")
-    return Result(text, strace, outcome)
+        text = hex(value & 0xFFFFFFFFFFFFFFFF) if value else "NULL"
+        return Result(text, text)
+    text = strace = str(value)
+    if kind in _ANSWERS:
+        strace = f"{value} {_ANSWERS[kind](call)}".rstrip() if value else "0 (Timeout)"
+    if row is not None and kind == "status" and value == 0:
+        return Result(text, strace, row.notes.get("done", "done"))
+    return Result(text, strace, _OUTCOMES[kind](call, value) if kind in _OUTCOMES else "")

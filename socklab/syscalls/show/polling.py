@@ -1,6 +1,6 @@
-"""Calls that wait for many descriptors at once: select, poll, epoll.
+"""Arguments and answers of calls that wait for many descriptors: sets, poll arrays, epoll events.
 
-Source: select(2), poll(2), epoll_ctl(2), epoll_wait(2), whose parameter names these are.
+In and out as common.py says. Source: select(2), poll(2), epoll_ctl(2), epoll_wait(2).
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
-from socklab.syscalls.constants_io import EPOLL_CREATE, EPOLL_EVENTS, EPOLL_OPERATIONS, POLL_EVENTS
-from socklab.syscalls.kinds import FD, INT, SIZE, TIMEOUT, Kind, arg, call, flags, named, pointer_text, time, unreadable
-from socklab.syscalls.signals import signal_set
+from socklab.syscalls.constants_io import EPOLL_EVENTS, POLL_EVENTS
+from socklab.syscalls.show.common import pointer_text, unreadable
 
 # ---------------------------------------------------------------- select
 
@@ -30,8 +29,8 @@ def _set_bytes(nfds: int) -> int:
     return min((max(nfds, 0) + 63) // 64 * 8, 512)
 
 
-def _show_set(call: Call, index: int) -> Shown:
-    addr, nfds = call.u64(index), call.i32(0)
+def fd_set(call: Call, index: int, nfds_at: int) -> Shown:
+    addr, nfds = call.u64(index), call.i32(nfds_at)
     if not addr:
         return Shown("NULL", "nothing of this kind is waited for")
     bits = call.before.at(addr, _set_bytes(nfds))
@@ -48,9 +47,6 @@ def _show_set(call: Call, index: int) -> Shown:
             strace, f"now ready: {', '.join(map(str, ready))}" if ready else "none is ready", bits, strace=strace
         )
     return Shown(strace, data=bits, strace=strace)
-
-
-SET = Kind("fd_set", _show_set)
 
 
 def select_answer(call: Call) -> str:
@@ -72,17 +68,6 @@ def select_answer(call: Call) -> str:
     return f"({', '.join(parts)})" if parts else ""
 
 
-def _show_mask_pair(call: Call, index: int) -> Shown:
-    addr = call.u64(index)
-    pair = call.before.at(addr, 16)
-    if not addr or not pair or len(pair) < 16:
-        return unreadable(addr, pair and b"")
-    mask, size = unpack_from("<QQ", pair)
-    shown = signal_set(mask, call.before.at(mask, 8))
-    text = f"{{sigmask={shown.strace or shown.text}, sigsetsize={size}}}"
-    return Shown(shown.text, shown.meaning, strace=text)
-
-
 # ---------------------------------------------------------------- poll
 
 
@@ -92,8 +77,8 @@ def _entries(call: Call, addr: int, after: bool) -> list[tuple[int, int, int]]:
     return [unpack_from("<iHH", array, at) for at in range(0, len(array) // 8 * 8, 8)]
 
 
-def _show_pollfds(call: Call, index: int) -> Shown:
-    addr, count = call.u64(index), call.u32(1)
+def pollfds(call: Call, index: int, count_at: int) -> Shown:
+    addr, count = call.u64(index), call.u32(count_at)
     if not count:
         return Shown("[]" if addr else "NULL", strace="[]" if addr else "NULL")
     if not addr or not call.before.at(addr, 8):
@@ -134,11 +119,6 @@ def poll_answer(call: Call) -> str:
 # ---------------------------------------------------------------- epoll
 
 
-def _event_size(call: Call) -> int:
-    """epoll_event is packed on x86-64 alone (linux/eventpoll.h, EPOLL_PACKED)."""
-    return 12 if call.arch == "x86_64" else 16
-
-
 def _event(raw: bytes) -> Shown:
     (events,) = unpack_from("<I", raw)
     (data,) = unpack_from("<Q", raw, len(raw) - 8)
@@ -151,8 +131,8 @@ def _event(raw: bytes) -> Shown:
     return Shown(f"{{{EPOLL_EVENTS.text(events)}, data {small}}}", EPOLL_EVENTS.meaning(events), raw, fields, strace)
 
 
-def _show_event(call: Call, index: int) -> Shown:
-    addr, size = call.u64(index), _event_size(call)
+def epoll_event(call: Call, index: int) -> Shown:
+    addr, size = call.u64(index), call.machine.epoll_event_bytes
     raw = call.before.at(addr, size)
     if not addr or not raw or len(raw) < size or call.u32(1) == 2:
         if call.u32(1) == 2:  # EPOLL_CTL_DEL does not look at it
@@ -161,8 +141,8 @@ def _show_event(call: Call, index: int) -> Shown:
     return _event(raw)
 
 
-def _show_events(call: Call, index: int) -> Shown:
-    addr, size = call.u64(index), _event_size(call)
+def epoll_events(call: Call, index: int) -> Shown:
+    addr, size = call.u64(index), call.machine.epoll_event_bytes
     if call.result is None or call.failed:
         return Shown(pointer_text(addr), "where the kernel puts what is ready" if call.result is None else "")
     if call.result == 0:
@@ -179,96 +159,6 @@ def _show_events(call: Call, index: int) -> Shown:
     return Shown(f"[{', '.join(texts)}]", "what is ready", raw, strace=f"[{', '.join(straces)}]")
 
 
-def _show_mask(call: Call, index: int) -> Shown:
-    return signal_set(call.u64(index), call.before.at(call.u64(index), 8))
-
-
-def _show_milliseconds(call: Call, index: int) -> Shown:
+def milliseconds(call: Call, index: int) -> Shown:
     value = call.i32(index)
     return Shown(str(value), "wait for ever" if value < 0 else "do not wait" if value == 0 else "milliseconds to wait")
-
-
-_EPFD = arg("epfd", FD, "the epoll instance")
-_EVENTS = arg("events", Kind("events", _show_events), "what is ready")
-_MAX = arg("maxevents", INT, "how many it can be told at once")
-_MILLISECONDS = arg("timeout", Kind("milliseconds", _show_milliseconds), "milliseconds to wait")
-_MASK = arg("sigmask", Kind("sigset", _show_mask), "signals that may not interrupt")
-_NFDS = arg("nfds", INT, "highest descriptor in any set, plus 1")
-_IN = arg("readfds", SET, "ready to be read?")
-_OUT = arg("writefds", SET, "ready to be written?")
-_EXCEPT = arg("exceptfds", SET, "something exceptional?")
-_FDS = arg("fds", Kind("pollfds", _show_pollfds), "which descriptors, and what for")
-
-_SELECT = "Wait until one of the descriptors in the sets is ready. The kernel looks at every one of them."
-_POLL = "Wait until one of the listed descriptors is ready. The kernel looks at every one of them."
-_EPOLL_WAIT = "Wait until a descriptor of the epoll instance is ready. The kernel hands over only those that are."
-
-CALLS = (
-    call(
-        "select",
-        _SELECT,
-        _NFDS,
-        _IN,
-        _OUT,
-        _EXCEPT,
-        arg("timeout", time("usec"), "how long; NULL = for ever"),
-        result="select",
-    ),
-    call(
-        "pselect6",
-        _SELECT,
-        _NFDS,
-        _IN,
-        _OUT,
-        _EXCEPT,
-        arg("timeout", TIMEOUT, "how long; NULL = for ever"),
-        arg("sigmask", Kind("sigset", _show_mask_pair), "signals that may not interrupt"),
-        result="select",
-    ),
-    call("poll", _POLL, _FDS, arg("nfds", INT, "how many"), _MILLISECONDS, result="poll"),
-    call(
-        "ppoll",
-        _POLL,
-        _FDS,
-        arg("nfds", INT, "how many"),
-        arg("tmo_p", TIMEOUT, "how long; NULL = for ever"),
-        _MASK,
-        arg("sigsetsize", SIZE),
-        result="poll",
-    ),
-    call(
-        "epoll_create",
-        "Make an epoll instance: a list of descriptors that the kernel watches.",
-        arg("size", INT),
-        result="fd",
-    ),
-    call(
-        "epoll_create1",
-        "Make an epoll instance: a list of descriptors that the kernel watches.",
-        arg("flags", flags(EPOLL_CREATE)),
-        result="fd",
-    ),
-    call(
-        "epoll_ctl",
-        "Add a descriptor to the epoll instance's list, change it or take it off.",
-        _EPFD,
-        arg("op", named("operation", EPOLL_OPERATIONS), "what to do"),
-        arg("fd", FD, "the descriptor to watch"),
-        arg("event", Kind("event", _show_event), "what to wait for, and a number to hand back"),
-    ),
-    call("epoll_wait", _EPOLL_WAIT, _EPFD, _EVENTS, _MAX, _MILLISECONDS, result="ready"),
-    call(
-        "epoll_pwait", _EPOLL_WAIT, _EPFD, _EVENTS, _MAX, _MILLISECONDS, _MASK, arg("sigsetsize", SIZE), result="ready"
-    ),
-    call(
-        "epoll_pwait2",
-        _EPOLL_WAIT,
-        _EPFD,
-        _EVENTS,
-        _MAX,
-        arg("timeout", TIMEOUT, "how long; NULL = for ever"),
-        _MASK,
-        arg("sigsetsize", SIZE),
-        result="ready",
-    ),
-)

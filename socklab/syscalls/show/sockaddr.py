@@ -11,7 +11,7 @@ from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_net import FAMILIES
-from socklab.syscalls.kinds import Kind, pointer_text, unreadable
+from socklab.syscalls.show.common import pointer_text, unreadable
 from socklab.syscalls.symbols import readable, strace_string
 
 AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 0, 1, 2, 10, 16
@@ -146,33 +146,25 @@ def pointed(addr: int, length: int, found: bytes | None) -> Shown:
     return sockaddr(found[:wanted])
 
 
-def address_in(length_at: int) -> Kind:
+def address_in(call: Call, index: int, length_at: int) -> Shown:
     """An address the program passes in, with its length by value."""
-
-    def show(call: Call, index: int) -> Shown:
-        addr, length = call.u64(index), call.i32(length_at)
-        return pointed(addr, length, call.before.at(addr, max(0, min(length, 128))))
-
-    return Kind("sockaddr", show)
+    addr, length = call.u64(index), call.i32(length_at)
+    return pointed(addr, length, call.before.at(addr, max(0, min(length, 128))))
 
 
-def address_out(length_at: int) -> Kind:
+def address_out(call: Call, index: int, length_at: int) -> Shown:
     """An address the kernel wrote, its length behind a pointer: accept, getsockname, recvfrom."""
-
-    def show(call: Call, index: int) -> Shown:
-        addr = call.u64(index)
-        length_addr = call.u64(length_at)
-        length = call.after.at(length_addr, 4)
-        if not addr:
-            return Shown("NULL", "the program does not ask for the address")
-        if not call.done or length is None or len(length) < 4:
-            return Shown(pointer_text(addr), "where the kernel puts the address" if call.result is None else "")
-        size = int.from_bytes(length, "little", signed=True)
-        room = call.before.at(length_addr, 4)
-        if room is not None and len(room) == 4:  # the kernel cuts the address at the room it was given (accept(2))
-            size = min(size, int.from_bytes(room, "little", signed=True))
-        if size == 0:
-            return Shown(pointer_text(addr), "no address was written")
-        return pointed(addr, size, call.after.at(addr, max(0, min(size, 128))))
-
-    return Kind("sockaddr", show)
+    addr = call.u64(index)
+    length_addr = call.u64(length_at)
+    length = call.after.at(length_addr, 4)
+    if not addr:
+        return Shown("NULL", "the program does not ask for the address")
+    if not call.done or length is None or len(length) < 4:
+        return Shown(pointer_text(addr), "where the kernel puts the address" if call.result is None else "")
+    size = int.from_bytes(length, "little", signed=True)
+    room = call.before.at(length_addr, 4)
+    if room is not None and len(room) == 4:  # the kernel cuts the address at the room it was given (accept(2))
+        size = min(size, int.from_bytes(room, "little", signed=True))
+    if size == 0:
+        return Shown(pointer_text(addr), "no address was written")
+    return pointed(addr, size, call.after.at(addr, max(0, min(size, 128))))

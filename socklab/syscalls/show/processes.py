@@ -1,6 +1,6 @@
-"""Calls that make, end and wait for processes, and run programs in them.
+"""Arguments of calls that make processes, run programs and wait: clone flags, argument strings, a wait status.
 
-Source: fork(2), clone(2), execve(2), wait4(2), waitid(2), whose parameter names these are.
+In and out as common.py says. Source: clone(2), execve(2), wait4(2).
 """
 
 from __future__ import annotations
@@ -19,25 +19,8 @@ from socklab.syscalls.constants_process import (
     CLONE_THREAD,
     CLONE_VM,
     SIGNALS,
-    WAIT,
-    WAIT_FOR,
 )
-from socklab.syscalls.kinds import (
-    DIRFD,
-    HEX,
-    INT,
-    PATH,
-    POINTER,
-    SIZE,
-    Kind,
-    arg,
-    call,
-    flags,
-    named,
-    pointer_text,
-    string,
-    unreadable,
-)
+from socklab.syscalls.show.common import pointer_text, string, unreadable
 
 # ---------------------------------------------------------------- clone
 
@@ -51,7 +34,7 @@ def _clone_meaning(bits: int) -> str:
     )
 
 
-def _show_clone_flags(call: Call, index: int) -> Shown:
+def clone_flags(call: Call, index: int) -> Shown:
     value = call.u64(index)
     bits, signal = value & ~0xFF, value & 0xFF
     text = CLONE.text(bits) if bits else ""
@@ -60,7 +43,7 @@ def _show_clone_flags(call: Call, index: int) -> Shown:
     return Shown(text or "0", _clone_meaning(bits))
 
 
-def _show_tid(call: Call, index: int) -> Shown:
+def tid(call: Call, index: int, flags_at: int) -> Shown:
     addr = call.u64(index)
     data = call.after.at(addr, 4)
     if data and len(data) == 4 and call.done:
@@ -71,11 +54,7 @@ def _show_tid(call: Call, index: int) -> Shown:
 _CLONE3 = ("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls")
 
 
-def _show_clone3(call: Call, index: int) -> Shown:
-    addr = call.u64(index)
-    raw = call.before.at(addr, 64)
-    if not raw or len(raw) < 64:
-        return unreadable(addr, raw and b"")
+def clone_args(call: Call, raw: bytes) -> Shown:
     values = dict(zip(_CLONE3, unpack_from("<8Q", raw), strict=True))
     bits = values["flags"]
     parts = [f"flags={CLONE.strace(bits)}"]
@@ -88,9 +67,9 @@ def _show_clone3(call: Call, index: int) -> Shown:
     if bits & CLONE_SETTLS:
         parts.append(f"tls={pointer_text(values['tls'])}")
     strace = "{" + ", ".join(parts) + "}"
-    tid = call.after.at(values["parent_tid"], 4) if bits & CLONE_PARENT_SETTID else None
-    if call.done and tid and len(tid) == 4:
-        strace += f" => {{parent_tid=[{unpack_from('<i', tid)[0]}]}}"
+    stored = call.after.at(values["parent_tid"], 4) if bits & CLONE_PARENT_SETTID else None
+    if call.done and stored and len(stored) == 4:
+        strace += f" => {{parent_tid=[{unpack_from('<i', stored)[0]}]}}"
     fields = tuple(Field(name, at * 8, 8, hex(values[name])) for at, name in enumerate(_CLONE3))
     return Shown(f"{{{CLONE.text(bits)}}}", _clone_meaning(bits), raw, fields, strace)
 
@@ -98,10 +77,10 @@ def _show_clone3(call: Call, index: int) -> Shown:
 def clone_arguments(call: Call) -> list[str]:
     """strace's own order and names of clone's registers, which stand differently on each architecture."""
     bits = call.u64(0)
-    tls, child = (4, 3) if call.arch == "x86_64" else (3, 4)
-    parts = [f"child_stack={pointer_text(call.u64(1))}", f"flags={_show_clone_flags(call, 0).text}"]
+    tls, child = (3, 4) if call.machine.clone_tls_first else (4, 3)
+    parts = [f"child_stack={pointer_text(call.u64(1))}", f"flags={clone_flags(call, 0).text}"]
     if bits & (CLONE_PARENT_SETTID | CLONE_PIDFD):
-        parts.append(f"parent_tid={_show_tid(call, 2).text}")
+        parts.append(f"parent_tid={tid(call, 2, 0).text}")
     if bits & CLONE_SETTLS:
         parts.append(f"tls={pointer_text(call.u64(tls))}")
     if bits & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID):
@@ -112,7 +91,7 @@ def clone_arguments(call: Call) -> list[str]:
 # ---------------------------------------------------------------- exec and wait
 
 
-def _show_argv(call: Call, index: int) -> Shown:
+def argv(call: Call, index: int) -> Shown:
     addr = call.u64(index)
     array = call.before.at(addr, 8192)
     if not addr or not array:
@@ -130,7 +109,7 @@ def _show_argv(call: Call, index: int) -> Shown:
     return Shown("[" + ", ".join(texts) + "]", "its arguments", strace="[" + ", ".join(straces) + "]")
 
 
-def _show_envp(call: Call, index: int) -> Shown:
+def envp(call: Call, index: int) -> Shown:
     addr = call.u64(index)
     array = call.before.at(addr, 1 << 16)
     if not addr or not array:
@@ -153,80 +132,10 @@ def status_text(status: int) -> Shown:
     return Shown(f"killed by {name}", strace=f"WIFSIGNALED(s) && WTERMSIG(s) == {name}{core}")
 
 
-def _show_status(call: Call, index: int) -> Shown:
+def wait_status(call: Call, index: int) -> Shown:
     addr = call.u64(index)
     data = call.after.at(addr, 4)
     if not addr or not data or len(data) < 4 or not call.result or call.result < 0:
         return Shown(pointer_text(addr))
     shown = status_text(unpack_from("<I", data)[0])
     return Shown(f"[{shown.text}]", shown.text, data, strace=f"[{{{shown.strace}}}]")
-
-
-# ---------------------------------------------------------------- the calls
-
-_STATUS = arg("wstatus", Kind("status", _show_status), "how it ended")
-_TID = Kind("tid", _show_tid)
-_ARGV = arg("argv", Kind("argv", _show_argv), "its arguments")
-_ENVP = arg("envp", Kind("envp", _show_envp), "its environment")
-_CODE = arg("status", INT, "0 = all went well")
-
-_FORK = "Make a copy of this process. Both go on from here, with copies of the same descriptors."
-_CLONE = "Make a copy of this process, or a thread of it."
-
-CALLS = (
-    call("fork", _FORK, result="child"),
-    call("vfork", "Make a child that borrows this process's memory until it runs another program.", result="child"),
-    call(
-        "clone",
-        _CLONE,
-        arg("flags", Kind("flags", _show_clone_flags), "what is shared"),
-        arg("stack", POINTER),
-        arg("parent_tid", _TID),
-        arg("child_tid", POINTER),
-        arg("tls", POINTER),
-        result="child",
-    ),
-    call(
-        "clone3",
-        _CLONE,
-        arg("cl_args", Kind("clone_args", _show_clone3), "what is shared"),
-        arg("size", SIZE),
-        result="child",
-    ),
-    call(
-        "execve",
-        "Run another program in this process. Its descriptors stay open, except close-on-exec.",
-        arg("pathname", PATH, "the program"),
-        _ARGV,
-        _ENVP,
-    ),
-    call(
-        "execveat",
-        "Run another program in this process.",
-        arg("dirfd", DIRFD),
-        arg("pathname", PATH),
-        _ARGV,
-        _ENVP,
-        arg("flags", HEX),
-    ),
-    call("exit", "End this thread.", _CODE, result="none"),
-    call("exit_group", "End the process. The kernel closes its descriptors.", _CODE, result="none"),
-    call(
-        "wait4",
-        "Wait for a child to end, and collect how it did.",
-        arg("pid", INT, "which child; -1 = any"),
-        _STATUS,
-        arg("options", flags(WAIT)),
-        arg("rusage", POINTER),
-        result="waited",
-    ),
-    call(
-        "waitid",
-        "Wait for a child to change state.",
-        arg("idtype", named("idtype", WAIT_FOR)),
-        arg("id", INT),
-        arg("infop", POINTER),
-        arg("options", flags(WAIT)),
-        arg("rusage", POINTER),
-    ),
-)

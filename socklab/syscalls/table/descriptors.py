@@ -1,0 +1,184 @@
+"""Calls on descriptors of any kind: read, write, close, dup, fcntl, ioctl, pipes, and what makes descriptors.
+
+Holds data only, in the form that rows.py reads.
+
+Source: the manual pages of each call, section 2, whose parameter names these are.
+"""
+
+CALLS = """\
+fd: the descriptor
+count: how many bytes at most
+iov: buffers, one after the other
+iovcnt: how many buffers
+
+read(fd: fd, buf: buffer_out(count), count: size) -> received
+readv(fd: fd, iov: iovec_out(iovcnt), iovcnt: int) -> received
+    word=read stop=lesson topic=sockets
+    Take bytes out of what the descriptor stands for; on a socket, out of its receive queue. Wait if there are none.
+    buf: where the bytes go
+    EAGAIN: nothing to read yet, and the call may not wait (O_NONBLOCK, MSG_DONTWAIT or a time limit)
+    ENOTCONN: the socket is not connected (a listener never is): there is nothing to read from
+    ECONNRESET: the other side reset the connection (RST); what was in flight is lost
+    ETIMEDOUT: the connection was given up: nothing sent was acknowledged in time
+    EINTR: a signal came before any data did
+    EBADF: no such descriptor, or it is not open for reading
+    EISDIR: the descriptor is a directory
+    EFAULT: the buffer lies outside the program's memory
+    ECONNREFUSED: an earlier packet was answered: nobody listens there
+
+write(fd: fd, buf: buffer_in(count), count: size) -> sent
+writev(fd: fd, iov: iovec_in(iovcnt), iovcnt: int) -> sent
+    word=write stop=lesson topic=sockets
+    Hand bytes to what the descriptor stands for; on a socket, to its send queue. Wait if there is no room.
+    buf: the bytes
+    EPIPE: no connection to write to (any more); SIGPIPE comes with it and kills, unless ignored or MSG_NOSIGNAL is set
+    ECONNRESET: the other side reset the connection (RST)
+    EAGAIN: no room in the send buffer, and the call may not wait (O_NONBLOCK, MSG_DONTWAIT or a time limit)
+    ENOTCONN: the socket is not connected and no destination was given
+    EDESTADDRREQ: the socket has no peer and no destination was given
+    EMSGSIZE: the message is too long to be sent whole, as this type of socket demands
+    EINTR: a signal came before any data was taken
+    EBADF: no such descriptor, or it is not open for writing
+    EFAULT: the buffer lies outside the program's memory
+    ENOBUFS: the queue of the network interface is full
+    ENETUNREACH: no route to that network
+    EHOSTUNREACH: no way to that host
+    ETIMEDOUT: the connection was given up: nothing sent was acknowledged in time
+    EISCONN: the socket is connected and a destination was given as well
+    ENOSPC: the device has no room left
+
+pread64(fd: fd, buf: buffer_out(count), count: size, offset: long) -> received
+preadv(fd: fd, iov: iovec_out(iovcnt), iovcnt: int, offset: long) -> received
+preadv2(fd: fd, iov: iovec_out(iovcnt), iovcnt: int, offset: long, _: hex, flags: READ_WRITE) -> received
+    errors=read stop=named
+    Read at a place in a file.
+    buf: where the bytes go
+    offset: where in the file
+    ESPIPE: a pipe or a socket has no position
+
+pwrite64(fd: fd, buf: buffer_in(count), count: size, offset: long) -> sent
+pwritev(fd: fd, iov: iovec_in(iovcnt), iovcnt: int, offset: long) -> sent
+pwritev2(fd: fd, iov: iovec_in(iovcnt), iovcnt: int, offset: long, _: hex, flags: READ_WRITE) -> sent
+    errors=write stop=named
+    Write at a place in a file.
+    buf: the bytes
+    offset: where in the file
+
+close(fd: fd)
+    stop=lesson topic=descriptors
+    Give the descriptor back. If it was a connection's last one, the connection is closed: a FIN goes out, or an RST if
+        unread data is left.
+    done: the descriptor is free again
+    EBADF: no such descriptor: it is already closed, or never was open
+    EIO: writing back failed; the descriptor is closed all the same
+    EINTR: a signal came; on Linux the descriptor is closed all the same
+
+close_range(first: uint, last: uint, flags: CLOSE_RANGE)
+    stop=lesson topic=descriptors
+    Close all descriptors of a range.
+    first: from
+    last: to, inclusive
+
+dup(oldfd: fd) -> fd
+dup2(oldfd: fd, newfd: int) -> fd
+dup3(oldfd: fd, newfd: int, flags: pipe_flags) -> fd
+    word=dup stop=lesson topic=descriptors
+    Give the same open file or socket a second descriptor.
+    oldfd: the descriptor to copy
+    newfd: the number of the copy; closed first if it is open
+    EBADF: oldfd is not open, or newfd is out of range
+    EMFILE: this process has no free descriptor left (RLIMIT_NOFILE)
+
+fcntl(fd: fd, cmd: FCNTL, arg: fcntl_arg(cmd)) -> fcntl
+    stop=lesson
+    Ask or change something about a descriptor.
+    cmd: what
+    EAGAIN: the lock is held by another process
+    EINVAL: the command or its argument is not valid here
+
+ioctl(fd: fd, request: ioctl_request, argp: ioctl_arg(request))
+    stop=named
+    Ask or change something that only this kind of file has.
+    request: what
+    ENOTTY: the descriptor is not of the kind this request is for
+    EINVAL: the request or its argument is not valid
+
+pipe(pipefd: fd_pair)
+pipe2(pipefd: fd_pair, flags: pipe_flags)
+    word=pipe stop=named topic=descriptors
+    Make a pipe: what is written to the second descriptor is read from the first.
+    done: two new descriptors
+    EMFILE: this process has no free descriptor left (RLIMIT_NOFILE)
+
+sendfile(out_fd: fd, in_fd: fd, offset: offset_moved, count: size) -> sent
+    errors=write stop=lesson topic=sockets
+    Send part of a file without bringing it into the program's memory.
+    out_fd: where to
+    in_fd: the file
+    offset: where in the file; NULL = its own position
+    EAGAIN: the output is non-blocking and cannot take more now
+    EINVAL: the descriptor cannot be used this way: the input must be a file the kernel can map
+
+splice(fd_in: fd, off_in: offset, fd_out: fd, off_out: offset, len: size, flags: SPLICE) -> sent
+    errors=write stop=lesson
+    Move data between a pipe and another descriptor inside the kernel.
+    fd_in: from
+    fd_out: to
+
+tee(fd: fd, fd_out: fd, len: size, flags: SPLICE) -> sent
+    stop=named
+    Copy data from one pipe to another.
+
+eventfd(initval: uint) -> fd
+eventfd2(initval: uint, flags: EVENTFD) -> fd
+    word=eventfd stop=named
+    Make a counter that can be waited for.
+
+signalfd4(fd: anyfd, mask: pointer, sizemask: size, flags: SIGNALFD) -> fd
+    stop=named
+    Receive signals through a descriptor.
+
+timerfd_create(clockid: CLOCKS, flags: TIMERFD) -> fd
+    stop=named
+    Make a clock whose ticks are read from a descriptor.
+
+io_uring_setup(entries: uint, params: pointer) -> fd
+    stop=named
+    Make an io_uring: two rings of memory shared with the kernel.
+    entries: how many submissions fit
+    EPERM: the machine forbids io_uring (kernel.io_uring_disabled)
+    ENOSYS: this kernel has no io_uring
+
+io_uring_enter(fd: fd, to_submit: uint, min_complete: uint, flags: IO_URING_ENTER, sig: pointer, sz: size) -> count
+    stop=named
+    Tell the kernel that submissions lie in the ring, and perhaps wait for completions.
+    to_submit: how many are new
+    min_complete: how many completions to wait for
+
+signalfd(...) -> fd
+    stop=named
+
+timerfd_settime(fd: fd, ...) -> number
+    stop=named
+
+timerfd_gettime(fd: fd, ...) -> number
+    stop=named
+
+vmsplice(fd: fd, ...) -> number
+    stop=named
+
+inotify_init(...) -> fd
+    stop=named
+
+inotify_init1(...) -> fd
+    stop=named
+
+pidfd_open(...) -> fd
+    stop=named
+
+pidfd_getfd(...) -> fd
+    stop=named
+
+io_uring_register(fd: fd, ...) -> number
+    stop=named
+"""
