@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 
 if TYPE_CHECKING:
-    from textual.theme import Theme
+    from textual.theme import Theme as TextualTheme
 
 _DARK = {
     "bg": "#0e1116",
@@ -95,7 +95,7 @@ def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
     }
 
 
-class Look:
+class Theme:
     """One palette, ready to draw with. Styles are kept: a role is looked up, not built."""
 
     def __init__(self, name: str, palette: Mapping[str, str], *, colourless: bool = False) -> None:
@@ -130,29 +130,29 @@ class Look:
         return found
 
 
-def looks(*, no_color: bool) -> dict[str, Look]:
-    """Every look, the first one being the default. With `no_color` only one, which sends no colour at all."""
+def themes(*, no_color: bool) -> dict[str, Theme]:
+    """Every theme, the first one being the default. With `no_color` only one, which sends no colour at all."""
     if no_color:
-        return {"no colour": Look("no colour", _ANSI, colourless=True)}
+        return {"no colour": Theme("no colour", _ANSI, colourless=True)}
     return {
-        "dark": Look("dark", _DARK),
-        "light": Look("light", _LIGHT),
-        "terminal": Look("terminal", _ANSI),
+        "dark": Theme("dark", _DARK),
+        "light": Theme("light", _LIGHT),
+        "terminal": Theme("terminal", _ANSI),
     }
 
 
-def textual_theme(look: Look, known: Mapping[str, Theme]) -> Theme | str:
-    """What Textual's own widgets (prompt, palette, help) are drawn with beside this look.
+def textual_theme(theme: Theme, known: Mapping[str, TextualTheme]) -> TextualTheme | str:
+    """What Textual's own widgets (prompt, palette, help) are drawn with beside this theme.
 
     A Theme to register, or the name of one that Textual has: its ANSI theme changed names between releases.
     """
-    from textual.theme import Theme
+    from textual.theme import Theme as TextualTheme
 
-    p = look.palette
+    p = theme.palette
     if p is _ANSI:
         return next((name for name in ("ansi-dark", "textual-ansi") if name in known), "textual-dark")
-    return Theme(
-        name=f"socklab-{look.name}",
+    return TextualTheme(
+        name=f"socklab-{theme.name}",
         primary=p["accent"],
         secondary=p["blue"],
         accent=p["accent"],
@@ -163,5 +163,5 @@ def textual_theme(look: Look, known: Mapping[str, Theme]) -> Theme | str:
         warning=p["accent"],
         error=p["red"],
         success=p["green"],
-        dark=look.name == "dark",
+        dark=theme.name == "dark",
     )
