@@ -127,9 +127,9 @@ class ViewController:
     # ---------------------------------------------------------------- rows
 
     def _view(self) -> LineView | None:
-        """The view that row keys are for: the focused one, else the first."""
+        """The view that row keys are for: the maximised one, the focused one, else the first."""
         view = self._stage.focused
-        if isinstance(view, LineView):
+        if isinstance(view, LineView) and not self._panes.maximised:
             return view
         return self._stage.slots[0] if self._stage.placed else None
 
@@ -186,7 +186,7 @@ class ViewController:
 
     def _openable(self) -> str:
         """The panel whose chosen row Enter and Esc are about; "" = none."""
-        name = next(iter(self._panes.opened), "") or self._focused()
+        name = next(iter(self._panes.opened), "") or self._panes.maximised or self._focused()
         return name if name and registry.panel(name).opened_by_choice else ""
 
     def _open(self, name: str) -> None:
