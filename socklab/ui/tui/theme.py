@@ -15,52 +15,31 @@ from rich.style import Style
 if TYPE_CHECKING:
     from textual.theme import Theme as TextualTheme
 
-_DARK = {
-    "bg": "#0e1116",
-    "raised": "#252c36",
-    "fg": "#e9edf2",
-    "dim": "#8f9aa8",
-    "rule": "#38414d",
-    "accent": "#ffb000",
-    "on_accent": "#14100a",
-    "blue": "#7cc4ff",
-    "green": "#7ee2a0",
-    "red": "#ff7b72",
-    "clients": "#7cc4ff #d8a6ff #5fe0d3 #ff9fcf #c3e070 #ffc58f",
+_COLOURS = {
+    # dark, light; then the terminal's own sixteen colours, on its own background
+    "bg": ("#0e1116", "#ffffff", "default"),
+    "raised": ("#252c36", "#e3e8ee", "default"),
+    "fg": ("#e9edf2", "#16191d", "default"),
+    "dim": ("#8f9aa8", "#586270", "default"),
+    "rule": ("#38414d", "#b9c2cc", "default"),
+    "accent": ("#ffb000", "#a04b00", "yellow"),
+    "on_accent": ("#14100a", "#ffffff", "default"),
+    "blue": ("#7cc4ff", "#0b57a8", "cyan"),
+    "green": ("#7ee2a0", "#0e6b30", "green"),
+    "red": ("#ff7b72", "#b3180f", "red"),
+    "client0": ("#7cc4ff", "#0b57a8", "blue"),
+    "client1": ("#d8a6ff", "#7a2fb0", "magenta"),
+    "client2": ("#5fe0d3", "#006c6a", "cyan"),
+    "client3": ("#ff9fcf", "#a8186a", "green"),
+    "client4": ("#c3e070", "#4c6400", "yellow"),
+    "client5": ("#ffc58f", "#8a4b00", "red"),
 }
-_LIGHT = {
-    "bg": "#ffffff",
-    "raised": "#e3e8ee",
-    "fg": "#16191d",
-    "dim": "#586270",
-    "rule": "#b9c2cc",
-    "accent": "#a04b00",
-    "on_accent": "#ffffff",
-    "blue": "#0b57a8",
-    "green": "#0e6b30",
-    "red": "#b3180f",
-    "clients": "#0b57a8 #7a2fb0 #006c6a #a8186a #4c6400 #8a4b00",
-}
-# The terminal's own sixteen colours, on its own background.
-_ANSI = {
-    "bg": "default",
-    "raised": "default",
-    "fg": "default",
-    "dim": "default",
-    "rule": "default",
-    "accent": "yellow",
-    "on_accent": "default",
-    "blue": "cyan",
-    "green": "green",
-    "red": "red",
-    "clients": "blue magenta cyan green yellow red",
-}
+_DARK, _LIGHT, _ANSI = ({name: colours[place] for name, colours in _COLOURS.items()} for place in range(3))
 
 
 def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
     """Role to style, without the background, for a palette of colours."""
     p = palette
-    clients = p["clients"].split()
     ansi = p is _ANSI
     return {
         "": Style(color=p["fg"]),
@@ -91,7 +70,7 @@ def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
         if ansi
         else Style(color=p["on_accent"], bgcolor=p["accent"], bold=True),
         "focus": Style(color=p["accent"], bold=True),
-        **{f"client{n}": Style(color=clients[n], bold=ansi) for n in range(6)},
+        **{f"client{n}": Style(color=p[f"client{n}"], bold=ansi) for n in range(6)},
     }
 
 

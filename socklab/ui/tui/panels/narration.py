@@ -17,6 +17,7 @@ from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.widgets import markdown, own_program
 from socklab.ui.tui.widgets.formats import fit
 from socklab.ui.tui.widgets.lines import EMPTY, Line, View
+from socklab.ui.tui.widgets.question import your_turn
 
 if TYPE_CHECKING:
     from socklab.lesson import Lesson
@@ -68,8 +69,7 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
     offer = guide.your_turn(state)
     asks = state.question is not None and state.question.measured is None
     if offer and lines and not asks:  # an open question says it itself
-        turn: Line = (("Your turn: ", "key"), (offer, "strong"), ("  (s: the lesson does it)", "dim"))
-        lines = [*lines, *([] if view.compact else [EMPTY]), turn]
+        lines = [*lines, *([] if view.compact else [EMPTY]), your_turn(offer)]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
 
 

@@ -20,7 +20,20 @@ from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.widgets import packet_arrow
 from socklab.ui.tui.widgets.formats import count, fit, marker, words
 from socklab.ui.tui.widgets.index import CLIENTS
-from socklab.ui.tui.widgets.lines import Key, Line, Span, View, cell_len, client_role, clip, column, pad, width, wrap
+from socklab.ui.tui.widgets.lines import (
+    Key,
+    Line,
+    Span,
+    View,
+    cell_len,
+    client_role,
+    clip,
+    column,
+    pad,
+    width,
+    with_keys,
+    wrap,
+)
 from socklab.ui.tui.widgets.packet_details import details
 from socklab.ui.tui.widgets.virtual_lines import VirtualLines
 
@@ -84,7 +97,7 @@ class WirePanel(Panel):
         room = max(5, view.height // 2 - 1)
         told = details(state, chosen, _who(state, chosen), view.width, room)
         if len(told) > room:
-            told = [*told[: room - 1], clip((("Enter", "key"), (" shows all of it", "dim")), view.width)]
+            told = [*told[: room - 1], clip(with_keys("`Enter` shows all of it"), view.width)]
         return [(("╌" * view.width, "rule"),), *told]
 
     def body(self, state: st.LabState, view: View) -> Body:
@@ -164,15 +177,8 @@ class WirePanel(Panel):
         if network != "two-hosts":
             return words("No packet was seen yet.", view)
         lines = [*self.head(state, view), pad((), view.width)]
-        text: Line = (
-            ("No packet has crossed yet. ", ""),
-            ("H", "key"),
-            (" holds all that come, ", "dim"),
-            ("g", "key"),
-            (" those you say, such as ", "dim"),
-            ("hold syn-ack", "string"),
-            (".", "dim"),
-        )
+        told = with_keys("`H` holds all that come, `g` those you say, such as ")
+        text: Line = (("No packet has crossed yet. ", ""), *told, ("hold syn-ack", "string"), (".", "dim"))
         return [*lines, *wrap(text, view.width)]
 
 

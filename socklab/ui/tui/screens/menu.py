@@ -19,7 +19,7 @@ from socklab.core.text import safe
 from socklab.lesson import Lesson
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.tui.widgets.lines import Line, column, spread, wrap
+from socklab.ui.tui.widgets.lines import Line, column, spread, with_keys, wrap
 
 Start = Callable[[Path, str], None]
 """Called with the lesson's folder and the language ("" = as the machine allows)."""
@@ -119,11 +119,8 @@ class MenuScreen(Screen[None]):
             first = self._rows.index(self._chosen) + 1
             self._list.keep_in_sight(first + 2)
             self._list.keep_in_sight(first)
-        keys: Line = (
-            (" Enter", "key"), (" start   ", "dim"), ("↑ ↓", "key"), (" choose   ", "dim"), ("l", "key"),
-            (f" language: {LANGUAGES[self._language]}   ", "dim"), ("t", "key"), (" theme   ", "dim"),
-            ("q", "key"), (" quit", "dim"),
-        )  # fmt: skip
+        language = LANGUAGES[self._language]
+        keys = with_keys(f"` Enter` start   `↑ ↓` choose   `l` language: {language}   `t` theme   `q` quit")
         self._bar.show([self._trouble or keys])
 
     def trouble(self, text: str) -> None:

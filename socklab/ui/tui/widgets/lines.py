@@ -242,6 +242,11 @@ def masked(cells: int, height: int, why: str = "hidden until you answer") -> lis
     ]
 
 
+def with_keys(text: str, role: str = "dim") -> Line:
+    """A sentence of ours with keys to press in it: "`k` connects a client"."""
+    return tuple((part, "key" if place % 2 else role) for place, part in enumerate(text.split("`")) if part)
+
+
 def join(spans: Sequence[Line], gap: Span = (" ", "")) -> Line:
     """Lines put behind one another on one line."""
     out: list[Span] = []

@@ -10,7 +10,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import Lesson, Predict, shown
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.lines import Line, Span, clip, wrap
+from socklab.ui.tui.widgets.lines import Line, Span, clip, with_keys, wrap
 from socklab.ui.tui.widgets.lines import width as cells_of
 from socklab.ui.tui.widgets.markdown import to_lines
 
@@ -20,6 +20,11 @@ def predict_of(lesson: Lesson | None, state: st.LabState) -> Predict | None:
     if lesson is None or state.question is None or not 0 <= state.question.index < len(lesson.steps):
         return None
     return lesson.steps[state.question.index].predict
+
+
+def your_turn(offer: str) -> Line:
+    """What the student is to do now; the lesson does it if they step on."""
+    return (("Your turn: ", "key"), (safe(offer), "strong"), ("  (s: the lesson does it)", "dim"))
 
 
 def lines(
@@ -46,23 +51,9 @@ def lines(
     choices, choice_of = _choices(predict, marked, width)
     if answered is not None:
         said = f"You said {shown(answered.choice)}. " if answered.choice is not None else ""
-        hint: Line = ((said, "strong"), ("s", "key"), (" steps on: the kernel answers.", "dim"))
-        if turn:
-            hint = (
-                (said, "strong"),
-                ("Your turn: ", "key"),
-                (safe(turn), "strong"),
-                ("  (s: the lesson does it)", "dim"),
-            )
+        hint: Line = ((said, "strong"), *(your_turn(turn) if turn else with_keys("`s` steps on: the kernel answers.")))
     else:
-        hint = (
-            (f"1-{len(predict.choices)}", "key"),
-            (" choose   ", "dim"),
-            ("Enter", "key"),
-            (" commit   ", "dim"),
-            ("Esc", "key"),
-            (" just show me", "dim"),
-        )
+        hint = with_keys(f"`1-{len(predict.choices)}` choose   `Enter` commit   `Esc` just show me")
     body = [*asked, *choices, hint]
     which = [-1] * len(asked) + choice_of + [-1]
     return [((" ", ""), *clip(line, width)) for line in body], which

@@ -9,7 +9,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import Lesson
 from socklab.ui.tui.widgets.formats import call_name
-from socklab.ui.tui.widgets.lines import Line, Span, clip, spread
+from socklab.ui.tui.widgets.lines import Line, Span, clip, spread, with_keys
 from socklab.ui.tui.widgets.lines import width as cells_of
 from socklab.ui.tui.widgets.tasks import held, program_words
 
@@ -50,7 +50,7 @@ def program(state: st.LabState) -> Line:
 def progress(state: st.LabState, lesson: Lesson | None) -> Line:
     """step 3 of 7; lesson done; the lab is over."""
     if state.ended is not None:
-        return (("q", "key"), (" quits", "dim"))
+        return with_keys("`q` quits")
     if state.lesson_done:
         return (("✓ ", "good"), ("lesson done", "strong"))
     if lesson is None:
@@ -79,14 +79,11 @@ def line(
     if until and not held(state):
         left = (*left, ("  until ", "dim"), ("the next step" if until == "step" else safe(until), "name"))
     if others_run:
-        left = (*left, ("  others run on, ", "warn"), ("f", "key"), (" holds them", "dim"))
+        left = (*left, ("  others run on, ", "warn"), *with_keys("`f` holds them"))
     right: Line = (*progress(state, lesson), (" ", ""))
     if chosen and not others_run and len(state.tasks) > 1:
         room = width - cells_of(left) - cells_of(right)
-        told: tuple[Line, ...] = (
-            (("  chosen, ", "dim"), ("Esc", "key"), (" follows what happens", "dim")),
-            (("  chosen, ", "dim"), ("Esc", "key")),
-        )
+        told = (with_keys("  chosen, `Esc` follows what happens"), with_keys("  chosen, `Esc`"))
         left = (*left, *next((words for words in told if cells_of(words) <= room), ()))
     if cells_of(left) + cells_of(right) > width:
         return clip(left, width)
