@@ -26,7 +26,7 @@ def key() -> Iterator[str]:
 
 def test_its_key_has_no_other_meaning(key: str) -> None:
     assert key
-    assert key not in {name for known in KEYS for name in known.keys.split(",")}
+    assert key not in {name for known in KEYS for name in known.keys.split()}
     assert [name for name in registry.names() if registry.entry(name).key == key] == ["routes"]
 
 

@@ -197,3 +197,10 @@ def test_the_difference_of_two_maps_is_what_turned_one_into_the_other(
 def test_key_type_is_host_and_id() -> None:
     key: Key = SocketIndex().keys(Scene().after_listen().state)[0]
     assert key == ("server", 1)
+
+
+def test_clients_of_another_lab_are_in_the_order_of_that_lab() -> None:
+    index = ClientIndex()
+    for names in ("acb", "abc"):
+        state = Scene().tell(*(ev.Client(1, name, "open", "client", f"127.0.0.1:{ord(name)}") for name in names)).state
+        assert [index.place(state, name) for name in names] == [0, 1, 2]

@@ -261,7 +261,7 @@ class ClientIndex:
                 self._place.setdefault(safe(name), len(self._place))
         for name in [name for name in old if name not in now]:
             self._forget(old[name])
-        if len(self._place) != len(now):
+        if len(self._place) != len(now) or list(old) != list(now)[: len(old)]:  # the past, or another lab
             self._place = {safe(name): place for place, name in enumerate(now)}
         self._by_local.pop("", None)
         self._by_inode.pop(0, None)
