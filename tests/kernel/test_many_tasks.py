@@ -24,7 +24,7 @@ from socklab.session import Link
 from socklab.state import LabState, apply
 from socklab.syscalls import name as call_name
 from socklab.syscalls.watching import watched
-from socklab.ui.tui.following import asleep
+from socklab.ui.tui.widgets.tasks import asleep
 
 pytestmark = pytest.mark.kernel
 

@@ -26,7 +26,6 @@ MAX_SECTION_BYTES = 64 << 20
 """Longest a compressed section is unpacked to."""
 
 
-
 class Segment:
     """One PT_LOAD: `vaddr` to `vaddr + size` of the address space comes from `offset` of the file."""
 

@@ -11,29 +11,11 @@ from collections.abc import Callable, Iterator
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
+from socklab.ui import counter_words
 from socklab.ui.plain import packet_facts
 
 MOST = 24
 """Lines of one kind that are told at once; the rest is counted."""
-
-COUNTERS = {
-    "ListenOverflows": "an accept queue had no room",
-    "ListenDrops": "SYNs a listener dropped",
-    "TCPReqQFullDoCookies": "SYN queue full: SYN cookie sent",
-    "TCPReqQFullDrop": "SYN queue full: SYN dropped",
-    "TCPAbortOnOverflow": "reset because of a full accept queue",
-    "TCPAbortOnData": "closed with unread data: reset",
-    "TCPAbortOnClose": "closed with unread data: reset",
-    "TCPTimeouts": "retransmission timers that ran out",
-    "TCPSynRetrans": "SYNs and SYN-ACKs sent again",
-    "RetransSegs": "segments sent again",
-    "OutRsts": "resets sent",
-    "EstabResets": "connections ended by a reset",
-    "AttemptFails": "handshakes that failed",
-    "TCPToZeroWindowAdv": "times a window closed",
-    "TCPFromZeroWindowAdv": "times a window opened again",
-}
-"""Counters that lessons speak of. The others move with every packet."""
 
 
 class Told:
@@ -206,12 +188,12 @@ def counter_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
         where = f"{safe(host)}: " if len(now.counters) > 1 else ""
         first = now.counters_at_start.get(host, {})
         known = before.counters.get(host, first)
-        for name, meaning in COUNTERS.items():
+        for name in counter_words.TOLD:
             value = values.get(name, 0)
             risen = value - known.get(name, first.get(name, value))
             if risen:
                 total = value - first.get(name, value)
-                explained = f" ({meaning})" if total == risen else ""  # its first rise
+                explained = f" ({counter_words.MEANINGS[name]})" if total == risen else ""  # its first rise
                 yield f"* {where}counter {name} +{risen}, {total} since the lab began{explained}"
     for host, settings in now.settings.items():
         known_settings = before.settings.get(host, {})

@@ -28,15 +28,15 @@ from socklab.core.text import safe  # noqa: E402
 from socklab.lesson import Lesson  # noqa: E402
 from socklab.ui.tui import keys  # noqa: E402
 from socklab.ui.tui.bridge import Source  # noqa: E402
-from socklab.ui.tui.lab import LabScreen  # noqa: E402
-from socklab.ui.tui.theme import looks, textual_theme  # noqa: E402
+from socklab.ui.tui.screens.lab import LabScreen  # noqa: E402
+from socklab.ui.tui.theme import textual_theme, themes  # noqa: E402
 
 if TYPE_CHECKING:
     from textual.color import Color
     from textual.screen import Screen
 
     from socklab.session import Link
-    from socklab.ui.tui.menu import MenuScreen
+    from socklab.ui.tui.screens.menu import MenuScreen
 
 
 class VisibleOnly(LineFilter):
@@ -69,28 +69,28 @@ class SocklabApp(App[int]):
         no_color = bool(os.environ.get("NO_COLOR"))
         # Known before the theme is: Textual chooses between grey and no colour at all here.
         super().__init__(ansi_color=True if no_color else None)
-        self.looks = looks(no_color=no_color)
-        self.look = next(iter(self.looks.values()))
+        self.palettes = themes(no_color=no_color)
+        self.palette = next(iter(self.palettes.values()))
         self._link = link
         self._lesson = lesson
         self._menu: MenuScreen | None = None
-        for look in self.looks.values():
-            theme = textual_theme(look, self.available_themes)
+        for palette in self.palettes.values():
+            theme = textual_theme(palette, self.available_themes)
             if not isinstance(theme, str):
                 self.register_theme(theme)
         self._dress()
 
     def _dress(self) -> None:
-        theme = textual_theme(self.look, self.available_themes)
+        theme = textual_theme(self.palette, self.available_themes)
         self.theme = theme if isinstance(theme, str) else theme.name
 
     def get_default_screen(self) -> Screen[None]:
         """The lab itself, or the menu: no empty screen underneath."""
         if self._link is not None:
-            return LabScreen(self._link, self._lesson, self.look, self._leave_lab, self.next_look)
-        from socklab.ui.tui.menu import MenuScreen
+            return LabScreen(self._link, self._lesson, self.palette, self._leave_lab, self.next_theme)
+        from socklab.ui.tui.screens.menu import MenuScreen
 
-        self._menu = MenuScreen(self.look, self._start_lesson, self.next_look)
+        self._menu = MenuScreen(self.palette, self._start_lesson, self.next_theme)
         return self._menu
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -138,7 +138,7 @@ class SocklabApp(App[int]):
                 self._menu.trouble(error.what)
             return
         self._link = link
-        screen = LabScreen(link, lessons.load(folder), self.look, self._leave_lab, self.next_look)
+        screen = LabScreen(link, lessons.load(folder), self.palette, self._leave_lab, self.next_theme)
         self.push_screen(screen)
 
     def _leave_lab(self, code: int) -> None:
@@ -158,21 +158,21 @@ class SocklabApp(App[int]):
 
     # ---------------------------------------------------------------- actions of every screen
 
-    def next_look(self) -> None:
-        names = list(self.looks)
-        self.look = self.looks[names[(names.index(self.look.name) + 1) % len(names)]]
+    def next_theme(self) -> None:
+        names = list(self.palettes)
+        self.palette = self.palettes[names[(names.index(self.palette.name) + 1) % len(names)]]
         self._dress()
         for screen in self.screen_stack:
             use = getattr(screen, "use", None)
             if use is not None:
-                use(self.look)
+                use(self.palette)
 
     def action_leave_or_copy(self) -> None:
         """Ctrl-C copies what is selected; with nothing selected it ends the lab, as it would any program."""
         if self.screen.get_selected_text():
             self.screen.action_copy_text()
         elif isinstance(self.screen, LabScreen):
-            self.screen.action_quit_lab()
+            self.screen.program.quit_lab()
         else:
             self.exit(0)
 

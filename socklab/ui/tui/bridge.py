@@ -18,7 +18,7 @@ from socklab.core.errors import SocklabError
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
 from socklab.protocol.pending import Pending
-from socklab.ui.tui.timeline import Chips
+from socklab.ui.tui.widgets.timeline import Chips
 
 SLICE_S = 0.006
 """Longest the loop is kept folding without a turn for keys and drawing."""
@@ -180,7 +180,7 @@ class Bridge:
         if task is None:
             return
         if task.at == "signal" and task.signal is not None:
-            from socklab.ui.tui.panels.common import signal_name
+            from socklab.ui.tui.widgets.formats import signal_name
 
             self.chips.held(signal_name(task.signal.signo), -1)
             return

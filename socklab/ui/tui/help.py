@@ -1,6 +1,6 @@
 """The help page: every key, by what it is for, and how to read the screen.
 
-In: a Look. Out: a screen over the lab. Never acts.
+In: a Theme. Out: a screen over the lab. Never acts.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from socklab.ui.tui.keys import help_lines
-from socklab.ui.tui.lines import Line
-from socklab.ui.tui.lineview import LineView
-from socklab.ui.tui.theme import Look
+from socklab.ui.tui.theme import Theme
+from socklab.ui.tui.widgets.line_view import LineView
+from socklab.ui.tui.widgets.lines import Line
 
 _READING: tuple[tuple[str, str, str], ...] = (
     ("▶", "changed", "the line about to make the call"),
@@ -49,9 +49,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark,enter,f1", "leave", show=False),
     ]
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self._view = LineView(look, name="help")
+        self._view = LineView(theme, name="help")
 
     def compose(self) -> ComposeResult:
         yield self._view

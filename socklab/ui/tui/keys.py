@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from socklab.commands import keymap
 from socklab.commands.table import COMMANDS, WIRE
-from socklab.ui.tui.lines import Line, Span
+from socklab.ui.tui.widgets.lines import Line, Span
 
 KEYS = tuple(command for command in COMMANDS if command.keys)
 """Every command that has a key, with the keys of the table."""

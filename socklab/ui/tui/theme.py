@@ -13,54 +13,33 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 
 if TYPE_CHECKING:
-    from textual.theme import Theme
+    from textual.theme import Theme as TextualTheme
 
-_DARK = {
-    "bg": "#0e1116",
-    "raised": "#252c36",
-    "fg": "#e9edf2",
-    "dim": "#8f9aa8",
-    "rule": "#38414d",
-    "accent": "#ffb000",
-    "on_accent": "#14100a",
-    "blue": "#7cc4ff",
-    "green": "#7ee2a0",
-    "red": "#ff7b72",
-    "clients": "#7cc4ff #d8a6ff #5fe0d3 #ff9fcf #c3e070 #ffc58f",
+_COLOURS = {
+    # dark, light; then the terminal's own sixteen colours, on its own background
+    "bg": ("#0e1116", "#ffffff", "default"),
+    "raised": ("#252c36", "#e3e8ee", "default"),
+    "fg": ("#e9edf2", "#16191d", "default"),
+    "dim": ("#8f9aa8", "#586270", "default"),
+    "rule": ("#38414d", "#b9c2cc", "default"),
+    "accent": ("#ffb000", "#a04b00", "yellow"),
+    "on_accent": ("#14100a", "#ffffff", "default"),
+    "blue": ("#7cc4ff", "#0b57a8", "cyan"),
+    "green": ("#7ee2a0", "#0e6b30", "green"),
+    "red": ("#ff7b72", "#b3180f", "red"),
+    "client0": ("#7cc4ff", "#0b57a8", "blue"),
+    "client1": ("#d8a6ff", "#7a2fb0", "magenta"),
+    "client2": ("#5fe0d3", "#006c6a", "cyan"),
+    "client3": ("#ff9fcf", "#a8186a", "green"),
+    "client4": ("#c3e070", "#4c6400", "yellow"),
+    "client5": ("#ffc58f", "#8a4b00", "red"),
 }
-_LIGHT = {
-    "bg": "#ffffff",
-    "raised": "#e3e8ee",
-    "fg": "#16191d",
-    "dim": "#586270",
-    "rule": "#b9c2cc",
-    "accent": "#a04b00",
-    "on_accent": "#ffffff",
-    "blue": "#0b57a8",
-    "green": "#0e6b30",
-    "red": "#b3180f",
-    "clients": "#0b57a8 #7a2fb0 #006c6a #a8186a #4c6400 #8a4b00",
-}
-# The terminal's own sixteen colours, on its own background.
-_ANSI = {
-    "bg": "default",
-    "raised": "default",
-    "fg": "default",
-    "dim": "default",
-    "rule": "default",
-    "accent": "yellow",
-    "on_accent": "default",
-    "blue": "cyan",
-    "green": "green",
-    "red": "red",
-    "clients": "blue magenta cyan green yellow red",
-}
+_DARK, _LIGHT, _ANSI = ({name: colours[place] for name, colours in _COLOURS.items()} for place in range(3))
 
 
 def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
     """Role to style, without the background, for a palette of colours."""
     p = palette
-    clients = p["clients"].split()
     ansi = p is _ANSI
     return {
         "": Style(color=p["fg"]),
@@ -91,11 +70,11 @@ def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
         if ansi
         else Style(color=p["on_accent"], bgcolor=p["accent"], bold=True),
         "focus": Style(color=p["accent"], bold=True),
-        **{f"client{n}": Style(color=clients[n], bold=ansi) for n in range(6)},
+        **{f"client{n}": Style(color=p[f"client{n}"], bold=ansi) for n in range(6)},
     }
 
 
-class Look:
+class Theme:
     """One palette, ready to draw with. Styles are kept: a role is looked up, not built."""
 
     def __init__(self, name: str, palette: Mapping[str, str], *, colourless: bool = False) -> None:
@@ -130,29 +109,29 @@ class Look:
         return found
 
 
-def looks(*, no_color: bool) -> dict[str, Look]:
-    """Every look, the first one being the default. With `no_color` only one, which sends no colour at all."""
+def themes(*, no_color: bool) -> dict[str, Theme]:
+    """Every theme, the first one being the default. With `no_color` only one, which sends no colour at all."""
     if no_color:
-        return {"no colour": Look("no colour", _ANSI, colourless=True)}
+        return {"no colour": Theme("no colour", _ANSI, colourless=True)}
     return {
-        "dark": Look("dark", _DARK),
-        "light": Look("light", _LIGHT),
-        "terminal": Look("terminal", _ANSI),
+        "dark": Theme("dark", _DARK),
+        "light": Theme("light", _LIGHT),
+        "terminal": Theme("terminal", _ANSI),
     }
 
 
-def textual_theme(look: Look, known: Mapping[str, Theme]) -> Theme | str:
-    """What Textual's own widgets (prompt, palette, help) are drawn with beside this look.
+def textual_theme(theme: Theme, known: Mapping[str, TextualTheme]) -> TextualTheme | str:
+    """What Textual's own widgets (prompt, palette, help) are drawn with beside this theme.
 
     A Theme to register, or the name of one that Textual has: its ANSI theme changed names between releases.
     """
-    from textual.theme import Theme
+    from textual.theme import Theme as TextualTheme
 
-    p = look.palette
+    p = theme.palette
     if p is _ANSI:
         return next((name for name in ("ansi-dark", "textual-ansi") if name in known), "textual-dark")
-    return Theme(
-        name=f"socklab-{look.name}",
+    return TextualTheme(
+        name=f"socklab-{theme.name}",
         primary=p["accent"],
         secondary=p["blue"],
         accent=p["accent"],
@@ -163,5 +142,5 @@ def textual_theme(look: Look, known: Mapping[str, Theme]) -> Theme | str:
         warning=p["accent"],
         error=p["red"],
         success=p["green"],
-        dark=look.name == "dark",
+        dark=theme.name == "dark",
     )

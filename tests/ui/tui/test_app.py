@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
-from socklab.ui.tui.lab import LabScreen
 from socklab.ui.tui.prompt import MOST_LETTERS
+from socklab.ui.tui.screens.lab import LabScreen
 from tests.ui.tui.support import FakeLink, app_of, backlog, same_as_snapshot, text_of
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
@@ -281,7 +281,7 @@ async def test_every_theme_draws_the_same_text() -> None:
     async with app.run_test(size=(120, 36)) as pilot:
         await shown(pilot, "held before listen")
         before = text_of(app)
-        for _ in app.looks:
+        for _ in app.palettes:
             await pilot.press("t")
             await pilot.pause()
             assert text_of(app) == before
@@ -300,8 +300,10 @@ async def test_help_lists_every_key_and_closes() -> None:
 async def test_every_action_of_a_key_exists() -> None:
     from socklab.ui.tui.keys import KEYS
 
-    for key in KEYS:
-        assert hasattr(LabScreen, f"action_{key.action.partition('(')[0]}"), key
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test() as pilot:
+        for key in KEYS:
+            assert key.action.partition("(")[0] in lab(pilot).actions, key
 
 
 async def test_ten_thousand_events_leave_the_keys_alive() -> None:
@@ -314,7 +316,7 @@ async def test_ten_thousand_events_leave_the_keys_alive() -> None:
         link.give(*flood)
         await pilot.press("9")
         await until(pilot, lambda: lab(pilot).slots[3].panel == "counters")
-        await until(pilot, lambda: lab(pilot).bridge.now.entered >= 5_000)
+        await until(pilot, lambda: lab(pilot).lab.bridge.now.entered >= 5_000)
 
 
 async def test_folding_a_flood_never_keeps_the_loop_for_long() -> None:
@@ -323,7 +325,7 @@ async def test_folding_a_flood_never_keeps_the_loop_for_long() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, "held before listen")
         turns = 0
-        bridge = lab(pilot).bridge
+        bridge = lab(pilot).lab.bridge
 
         def turn() -> None:
             nonlocal turns
@@ -351,7 +353,7 @@ async def test_a_line_typed_in_one_go_never_becomes_keys() -> None:
         await shown(pilot, "held before listen")
         for key in ["colon", *"connectcec5"]:
             pilot.app.simulate_key(key)
-        await until(pilot, lambda: lab(pilot).typing.field is not None)
+        await until(pilot, lambda: lab(pilot).prompt.field is not None)
         await until(pilot, lambda: "connectcec5" in text_of(app))
         await pilot.press("enter")
         await shown(pilot, 'No verb "connectcec5". Did you mean "connect"?')
@@ -433,7 +435,7 @@ async def test_what_is_pasted_into_the_prompt_is_cut_to_a_line_and_holds_no_esca
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, "held before listen")
         await pilot.press("colon")
-        field = lab(pilot).typing.field
+        field = lab(pilot).prompt.field
         assert field is not None
         field.post_message(events.Paste("connect\x1b]52;c;aGk=\x07\u202e 3\nsecond line"))
         await until(pilot, lambda: bool(field.value))

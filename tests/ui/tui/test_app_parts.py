@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
+from socklab import state as st
 from socklab.core.errors import UsageError
 from socklab.protocol import commands as cmd
-from socklab.ui.tui import arrangement, keys, question, timeline
-from socklab.ui.tui.arrangement import Box, plan
-from socklab.ui.tui.lines import cell_len, clip, pad, plain, spread, width, wrap
+from socklab.protocol import events as ev
+from socklab.ui.tui import keys
+from socklab.ui.tui.layout.panes import groups
+from socklab.ui.tui.layout.plan import Box, Plan
+from socklab.ui.tui.layout.plan import plan as _plan
+from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
+from socklab.ui.tui.widgets import question, timeline
+from socklab.ui.tui.widgets.lines import cell_len, clip, pad, plain, spread, width, wrap
+from tests.ui.tui.panel_support import Scene
 from tests.ui.tui.support import a_lesson
 
 # ---------------------------------------------------------------- plans
+
+
+def plan(columns: int, rows: int, state: st.LabState | None = None, **wishes: Any) -> Plan:
+    return _plan(columns, rows, groups(state or st.LabState()), **wishes)
 
 
 @given(
@@ -51,11 +64,12 @@ def test_source_call_and_a_kernel_panel_are_always_in_sight_together(columns: in
 def test_every_panel_has_a_place_at_every_size() -> None:
     for size in ((50, 12), (80, 24), (120, 36), (200, 60)):
         names = {name for slot in plan(*size).slots for name in slot.panels}
-        assert names == {*arrangement.LEFT, *arrangement.RIGHT}
+        assert names == set(registry.names()) - {"wire"}
 
 
 def test_the_wire_has_a_tab_only_when_there_is_one() -> None:
-    names = [name for slot in plan(120, 36, extra=("wire",)).slots for name in slot.panels]
+    with_packets = Scene().tell(ev.Packet(1, 1, "client", "server", b"", 40)).state
+    names = [name for slot in plan(120, 36, with_packets).slots for name in slot.panels]
     assert names.count("wire") == 1
 
 

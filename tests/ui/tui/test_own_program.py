@@ -7,9 +7,14 @@ import struct
 from msgspec.structs import replace
 
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import View, plain
-from socklab.ui.tui.panels import call, descriptors, narration, output
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets.lines import View, plain
 from tests.ui.tui.panel_support import ACCEPT, CLOSE, PID, READ, Scene
+
+call = registry.panel("call")
+descriptors = registry.panel("descriptors")
+narration = registry.panel("narration")
+output = registry.panel("output")
 
 EPOLL_WAIT = 232
 WIDE = View(58, 12)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from socklab import state as st
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import View, plain
-from socklab.ui.tui.panels import descriptors, queues, sockets
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets.lines import View, plain
 from tests.ui.tui.panel_support import PID, Scene
 from tests.ui.tui.panel_words import WIDTHS, text
+
+descriptors = registry.panel("descriptors")
+queues = registry.panel("queues")
+sockets = registry.panel("sockets")
 
 # ---------------------------------------------------------------- queues
 
@@ -98,7 +104,7 @@ def test_a_socket_that_two_processes_hold_names_the_other_holder() -> None:
 
 def test_flags_are_named_in_full_where_there_is_room() -> None:
     scene = Scene().after_socket()
-    flags = descriptors.O_NONBLOCK | descriptors.O_CLOEXEC | 2
+    flags = os.O_NONBLOCK | os.O_CLOEXEC | os.O_RDWR
     scene.tell(ev.Descriptors(t=9, pid=PID, set=(ev.Descriptor(3, "socket:[70001]", 70001, flags, detail="tcp"),)))
     assert "O_NONBLOCK O_CLOEXEC" in text(descriptors.render(scene.state, View(100, 9)))
     assert "O_" not in text(descriptors.render(scene.state, View(38, 9)))

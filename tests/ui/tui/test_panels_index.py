@@ -10,8 +10,8 @@ from hypothesis import strategies as some
 from socklab import state as st
 from socklab.core.persistent import PMap
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Key
-from socklab.ui.tui.panels.index import HOST, ClientIndex, HolderIndex, SocketIndex, port_of
+from socklab.ui.tui.widgets.index import HOST, ClientIndex, HolderIndex, SocketIndex, port_of
+from socklab.ui.tui.widgets.lines import Key
 from tests.ui.tui.panel_support import PID, Scene
 
 ADDRESSES = [f"127.0.0.1:{port}" for port in (80, 8080, 9000, 40001, 40002, 40003)]
@@ -197,3 +197,10 @@ def test_the_difference_of_two_maps_is_what_turned_one_into_the_other(
 def test_key_type_is_host_and_id() -> None:
     key: Key = SocketIndex().keys(Scene().after_listen().state)[0]
     assert key == ("server", 1)
+
+
+def test_clients_of_another_lab_are_in_the_order_of_that_lab() -> None:
+    index = ClientIndex()
+    for names in ("acb", "abc"):
+        state = Scene().tell(*(ev.Client(1, name, "open", "client", f"127.0.0.1:{ord(name)}") for name in names)).state
+        assert [index.place(state, name) for name in names] == [0, 1, 2]

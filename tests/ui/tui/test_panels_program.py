@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
 
 from socklab.lesson import parse
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import View, plain, width
-from socklab.ui.tui.panels import call, clients, counters, markdown, narration, output, processes, source, statusline
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets import markdown, status, tasks
+from socklab.ui.tui.widgets.lines import View, plain, width
 from tests.ui.tui.panel_support import ACCEPT, MOMENTS, PID, READ, STACK, Scene
-from tests.ui.tui.panel_words import WIDTHS, roles_of, text
+from tests.ui.tui.panel_words import WIDTHS, forget_windows, roles_of, text
 from tests.ui.tui.test_panels_snapshots import LESSON, PANELS
+
+call = registry.panel("call")
+clients = registry.panel("clients")
+counters = registry.panel("counters")
+narration = registry.panel("narration")
+output = registry.panel("output")
+processes = registry.panel("processes")
+source = registry.panel("source")
 
 # ---------------------------------------------------------------- the call
 
@@ -52,7 +60,7 @@ def test_a_blocked_call_says_where_the_kernel_put_the_program_to_sleep() -> None
 def test_a_running_call_that_does_not_sleep_is_not_called_asleep() -> None:
     scene = Scene().before_accept().resume()
     assert "asleep" not in text(call.render(scene.state, View(100, 12)))
-    assert "asleep" not in plain(statusline.line(scene.state))
+    assert "asleep" not in plain(tasks.program_words(scene.state))
 
 
 def test_hex_is_shown_whole_when_asked_for() -> None:
@@ -67,7 +75,7 @@ def test_hex_is_shown_whole_when_asked_for() -> None:
 
 
 def test_the_window_keeps_still_while_the_line_is_inside() -> None:
-    source.forget()
+    forget_windows()
     view = View(100, 16)
     first = plain(source.render(Scene().before_listen().state, view)[0])
     second = plain(source.render(Scene().before_accept().state, view)[0])
@@ -75,7 +83,7 @@ def test_the_window_keeps_still_while_the_line_is_inside() -> None:
 
 
 def test_the_current_line_is_marked_and_first_span_is_current() -> None:
-    source.forget()
+    forget_windows()
     drawn = source.render(Scene().full().state, View(100, 12))
     (line,) = [line for line in drawn if "▶" in plain(line)]
     assert line[0][1] == "current"
@@ -83,7 +91,7 @@ def test_the_current_line_is_marked_and_first_span_is_current() -> None:
 
 
 def test_a_long_current_line_is_whole_in_a_narrow_panel() -> None:
-    source.forget()
+    forget_windows()
     drawn = source.render(Scene().full().state, View(44, 12))
     said = "".join(plain(line)[5:].strip() for line in drawn if line[0][1] == "current")
     assert said.replace(" ", "") == "intclient=accept(listener,(structsockaddr*)&peer,&len);"
@@ -101,7 +109,7 @@ def test_colours_do_not_change_the_text(language: str) -> None:
     scene = Scene().start()
     scene.tell(ev.Source(t=3, path="f", language=language, text=code))
     for line in (1, 4, 500, 800, 30):
-        source.forget()
+        forget_windows()
         scene.tell(ev.Held(t=4, tid=PID, at="interrupt", stack=(ev.Frame("f", line, "f"),)))
         for drawn in map(plain, source.render(scene.state, View(100, 9))):
             number = int(drawn[1:].split(maxsplit=1)[0])
@@ -201,15 +209,15 @@ def test_the_status_line_gives_the_rate_of_a_free_running_program() -> None:
             ev.Enter(t=n * step, tid=PID, nr=READ, args=(3, STACK, 1, 0, 0, 0)),
             ev.Return(t=n * step + step, tid=PID, nr=READ, result=1),
         )
-    assert plain(statusline.line(scene.state)) == "running, 5,000 calls/s"
+    assert plain(tasks.program_words(scene.state)) == "running, 5,000 calls/s"
 
 
 def test_the_status_line_of_a_crash_names_signal_and_address() -> None:
-    assert "killed by SIGSEGV (address 0x0 is not mapped)" in plain(statusline.line(Scene().crashed().state))
+    assert "killed by SIGSEGV (address 0x0 is not mapped)" in plain(tasks.program_words(Scene().crashed().state))
 
 
 def test_the_past_is_never_mistaken_for_the_present() -> None:
-    assert plain(statusline.line(Scene().full().state, past=True)).startswith("the past: stop 7")
+    assert "THE PAST   stop 7 of 9" in plain(status.past(7, 9, 80))
 
 
 def test_panels_import_neither_textual_nor_pygments_nor_the_decoder_before_they_are_needed() -> None:
@@ -229,7 +237,7 @@ def test_no_line_is_wider_than_its_panel_at_any_moment(cells: int) -> None:
     for make in MOMENTS.values():
         state = make().state
         for name in PANELS:
-            for line in import_module(f"socklab.ui.tui.panels.{name}").render(state, View(cells, 9)):
+            for line in registry.panel(name).render(state, View(cells, 9)):
                 assert width(line) <= cells, (name, plain(line))
 
 

@@ -6,7 +6,6 @@ One file a panel in panel_snapshots/. After a change that is meant: SOCKLAB_SNAP
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,12 @@ import pytest
 from socklab import syscalls
 from socklab.lesson import parse
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Line, View, plain, width
-from socklab.ui.tui.panels import index, source, statusline
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets import tasks
+from socklab.ui.tui.widgets.lines import Line, View, plain, width
 from tests.ui.tui import fixed_decoder
 from tests.ui.tui.panel_support import MOMENTS
+from tests.ui.tui.panel_words import forget_windows
 
 SNAPSHOTS = Path(__file__).parent / "panel_snapshots"
 SIZES = ((38, 9), (58, 12), (100, 16))
@@ -66,7 +67,7 @@ def shown(lines: list[Line], cells: int) -> str:
 
 
 def pictures(panel: str) -> str:
-    module = import_module(f"socklab.ui.tui.panels.{panel}")
+    drawn = registry.panel(panel)
     lesson = parse(LESSON, "test", name="backlog")
     out = []
     for moment in PANELS[panel]:
@@ -74,10 +75,10 @@ def pictures(panel: str) -> str:
         if moment != "nothing":
             scene.tell(ev.LessonText(t=9, toml=LESSON), ev.StepReached(t=9, index=1, phase="before"))
         for cells, height in SIZES:
-            source.forget()
+            forget_windows()
             view = View(cells, height, lesson=lesson if panel == "narration" else None)
-            out.append(f"== {moment}, {cells}x{height}: {module.title(scene.state)}\n")
-            out.append(shown(module.render(scene.state, view), cells))
+            out.append(f"== {moment}, {cells}x{height}: {drawn.title(scene.state)}\n")
+            out.append(shown(drawn.render(scene.state, view), cells))
     return "".join(out)
 
 
@@ -96,11 +97,10 @@ def test_panel_reads_as_it_did(panel: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_status_line_reads_as_it_did() -> None:
-    compare("statusline", "".join(f"{name}: {plain(statusline.line(m().state))}\n" for name, m in MOMENTS.items()))
+    compare("statusline", "".join(f"{name}: {plain(tasks.program_words(m().state))}\n" for name, m in MOMENTS.items()))
 
 
 def test_every_panel_module_is_in_the_snapshots() -> None:
-    helpers = {"__init__", "common", "index", "markdown", "bytesview", "statusline", "waiting", "ownprogram"}
-    helpers |= {"wire", "wirearrow", "wiredetail"}  # test_panels_wire.py has theirs
-    folder = Path(index.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - helpers == set(PANELS)
+    assert set(registry.names()) - {"wire"} == set(PANELS)  # test_panels_wire.py has its own
+    folder = Path(registry.__file__).parent
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "panel", "registry"} == set(registry.names())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from importlib import import_module
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +10,12 @@ from hypothesis import strategies as some
 
 from socklab import state as st
 from socklab.protocol import events as ev
-from socklab.ui.tui import lines
-from socklab.ui.tui.lines import Line, View
-from socklab.ui.tui.panels import markdown, sockets, statusline
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets import lines, markdown, tasks
+from socklab.ui.tui.widgets.lines import Line, View
 from tests.ui.tui.panel_support import ACCEPT, BIND, PID, READ, WRITE, Scene, sockaddr_in
+
+sockets = registry.panel("sockets")
 
 PANELS = (
     "source",
@@ -52,7 +53,7 @@ def views(draw: some.DrawFn) -> View:
         height=draw(some.integers(1, 40)),
         expanded=frozenset(draw(some.sets(some.sampled_from(["hex", "stack", "raw", "frames"])))),
         maximised=draw(some.booleans()),
-        selected=draw(some.sampled_from([None, ("server", 1), "a", ("frame", 2)])),
+        selected=draw(some.sampled_from([None, ("server", 1), ("a", 0), ("frame", 2)])),
     )
 
 
@@ -206,12 +207,12 @@ def visible(drawn: list[Line], view: View) -> None:
 
 def draw_all(state: st.LabState, view: View) -> None:
     for name in PANELS:
-        module = import_module(f"socklab.ui.tui.panels.{name}")
-        visible([((module.title(state), ""),)], View(10_000, 1))
-        visible(module.render(state, view), view)
+        panel = registry.panel(name)
+        visible([((panel.title(state), ""),)], View(10_000, 1))
+        visible(panel.render(state, view), view)
     visible(sockets.head(state, view), view)
     visible([sockets.line(state, key, view) for key in sockets.rows(state, view)], view)
-    visible([statusline.line(state), statusline.line(state, past=True)], View(10_000, 1))
+    visible([tasks.program_words(state)], View(10_000, 1))
 
 
 @given(some.lists(events, max_size=14), views())
@@ -228,7 +229,7 @@ def test_a_panel_of_any_width_holds_its_lines(width: int) -> None:
     for scene in (Scene(), Scene().full(), Scene().after_write_epipe(), Scene().asleep(), Scene().crashed()):
         view = View(width, 6)
         for name in PANELS:
-            visible(import_module(f"socklab.ui.tui.panels.{name}").render(scene.state, view), view)
+            visible(registry.panel(name).render(scene.state, view), view)
 
 
 @given(texts | some.text(alphabet="#*`- \n\ta[]1.", max_size=60), some.integers(4, 60))
@@ -239,7 +240,5 @@ def test_no_markdown_breaks_the_narration(text: str, width: int) -> None:
 
 def test_markup_of_a_client_is_shown_as_it_was_written() -> None:
     scene = Scene().full().tell(ev.Client(9, "a", "open", "client", tail=b"[red]x[/]\x1b[31m", received=12))
-    text = "\n".join(
-        map(lines.plain, import_module("socklab.ui.tui.panels.clients").render(scene.state, View(100, 20)))
-    )
+    text = "\n".join(map(lines.plain, registry.panel("clients").render(scene.state, View(100, 20))))
     assert '"[red]x[/]␛[31m"' in text

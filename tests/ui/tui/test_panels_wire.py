@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,14 @@ from socklab.core.persistent import Log
 from socklab.packets import packet_log
 from socklab.packets.decode import decode as _decode
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import View, plain, width
-from socklab.ui.tui.panels import counters, wire, wiredetail
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets import packet_arrow, packet_details
+from socklab.ui.tui.widgets.lines import Line, View, plain, width
 from tests.support.wirescene import ACK, SYN, WireScene, conversation, not_tcp, syn_ack_held
 from tests.ui.tui.test_panels_untrusted import visible
+
+counters = registry.panel("counters")
+wire = registry.panel("wire")
 
 SNAPSHOTS = Path(__file__).parent / "panel_snapshots"
 SIZES = ((38, 20), (58, 22), (100, 26), (130, 12))
@@ -33,6 +38,11 @@ SCENES = {
 def drawn(state: st.LabState, cells: int, height: int = 20, number: int = 0) -> list[str]:
     view = View(cells, height, selected=("packet", number) if number else None)
     return [plain(line) for line in wire.render(state, view)]
+
+
+def in_full(state: st.LabState, view: View, number: int) -> Sequence[Line]:
+    """What stands in place of the arrows once the chosen packet is opened."""
+    return wire.body(state, replace(view, selected=("packet", number), opened=True)).lines if number else ()
 
 
 def arrow(state: st.LabState, number: int, cells: int = 58) -> str:
@@ -189,7 +199,7 @@ def test_rules_in_force_stand_between_the_hosts() -> None:
 
 def test_the_chosen_packet_is_told_with_headers_and_bytes() -> None:
     state = conversation().state
-    text = "\n".join(plain(line) for line in wire.detail(state, View(80, 6, selected=("packet", 7))))
+    text = "\n".join(plain(line) for line in in_full(state, View(80, 6), 7))
     for word in ("source port 8080", "flags PSH, ACK", "sequence number 5001 (relative 1)", "time to live 64"):
         assert word in text
     assert "48 54 54 50" in text  # HTTP
@@ -219,8 +229,8 @@ def test_of_ten_thousand_packets_only_those_in_sight_are_drawn(monkeypatch: pyte
     for number in range(9_997):
         scene.up(40001, ACK, 1 + number, 1)
     calls = []
-    real = wire.wirearrow.arrow
-    monkeypatch.setattr(wire.wirearrow, "arrow", lambda *a, **k: calls.append(1) or real(*a, **k))
+    real = packet_arrow.arrow
+    monkeypatch.setattr(packet_arrow, "arrow", lambda *a, **k: calls.append(1) or real(*a, **k))
     assert len(drawn(scene.state, 58, 20)) == 20
     assert len(calls) == 19
     decoded = []
@@ -267,9 +277,13 @@ def test_any_bytes_are_drawn_within_the_panel_and_leave_no_control_character(
     scene.rules(*([rule] if rule else []))
     for number in range(len(packets) + 1):
         view = View(cells, height, selected=("packet", number))
-        for line in (*wire.render(scene.state, view), *wire.detail(scene.state, view), *wire.head(scene.state, view)):
+        for line in (
+            *wire.render(scene.state, view),
+            *in_full(scene.state, view, number),
+            *wire.head(scene.state, view),
+        ):
             assert width(line) <= cells
-        visible([*wire.render(scene.state, view), *wire.detail(scene.state, view)], view)
+        visible([*wire.render(scene.state, view), *in_full(scene.state, view, number)], view)
 
 
 @given(some.lists(some.integers(0, 40), min_size=1, max_size=12))
@@ -314,7 +328,7 @@ def test_details_are_flowing_text_no_value_is_torn_from_its_name() -> None:
     state = conversation().state
     passed = packet_log.at(state.packets, 6)
     for cells in (38, 58, 100):
-        told = [plain(line) for line in wiredetail.details(state, passed, "a", cells, 99)]
+        told = [plain(line) for line in packet_details.details(state, passed, "a", cells, 99)]
         assert any("window 502" in line for line in told)
         assert any("(64,256 bytes)" in line for line in told)
 

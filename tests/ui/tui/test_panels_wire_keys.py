@@ -9,9 +9,11 @@ import pytest
 from socklab.commands.wire import HOSTS, parse
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
-from socklab.ui.tui import arrangement, keys
-from socklab.ui.tui.lines import plain
+from socklab.ui.tui import keys
+from socklab.ui.tui.layout.panes import groups
+from socklab.ui.tui.layout.plan import plan
 from socklab.ui.tui.prompt import completions
+from socklab.ui.tui.widgets.lines import plain
 from tests.support.wirescene import ACK, WireScene
 from tests.ui.tui.support import TOML, a_lesson, app_of, text_of
 from tests.ui.tui.test_app import lab, shown, until
@@ -94,9 +96,9 @@ async def test_enter_tells_the_chosen_packet_in_full_and_escape_goes_back() -> N
         assert "┄◁[" not in text_of(app)
         await pilot.press("escape")
         await shown(pilot, "┄◁[")
-        assert lab(pilot).board.selected.get("wire") == ("packet", 5)
+        assert lab(pilot).panes.selected.get("wire") == ("packet", 5)
         await pilot.press("escape")
-        assert "wire" not in lab(pilot).board.selected
+        assert "wire" not in lab(pilot).panes.selected
 
 
 async def test_a_click_chooses_a_packet_and_a_big_panel_tells_it_below() -> None:
@@ -154,11 +156,12 @@ async def test_nothing_held_is_said_and_nothing_sent() -> None:
 
 
 def test_with_two_hosts_the_wire_has_a_place_of_its_own_from_thirty_rows_on() -> None:
+    state = WireScene().state
     for size in ((120, 36), (200, 60)):
-        alone = [slot for slot in arrangement.plan(*size, wire=True).slots if slot.panels == ("wire",)]
+        alone = [slot for slot in plan(*size, groups(state)).slots if slot.panels == ("wire",)]
         assert len(alone) == 1
         assert alone[0].box.height >= 10
-    tabs = arrangement.plan(80, 24, wire=True).slots[-1].panels
+    tabs = plan(80, 24, groups(state)).slots[-1].panels
     assert "wire" in tabs
 
 
@@ -182,11 +185,11 @@ async def test_the_packets_so_far_are_written_from_the_prompt(tmp_path: Path) ->
     async with app.run_test(size=(120, 36)) as pilot:
         await shown(pilot, "[SYN-ACK")
         screen = lab(pilot)
-        screen.typing.open(screen, f"pcap {tmp_path}/wire.pcap")
+        screen.prompt.open(f"pcap {tmp_path}/wire.pcap")
         await pilot.press("enter")
         await shown(pilot, "5 packets written")
         assert (tmp_path / "wire.pcap").stat().st_size > 24 + 5 * (16 + 40)
-        screen.typing.open(screen, f"pcap {tmp_path}/nowhere/wire.pcap")
+        screen.prompt.open(f"pcap {tmp_path}/nowhere/wire.pcap")
         await pilot.press("enter")
         await shown(pilot, "cannot be written")
     assert link.commands == []

@@ -11,14 +11,17 @@ from textual.pilot import Pilot
 from socklab import state as st
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
-from socklab.ui.tui.following import Following, neighbour
-from socklab.ui.tui.lines import View, plain
-from socklab.ui.tui.panels import processes, source
-from socklab.ui.tui.stackkeys import Rate
+from socklab.ui.tui.controllers.following import Following
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets.lines import View, plain
+from socklab.ui.tui.widgets.tasks import neighbour
 from tests.ui.tui.panel_support import ACCEPT, CLOSE, PID, READ, Scene
+from tests.ui.tui.panel_words import forget_windows
 from tests.ui.tui.support import FakeLink, app_of, text_of
 from tests.ui.tui.test_app import lab, until
 from tests.ui.tui.test_panels_snapshots import compare, shown
+
+processes = registry.panel("processes")
 
 FIRST, SECOND, THREAD, DEAD = PID + 1, PID + 2, PID + 3, PID + 4
 
@@ -27,7 +30,7 @@ FIRST, SECOND, THREAD, DEAD = PID + 1, PID + 2, PID + 3, PID + 4
 def _leave_no_window() -> Iterator[None]:
     """The source keeps its place in a file from picture to picture; other tests draw the same file."""
     yield
-    source.forget()
+    forget_windows()
 
 
 def enters(tid: int, nr: int, *args: int, line: int = 0, held: bool = True) -> list[ev.Event]:
@@ -147,7 +150,11 @@ def test_a_family_of_tasks_is_drawn_as_it_was(size: tuple[int, int]) -> None:
     state = family().state
     text = f"{processes.title(state)}\n" + shown(processes.render(state, view), size[0])
     compare(f"family-{size[0]}x{size[1]}", text)
-    assert len(processes.tids(state, view)) == len(processes.render(state, view))
+    lines = processes.body(state, view).lines
+    clicked = [processes.at(state, view, line) for line in range(len(lines))]
+    assert [key for key, line in zip(clicked, lines, strict=True) if plain(line)[:1] not in " "] == list(
+        dict.fromkeys(filter(None, clicked))
+    )
 
 
 def test_only_the_last_children_that_ended_are_listed() -> None:
@@ -158,7 +165,7 @@ def test_only_the_last_children_that_ended_are_listed() -> None:
     drawn = [plain(line) for line in processes.render(scene.state, View(58, 12))]
     assert sum("exited with status 0" in line for line in drawn) == 3
     assert any("47 more have ended" in line for line in drawn)
-    assert processes.order(scene.state) == [PID, PID + 57, PID + 58, PID + 59]
+    assert [tid for _, tid in processes.choices(scene.state, View(58, 12))] == [PID, PID + 57, PID + 58, PID + 59]
 
 
 def test_a_child_nobody_has_waited_for_is_called_a_zombie() -> None:
@@ -192,9 +199,9 @@ async def on_screen(pilot: Pilot[int], text: str) -> None:
 async def begun(pilot: Pilot[int]) -> None:
     """Everything told so far is on the screen, which follows the task held last."""
     screen = lab(pilot)
-    await until(pilot, lambda: screen.bridge.now.focus == SECOND)
-    screen.action_task(SECOND)
-    screen.following.let_go()
+    await until(pilot, lambda: screen.lab.bridge.now.focus == SECOND)
+    screen.lab.follow(SECOND)
+    screen.lab.following.let_go()
     await on_screen(pilot, f"{SECOND} held before close")
 
 
@@ -363,12 +370,3 @@ def test_the_help_names_each_group_of_keys_once() -> None:
 
     titles = [plain(line).strip() for line in help_lines() if line and line[0][1] == "title"]
     assert len(titles) == len(set(titles)) == len({command.group for command in COMMANDS})
-
-
-def test_the_rate_is_that_of_the_last_second() -> None:
-    rate = Rate()
-    assert rate.at(0.0, 0) == 0
-    assert rate.at(0.5, 500) == 1000
-    assert rate.at(1.0, 1000) == 1000
-    assert rate.at(1.5, 1000) == 500
-    assert rate.at(2.0, 1000) == 0

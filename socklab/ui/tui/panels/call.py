@@ -15,9 +15,9 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
-from socklab.ui.tui.panels import bytesview, waiting
-from socklab.ui.tui.panels.common import (
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets import hexdump, poll_table
+from socklab.ui.tui.widgets.formats import (
     call_name,
     count,
     descriptors_of,
@@ -27,13 +27,12 @@ from socklab.ui.tui.panels.common import (
     sleeps_in,
     words,
 )
-from socklab.ui.tui.panels.index import CLIENTS
-from socklab.ui.tui.panels.statusline import task_words
+from socklab.ui.tui.widgets.index import CLIENTS
+from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
+from socklab.ui.tui.widgets.tasks import task_words
 
 if TYPE_CHECKING:
     from socklab.syscalls.call import DecodedArg, DecodedCall
-
-TITLE = "Call"
 
 SLEEPS_UNTIL = {
     "accept": "no connection waits in the accept queue",
@@ -49,30 +48,41 @@ SLEEPS_UNTIL = {
 """Why a call sleeps, by the lesson's word for it. Shown only when the kernel says that the task does sleep."""
 
 
-def title(state: st.LabState) -> str:
-    """ "Call accept"."""
-    task = state.task
-    return f"{TITLE} {call_name(state, task.call.entered.nr)}" if task is not None and task.call is not None else TITLE
+class CallPanel(Panel):
+    """The call in hand."""
 
+    title_text = "Call"
+    new_at_stop = True
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    task = state.task
-    if task is None:
-        return fit(words("No call yet.", view), view)
-    if task.call is None:
-        lines: list[Line] = [task_words(state, task)]
-        if task.status == "running":
-            lines += words("No call has been made yet.", view)
-        return fit(lines, view)
-    decoded = _decoded(state, task, task.call)
-    head = [_heading(state, task, task.call, view), *_call(decoded, view)]
-    outcome = _outcome(state, task, decoded, view)
-    table = waiting.table(state, task, task.call, view, view.height - len(head))
-    head += [*table, *outcome]
-    if table:
-        # The lists themselves are told by the table; what is left of the arguments comes below it.
-        decoded = replace(decoded, args=tuple(arg for arg in decoded.args if arg.name not in waiting.LISTS), meaning="")
-    return fit([*head, *_body(decoded, view, view.height - len(head))], view)
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Call accept"."""
+        task = state.task
+        return (
+            f"{self.title_text} {call_name(state, task.call.entered.nr)}"
+            if task is not None and task.call is not None
+            else self.title_text
+        )
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        task = state.task
+        if task is None:
+            return fit(words("No call yet.", view), view)
+        if task.call is None:
+            lines: list[Line] = [task_words(state, task)]
+            if task.status == "running":
+                lines += words("No call has been made yet.", view)
+            return fit(lines, view)
+        decoded = _decoded(state, task, task.call)
+        head = [_heading(state, task, task.call, view), *_call(decoded, view)]
+        outcome = _outcome(state, task, decoded, view)
+        table = poll_table.table(state, task, task.call, view, view.height - len(head))
+        head += [*table, *outcome]
+        if table:
+            # The lists themselves are told by the table; what is left of the arguments comes below it.
+            decoded = replace(
+                decoded, args=tuple(arg for arg in decoded.args if arg.name not in poll_table.LISTS), meaning=""
+            )
+        return fit([*head, *_body(decoded, view, view.height - len(head))], view)
 
 
 def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:
@@ -207,7 +217,7 @@ def _body(decoded: DecodedCall, view: View, room: int) -> list[Line]:
     left = room - len(blocks)
     for block, arg in zip(blocks, decoded.args, strict=True):
         if arg.fields and (every or left >= 2):
-            shown = bytesview.fields(arg.data, arg.fields, view.width, 99 if every else left)
+            shown = hexdump.fields(arg.data, arg.fields, view.width, 99 if every else left)
             block += shown
             left -= len(shown)
     for block, arg in zip(blocks, decoded.args, strict=True):
@@ -225,8 +235,8 @@ def _body(decoded: DecodedCall, view: View, room: int) -> list[Line]:
         meaning = []
     left -= len(meaning)
     for block, arg in zip(blocks, decoded.args, strict=True):
-        if arg in buffers and (every or left >= 3 or bytesview.fits(arg.data, view.width, left)):
-            shown = bytesview.hexdump(arg.data, view.width, 64 if every else left)
+        if arg in buffers and (every or left >= 3 or hexdump.fits(arg.data, view.width, left)):
+            shown = hexdump.hexdump(arg.data, view.width, 64 if every else left)
             block += shown
             left -= len(shown)
     gap = [EMPTY] if left > 0 and not view.compact else []

@@ -6,65 +6,63 @@ first, the newest, and how many are in which phase. Colours follow a client thro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Line, Span, View, client_role, clip, column, pad, width
-from socklab.ui.tui.panels.common import address, count, error_words, fit, obvious, plural, words
-from socklab.ui.tui.panels.index import CLIENTS
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets.formats import address, count, error_words, fit, obvious, plural, words
+from socklab.ui.tui.widgets.index import CLIENTS
+from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, pad, width
 
-TITLE = "Clients"
-
-PHASES = {
-    "connecting": "connecting",
-    "open": "open",
-    "half-closed": "half-closed",
-    "closed": "closed",
-    "reset": "reset",
-    "failed": "failed",
-    "running": "running",
-    "done": "done",
-}
 _PHASE_ROLES = {"open": "good", "connecting": "warn", "failed": "bad", "reset": "warn", "running": "good"}
 _OVER = ("closed", "reset", "failed", "done")
 _MANY = 40
 
 
-def title(state: st.LabState) -> str:
-    """ "Clients 10"."""
-    return f"{TITLE} {count(len(state.clients))}" if state.clients else TITLE
-
-
-def render(state: st.LabState, view: View) -> list[Line]:
-    clients = state.clients
-    if not clients:
-        return fit(words("No client yet.", view), view)
-    if len(clients) <= _MANY:
-        told = [line for client in clients.values() for line in _client(state, client, view)]
-        if len(told) > view.height and view.selected not in clients:
-            told = _grid(state, view) or told
-        return fit(told, view)
-    lines: list[Line] = [
-        tuple(
-            span
-            for phase, number in CLIENTS.phases(state)
-            for span in ((f"{count(number)} ", "number"), (f"{_phase(phase)}  ", _PHASE_ROLES.get(phase, "")))
-        )
-    ]
-    room = min(max(2, view.height - 2), 200)
-    names = list(islice(clients, room // 2)) + list(islice(reversed(clients), room - room // 2))[::-1]
-    for place, name in enumerate(names):
-        if place == room // 2:
-            lines.append(((f"… {count(len(clients) - room)} more", "dim"),))
-        lines.append(_client(state, clients[name], view)[0])
-    return fit(lines, view)
-
-
 _CELL = 24
 """Cells one client needs in the grid; from _ROOMY on its port is there too."""
 _ROOMY = 32
+
+
+class ClientsPanel(Panel):
+    """The clients of the lab, one by one."""
+
+    title_text = "Clients"
+    follow = True
+
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Clients 10"."""
+        return f"{self.title_text} {count(len(state.clients))}" if state.clients else self.title_text
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        clients = state.clients
+        if not clients:
+            return fit(words("No client yet.", view), view)
+        if len(clients) <= _MANY:
+            told = [line for client in clients.values() for line in _client(state, client, view)]
+            if len(told) > view.height and (view.selected is None or view.selected[0] not in clients):
+                told = _grid(state, view) or told
+            return fit(told, view)
+        lines: list[Line] = [
+            tuple(
+                span
+                for phase, number in CLIENTS.phases(state)
+                for span in ((f"{count(number)} ", "number"), (f"{safe(phase)}  ", _PHASE_ROLES.get(phase, "")))
+            )
+        ]
+        room = min(max(2, view.height - 2), 200)
+        names = list(islice(clients, room // 2)) + list(islice(reversed(clients), room - room // 2))[::-1]
+        for place, name in enumerate(names):
+            if place == room // 2:
+                lines.append(((f"… {count(len(clients) - room)} more", "dim"),))
+            lines.append(_client(state, clients[name], view)[0])
+        return fit(lines, view)
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        return [(name, 0) for name in state.clients]
 
 
 def _grid(state: st.LabState, view: View) -> list[Line]:
@@ -82,7 +80,7 @@ def _grid(state: st.LabState, view: View) -> list[Line]:
 
 
 def _cell(state: st.LabState, client: ev.Client, roomy: bool) -> Line:
-    row = row_of(state, client)
+    row = _row_of(state, client)
     colour = client_role(client.name) or "name"
     role = _PHASE_ROLES.get(client.phase, "")
     said: Line
@@ -101,15 +99,11 @@ def _cell(state: st.LabState, client: ev.Client, roomy: bool) -> Line:
                 (address(row.local, 7, ports=True), colour),
             )
     else:
-        said = ((_phase(client.phase), role),)
+        said = ((safe(client.phase), role),)
     return ((f"{safe(client.name):<2} ", f"strong {colour}"), *said)
 
 
-def _phase(phase: str) -> str:
-    return PHASES.get(phase) or safe(phase)
-
-
-def row_of(state: st.LabState, client: ev.Client) -> ev.SocketRow | None:
+def _row_of(state: st.LabState, client: ev.Client) -> ev.SocketRow | None:
     """The kernel's row of the client's own socket."""
     if not client.local and not client.inode:
         return None
@@ -123,13 +117,13 @@ def row_of(state: st.LabState, client: ev.Client) -> ev.SocketRow | None:
 def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     role = client_role(client.name) or "name"
     name: Span = (f"{safe(client.name):<2} ", f"strong {role}")
-    selected = view.selected == client.name
+    selected = view.selected == (client.name, 0)
     if selected:
         name = (f"▸{safe(client.name):<2}", "current")
     if client.argv:
         return _command(client, name, role)
-    row = row_of(state, client)
-    spans: list[Span] = [name, column(_phase(client.phase), 11, _PHASE_ROLES.get(client.phase, ""))]
+    row = _row_of(state, client)
+    spans: list[Span] = [name, column(safe(client.phase), 11, _PHASE_ROLES.get(client.phase, ""))]
     if row is not None:
         spans.append((" ", ""))
         spans.append(column(st.TCP_STATES.get(row.state, f"state {row.state}"), 12 if view.width >= 50 else 11, ""))
@@ -185,7 +179,7 @@ def _command(client: ev.Client, name: Span, role: str) -> list[Line]:
     elif client.phase == "running":
         status = (("   ", ""), ("running", "good"), (f" pid {client.pid}" if client.pid else "", "dim"))
     else:
-        status = (("   ", ""), (_phase(client.phase), _PHASE_ROLES.get(client.phase, "")))
+        status = (("   ", ""), (safe(client.phase), _PHASE_ROLES.get(client.phase, "")))
     if client.errno:
         named, meaning = error_words(client.errno)
         status = (*status, (f"  {named}", "bad"), (f" {meaning}", ""))

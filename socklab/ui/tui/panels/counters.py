@@ -8,64 +8,37 @@ from __future__ import annotations
 
 from socklab import state as st
 from socklab.core.text import safe
-from socklab.ui.tui.lines import Line, Span, View
-from socklab.ui.tui.panels.common import count, fit, marker, words
-
-TITLE = "Counters"
-
-MEANINGS = {
-    "ListenOverflows": "no room in an accept queue",
-    "ListenDrops": "SYNs a listener dropped, for any reason",
-    "TCPReqQFullDrop": "SYN queue full, SYN dropped",
-    "TCPReqQFullDoCookies": "SYN queue full, SYN cookie sent",
-    "TCPBacklogDrop": "socket busy and its backlog full",
-    "TCPAbortOnOverflow": "reset because of a full accept queue",
-    "TCPAbortOnData": "closed with unread data: reset",
-    "TCPAbortOnClose": "closed with unread data: reset",
-    "TCPTimeouts": "retransmission timers that ran out",
-    "TCPSynRetrans": "SYNs and SYN-ACKs sent again",
-    "TCPLossProbes": "tail loss probes",
-    "TCPSpuriousRTOs": "retransmissions that were not needed",
-    "RetransSegs": "segments sent again",
-    "TcpRetransSegs": "segments sent again",
-    "EmbryonicRsts": "resets during a handshake",
-    "SyncookiesSent": "SYN cookies sent",
-    "SyncookiesRecv": "SYN cookies that came back",
-    "SyncookiesFailed": "SYN cookies that did not fit",
-    "ActiveOpens": "connect calls that began a handshake",
-    "PassiveOpens": "handshakes a listener answered",
-    "AttemptFails": "handshakes that failed",
-    "EstabResets": "connections ended by a reset",
-    "OutRsts": "resets sent",
-    "InSegs": "segments received",
-    "OutSegs": "segments sent",
-    "TCPRcvCoalesce": "segments joined in a receive queue",
-    "TCPZeroWindowDrop": "segments dropped: window was zero",
-    "TCPToZeroWindowAdv": "times a window closed",
-    "TCPFromZeroWindowAdv": "times a window opened again",
-    "TCPWantZeroWindowAdv": "times a window wanted to close",
-}
+from socklab.ui import counter_words
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets.formats import count, fit, marker, words
+from socklab.ui.tui.widgets.lines import Line, Span, View
 
 
-def title(state: st.LabState) -> str:
-    return TITLE
+class CountersPanel(Panel):
+    """The kernel's counters that rose, and its settings."""
 
+    title_text = "Counters"
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    lines: list[Line] = []
-    several = len(state.counters) > 1
-    for host, values in state.counters.items():
-        first = state.counters_at_start.get(host, {})
-        risen = [(name, value - first.get(name, 0)) for name, value in values.items() if value != first.get(name, 0)]
-        # What the last call moved comes first: it is what one looks for.
-        risen.sort(key=lambda item: (state.changed.counters.get((host, item[0])) is None, item[0]))
-        if several and risen:
-            lines.append(((safe(host), "title"),))
-        lines.extend(_counter(state, host, name, rise, view) for name, rise in risen)
-    if not lines:
-        lines.extend(words("No counter of the kernel has moved since the start.", view))
-    lines.extend(_settings(state, view))
-    return fit(lines, view)
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        lines: list[Line] = []
+        several = len(state.counters) > 1
+        for host, values in state.counters.items():
+            first = state.counters_at_start.get(host, {})
+            risen = [
+                (name, value - first.get(name, 0)) for name, value in values.items() if value != first.get(name, 0)
+            ]
+            # What the last call moved comes first: it is what one looks for.
+            risen.sort(key=lambda item: (state.changed.counters.get((host, item[0])) is None, item[0]))
+            if several and risen:
+                lines.append(((safe(host), "title"),))
+            lines.extend(_counter(state, host, name, rise, view) for name, rise in risen)
+        if not lines:
+            lines.extend(words("No counter of the kernel has moved since the start.", view))
+        lines.extend(_settings(state, view))
+        return fit(lines, view)
+
+    def moved(self, state: st.LabState) -> bool:
+        return bool(state.changed.counters or state.changed.settings)
 
 
 def _counter(state: st.LabState, host: str, name: str, rise: int, view: View) -> Line:
@@ -80,7 +53,7 @@ def _counter(state: st.LabState, host: str, name: str, rise: int, view: View) ->
     ]
     if step:
         spans.append((f" ({step:+,} now)", "changed"))
-    meaning = MEANINGS.get(name, "")
+    meaning = counter_words.MEANINGS.get(name, "")
     if meaning and view.width >= 50:
         spans.append((f"  {meaning}", "dim"))
     return tuple(spans)

@@ -12,11 +12,10 @@ from socklab import state as st
 from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Line, Span, View, client_role, column, width
-from socklab.ui.tui.panels.common import NO_ADDRESS, address, count, fit, marker, obvious, words
-from socklab.ui.tui.panels.index import CLIENTS, HOLDERS
-
-TITLE = "Descriptors"
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, count, fit, marker, obvious, words
+from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS
+from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, column, width
 
 # asm-generic/fcntl.h: the same on x86-64 and aarch64
 O_ACCMODE, O_APPEND, O_NONBLOCK, O_CLOEXEC = 0o3, 0o2000, 0o4000, 0o2000000
@@ -28,30 +27,41 @@ _LONG = 60
 """More rows than this are told in runs."""
 
 
-def title(state: st.LabState) -> str:
-    """ "Descriptors 5"."""
-    table = state.descriptors.get(_pid(state))
-    return f"{TITLE} {count(len(table))}" if table is not None else TITLE
+class DescriptorsPanel(Panel):
+    """The descriptor table of each traced process."""
 
+    title_text = "Descriptors"
+    calls = frozenset(("socket", "socketpair", "bind", "close", "dup", "dup2", "openat"))
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    """The table of the process in focus; then, where there are several, those of the others."""
-    pids = _pids(state)
-    if not pids:
-        task = state.task
-        ended = task is not None and task.status == "exited"
-        return fit(
-            words("The process is gone, and its descriptors with it." if ended else "No process yet.", view), view
-        )
-    lines: list[Line] = []
-    for pid in pids:
-        if len(pids) > 1:
-            table = state.descriptors[pid]
-            name = safe(state.processes[pid].name) if pid in state.processes else "process"
-            focus = pid == _pid(state)
-            lines.append(((f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")))
-        lines.extend(_table(state, pid, view, len(pids) > 1))
-    return fit(lines, view)
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Descriptors 5"."""
+        table = state.descriptors.get(_pid(state))
+        return f"{self.title_text} {count(len(table))}" if table is not None else self.title_text
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        """The table of the process in focus; then, where there are several, those of the others."""
+        pids = _pids(state)
+        if not pids:
+            task = state.task
+            ended = task is not None and task.status == "exited"
+            return fit(
+                words("The process is gone, and its descriptors with it." if ended else "No process yet.", view), view
+            )
+        lines: list[Line] = []
+        for pid in pids:
+            if len(pids) > 1:
+                table = state.descriptors[pid]
+                name = safe(state.processes[pid].name) if pid in state.processes else "process"
+                focus = pid == _pid(state)
+                lines.append(((f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")))
+            lines.extend(_table(state, pid, view, len(pids) > 1))
+        return fit(lines, view)
+
+    def relevance(self, state: st.LabState, call: str) -> int:
+        return super().relevance(state, call) or not state.listeners
+
+    def moved(self, state: st.LabState) -> bool:
+        return bool(state.changed.descriptors)
 
 
 def _pid(state: st.LabState) -> int:

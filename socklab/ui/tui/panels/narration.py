@@ -13,31 +13,41 @@ import msgspec
 
 from socklab import guide
 from socklab import state as st
-from socklab.ui.tui.lines import EMPTY, Line, View, wrap
-from socklab.ui.tui.panels import markdown, ownprogram
-from socklab.ui.tui.panels.common import fit
+from socklab.ui.tui.panels.panel import Body, Panel
+from socklab.ui.tui.widgets import markdown, own_program
+from socklab.ui.tui.widgets.formats import fit
+from socklab.ui.tui.widgets.lines import EMPTY, Line, View, wrap
+from socklab.ui.tui.widgets.question import your_turn
 
 if TYPE_CHECKING:
     from socklab.lesson import Lesson
 
-TITLE = "Lesson"
-OWN = "Your program"
-"""The title where there is no lesson."""
 
+class NarrationPanel(Panel):
+    """What the lesson says; beside a program of no lesson, what may be done next."""
 
-def title(state: st.LabState) -> str:
-    """ "Step 3 of 9"."""
-    steps = _steps(state.lesson_toml)
-    if state.step is None or not steps:
-        return OWN if state.header is not None and not state.header.lesson else TITLE
-    return f"Step {min(state.step.index + 1, steps)} of {steps}"
+    title_text = "Lesson"
+    new_at_stop = True
 
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Step 3 of 9"."""
+        steps = _steps(state.lesson_toml)
+        if state.step is None or not steps:
+            return "Your program" if state.header is not None and not state.header.lesson else self.title_text
+        return f"Step {min(state.step.index + 1, steps)} of {steps}"
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    lesson = view.lesson
-    if lesson is None:
-        return fit(ownprogram.lines(state, view), view)
-    return fit(_told(guide.narration(lesson, state), state, lesson, view), view)
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        lesson = view.lesson
+        if lesson is None:
+            return fit(own_program.lines(state, view), view)
+        return fit(_told(guide.narration(lesson, state), state, lesson, view), view)
+
+    def body(self, state: st.LabState, view: View) -> Body:
+        question = state.question
+        if question is not None and question.measured is not None:
+            # The question's own place tells the answer; the lesson's text stays what it was.
+            state = msgspec.structs.replace(state, question=None)
+        return super().body(state, view)
 
 
 def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Line]:
@@ -59,8 +69,7 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
     offer = guide.your_turn(state)
     asks = state.question is not None and state.question.measured is None
     if offer and lines and not asks:  # an open question says it itself
-        turn: Line = (("Your turn: ", "key"), (offer, "strong"), ("  (s: the lesson does it)", "dim"))
-        lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(turn, view.width)]
+        lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(your_turn(offer), view.width)]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Line, View, client_role, column
-from socklab.ui.tui.panels.common import fit, words
-
-TITLE = "Output"
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets.formats import fit, words
+from socklab.ui.tui.widgets.lines import Line, View, client_role, column
 
 _STREAMS = {"err": ("! ", "bad"), "in": ("> ", "key")}
 """Signs of what is no standard output: standard error, and what was typed."""
@@ -21,36 +20,40 @@ _FAR = 64 * 1024
 """Bytes looked at: a program that writes without line ends is shown no further back."""
 
 
-def title(state: st.LabState) -> str:
-    return TITLE
+class OutputPanel(Panel):
+    """What was written and typed."""
 
+    title_text = "Output"
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    """The last `view.height` lines, ten times as many when the panel has the screen."""
-    log = state.output
-    if not len(log):
-        return fit(words("Nothing has been written yet.", view), view)
-    wanted = view.height * (10 if view.maximised else 1)
-    chunks: list[ev.Output] = []
-    lines_seen = size = 0
-    for place in range(len(log) - 1, -1, -1):
-        chunk = log[place]
-        chunks.append(chunk)
-        lines_seen += chunk.data.count(b"\n")
-        size += len(chunk.data)
-        if lines_seen > wanted or size > _FAR:
-            break
-    chunks.reverse()
-    names = {safe(chunk.source) for chunk in chunks}
-    cells = min(12, max(map(len, names))) if len(names) > 1 else 0
-    lines: list[Line] = []
-    for source, stream, data in _pieces(chunks):
-        mark, role = _STREAMS.get(stream, ("", ""))
-        writer = client_role(source) if source != "server" else "dim"
-        for text in safe(data[-_FAR:], lines=True).split("\n"):
-            line: Line = ((mark, role), (text, role))
-            lines.append((column(safe(source), cells, writer), (" ", ""), *line) if cells else line)
-    return fit(lines[-wanted:], view)
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        """The last `view.height` lines, ten times as many when the panel has the screen."""
+        log = state.output
+        if not len(log):
+            return fit(words("Nothing has been written yet.", view), view)
+        wanted = view.height * (10 if view.maximised else 1)
+        chunks: list[ev.Output] = []
+        lines_seen = size = 0
+        for place in range(len(log) - 1, -1, -1):
+            chunk = log[place]
+            chunks.append(chunk)
+            lines_seen += chunk.data.count(b"\n")
+            size += len(chunk.data)
+            if lines_seen > wanted or size > _FAR:
+                break
+        chunks.reverse()
+        names = {safe(chunk.source) for chunk in chunks}
+        cells = min(12, max(map(len, names))) if len(names) > 1 else 0
+        lines: list[Line] = []
+        for source, stream, data in _pieces(chunks):
+            mark, role = _STREAMS.get(stream, ("", ""))
+            writer = client_role(source) if source != "server" else "dim"
+            for text in safe(data[-_FAR:], lines=True).split("\n"):
+                line: Line = ((mark, role), (text, role))
+                lines.append((column(safe(source), cells, writer), (" ", ""), *line) if cells else line)
+        return fit(lines[-wanted:], view)
+
+    def relevance(self, state: st.LabState, call: str) -> int:
+        return int(not state.clients and len(state.output) > 0)
 
 
 def _pieces(chunks: list[ev.Output]) -> list[tuple[str, str, bytes]]:

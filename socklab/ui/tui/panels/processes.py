@@ -7,16 +7,15 @@ parent; of those that have ended only the last few.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import EMPTY, Line, Span, View, plain, width, wrap
-from socklab.ui.tui.panels.common import count, fit, plural, size, sleeps_in, words
-from socklab.ui.tui.panels.statusline import task_words
-
-TITLE = "Processes"
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets.formats import count, fit, plural, size, sleeps_in, words
+from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, plain, width, wrap
+from socklab.ui.tui.widgets.tasks import task_words
 
 STATES = {
     "R": "running",
@@ -35,32 +34,39 @@ _ENDED = 3
 """So many of a parent's children that have ended are shown: the last ones."""
 
 
-def title(state: st.LabState) -> str:
-    """ "Processes 3": those alive; "Tasks 5" when there are threads among them."""
-    alive = {task.pid for task in state.tasks.values() if task.status != "exited"}
-    tasks = sum(task.status != "exited" for task in state.tasks.values())
-    if tasks > len(alive):
-        return f"Tasks {count(tasks)}"
-    return f"{TITLE} {count(len(alive))}" if alive else TITLE
+class ProcessesPanel(Panel):
+    """The tree of traced processes and threads."""
+
+    title_text = "Processes"
+    calls = frozenset(("fork", "vfork", "clone", "clone3", "wait4", "exit_group"))
+    follow = True
+    chooses = "task"
+
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Processes 3": those alive; "Tasks 5" when there are threads among them."""
+        alive = {task.pid for task in state.tasks.values() if task.status != "exited"}
+        tasks = sum(task.status != "exited" for task in state.tasks.values())
+        if tasks > len(alive):
+            return f"Tasks {count(tasks)}"
+        return f"{self.title_text} {count(len(alive))}" if alive else self.title_text
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        if not state.tasks:
+            return fit(words("No process yet.", view), view)
+        return fit([line for line, _ in _lines(state, view)], view)
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        return [("task", task.tid) for task, *_ in _walk(state) if task is not None]
+
+    def chosen(self, state: st.LabState, stored: Key | None) -> Key | None:
+        return "task", state.focus
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        lines = _lines(state, view)
+        return ("task", lines[line][1]) if line < len(lines) and lines[line][1] else None
 
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    if not state.tasks:
-        return fit(words("No process yet.", view), view)
-    return fit([line for line, _ in _lines(state, view)], view)
-
-
-def tids(state: st.LabState, view: View) -> list[int]:
-    """The task each line of `render` belongs to; 0 = none."""
-    return [tid for _, tid in _lines(state, view)]
-
-
-def order(state: st.LabState) -> list[int]:
-    """Every task that has a line, from the top."""
-    return [task.tid for task, *_ in _walk(state) if task is not None]
-
-
-def sign(state: st.LabState, task: st.Task) -> Span:
+def _sign(state: st.LabState, task: st.Task) -> Span:
     """■ held, ▶ running, ◌ asleep, ✗ died, ✓ ended well."""
     if task.exited is not None or task.status == "exited":
         well = task.exited is None or not (task.exited.signo or task.exited.code)
@@ -120,7 +126,7 @@ def _task(state: st.LabState, task: st.Task, branch: str, below: str, view: View
     several = len(state.tasks) > 1
     focus = several and task.tid == state.focus
     thread = task.tid != task.pid
-    mark, role = sign(state, task)
+    mark, role = _sign(state, task)
     said = task_words(state, task)
     if task.status == "exited" and row is not None and row.state == "Z":
         said = (*said, (", a zombie until it is waited for", "warn"))

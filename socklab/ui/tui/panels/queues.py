@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from socklab import state as st
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Line, Span, View, client_role, join, width
-from socklab.ui.tui.panels.common import (
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets.formats import (
     address,
     count,
     descriptors_of,
@@ -21,41 +21,49 @@ from socklab.ui.tui.panels.common import (
     table_name,
     words,
 )
-from socklab.ui.tui.panels.index import CLIENTS, HOLDERS, SOCKETS
-
-TITLE = "Queues"
+from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, SOCKETS
+from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, join, width
 
 DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
 """Counters of /proc/net/netstat that rise when a listener has no room."""
 
 
-def title(state: st.LabState) -> str:
-    """ "Queues 5 of 4" with one listener."""
-    listeners = state.listeners
-    if len(listeners) == 1:
-        return f"{TITLE} {count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
-    return f"{TITLE} {len(listeners)} listeners" if listeners else TITLE
+class QueuesPanel(Panel):
+    """The accept queue and the SYN queue of each listener."""
 
+    title_text = "Queues"
+    calls = frozenset(("listen", "accept", "accept4"))
+    new_at_stop = True
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    listeners = state.listeners
-    if not listeners:
-        return fit(_no_listener(state, view), view)
-    lines: list[Line] = []
-    shown = listeners[: max(1, view.height // 3)]
-    for listener in shown:
-        if lines and not view.compact:
-            lines.append(())
-        lines.extend(_listener(state, listener, view))
-    if len(shown) < len(listeners):
-        lines.append(((f"… {plural(len(listeners) - len(shown), 'more listener')}", "dim"),))
-    dropped = _dropped(state, view)
-    if view.height < 5 and len(dropped) == 1:
-        mark, (label, role), *rest = dropped[0]
-        both = (*lines[-1], ("  ", ""), mark, (f"{label.rstrip()} ", role), *rest)
-        if width(both) <= view.width:
-            lines[-1], dropped = both, []
-    return fit([*lines, *dropped], view)
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Queues 5 of 4" with one listener."""
+        listeners = state.listeners
+        if len(listeners) == 1:
+            return f"{self.title_text} {count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
+        return f"{self.title_text} {len(listeners)} listeners" if listeners else self.title_text
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        listeners = state.listeners
+        if not listeners:
+            return fit(_no_listener(state, view), view)
+        lines: list[Line] = []
+        shown = listeners[: max(1, view.height // 3)]
+        for listener in shown:
+            if lines and not view.compact:
+                lines.append(())
+            lines.extend(_listener(state, listener, view))
+        if len(shown) < len(listeners):
+            lines.append(((f"… {plural(len(listeners) - len(shown), 'more listener')}", "dim"),))
+        dropped = _dropped(state, view)
+        if view.height < 5 and len(dropped) == 1:
+            mark, (label, role), *rest = dropped[0]
+            both = (*lines[-1], ("  ", ""), mark, (f"{label.rstrip()} ", role), *rest)
+            if width(both) <= view.width:
+                lines[-1], dropped = both, []
+        return fit([*lines, *dropped], view)
+
+    def relevance(self, state: st.LabState, call: str) -> int:
+        return super().relevance(state, call) or bool(state.listeners)
 
 
 def _no_listener(state: st.LabState, view: View) -> list[Line]:

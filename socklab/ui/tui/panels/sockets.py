@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Key, Line, Span, View, client_role, clip, column, width, wrap
-from socklab.ui.tui.panels.common import NO_ADDRESS, address, brief, count, fit, marker, obvious
-from socklab.ui.tui.panels.index import CLIENTS, HOLDERS, HOST, SOCKETS
-
-TITLE = "Sockets"
+from socklab.ui.tui.panels.panel import Body, Panel
+from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, count, fit, marker, obvious
+from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, HOST, SOCKETS
+from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, width, wrap
+from socklab.ui.tui.widgets.virtual_lines import VirtualLines
 
 _RAW = "\0raw"
 """Appended to a host's name with a number: the keys of the /proc line shown under its row."""
@@ -35,96 +35,121 @@ _HEX = {**{number: f"{number:02X}" for number in st.TCP_STATES}, st.NEW_SYN_RECV
 """As /proc/net/tcp prints it, which lists NEW_SYN_RECV as SYN_RECV."""
 
 
-def title(state: st.LabState) -> str:
-    """ "Sockets 12"."""
-    listed = sum(len(table.rows) for table in state.tables.values())
-    return f"{TITLE} {count(listed)}" if state.tables else TITLE
+class SocketsPanel(Panel):
+    """Every TCP socket of the hosts."""
 
+    title_text = "Sockets"
+    calls = frozenset((
+        "connect", "shutdown", "sendfile", "read", "recv", "recvfrom", "recvmsg", "readv",
+        "write", "send", "sendto", "sendmsg", "writev",
+    ))  # fmt: skip
 
-def rows(state: st.LabState, view: View) -> Sequence[Key]:
-    """Every row's key, in the order they are shown; a row that is gone keeps its place until the next step."""
-    keys = SOCKETS.keys(state)
-    raw = state.raw
-    if raw is None:
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Sockets 12"."""
+        listed = sum(len(table.rows) for table in state.tables.values())
+        return f"{self.title_text} {count(listed)}" if state.tables else self.title_text
+
+    def rows(self, state: st.LabState, view: View) -> Sequence[Key]:
+        """Every row's key, in the order they are shown; a row that is gone keeps its place until the next step."""
+        keys = SOCKETS.keys(state)
+        raw = state.raw
+        if raw is None:
+            return keys
+        for place, (host, id) in enumerate(keys):
+            if id == raw.id and (host == raw.host or len(state.tables) == 1):
+                lines = len(_raw_lines(raw, view))
+                return [*keys[: place + 1], *((f"{host}{_RAW}{n}", id) for n in range(lines)), *keys[place + 1 :]]
         return keys
-    for place, (host, id) in enumerate(keys):
-        if id == raw.id and (host == raw.host or len(state.tables) == 1):
-            lines = len(_raw_lines(raw, view))
-            return [*keys[: place + 1], *((f"{host}{_RAW}{n}", id) for n in range(lines)), *keys[place + 1 :]]
-    return keys
 
+    def head(self, state: st.LabState, view: View) -> list[Line]:
+        """Column titles."""
+        titles: Line
+        if view.width >= _WIDE:
+            ends = _end_cells(view)
+            titles = (
+                column("", 1),
+                column("state", 15),
+                column("local", ends + 1),
+                column("remote", ends + 1),
+                column("Recv-Q", 6, right=True),
+                column("Send-Q", 7, right=True),
+                ("  ", ""),
+                column("timer", 12),
+                column("inode", 9, right=True),
+                ("  held by", ""),
+            )
+        elif view.width >= 50:
+            titles = (
+                column("", 1),
+                column("state", 14),
+                column("local", _medium_cells(view)[0] + 1),
+                column("remote", _medium_cells(view)[1] + 1),
+                column("Recv-Q", 6, right=True),
+                column("Send-Q", 7, right=True),
+                ("  held by", ""),
+            )
+        else:
+            titles = (column("", 1), column("state", 12), column("local", 7), column("remote", 8), ("R/S-Q who", ""))
+        return fit([tuple((text, "dim") for text, _ in titles)], view)
 
-def head(state: st.LabState, view: View) -> list[Line]:
-    """Column titles."""
-    titles: Line
-    if view.width >= _WIDE:
-        ends = _end_cells(view)
-        titles = (
-            column("", 1),
-            column("state", 15),
-            column("local", ends + 1),
-            column("remote", ends + 1),
-            column("Recv-Q", 6, right=True),
-            column("Send-Q", 7, right=True),
-            ("  ", ""),
-            column("timer", 12),
-            column("inode", 9, right=True),
-            ("  held by", ""),
-        )
-    elif view.width >= 50:
-        titles = (
-            column("", 1),
-            column("state", 14),
-            column("local", _medium_cells(view)[0] + 1),
-            column("remote", _medium_cells(view)[1] + 1),
-            column("Recv-Q", 6, right=True),
-            column("Send-Q", 7, right=True),
-            ("  held by", ""),
-        )
-    else:
-        titles = (column("", 1), column("state", 12), column("local", 7), column("remote", 8), ("R/S-Q who", ""))
-    return fit([tuple((text, "dim") for text, _ in titles)], view)
+    def line(self, state: st.LabState, key: Key, view: View) -> Line:
+        """The row of one socket. A key that neither the table nor the last change knows gives an empty line."""
+        host, id = key
+        if host.endswith(HOST):
+            return _heading(state, host.removesuffix(HOST), view)
+        if _RAW in host:
+            return _raw_line(state, key, view)
+        table = state.tables.get(host)
+        row = table.rows.get(id) if table is not None else None
+        before = state.changed.sockets.get(key)
+        if row is not None:
+            change = "" if key not in state.changed.sockets else "new" if before is None else "changed"
+            if before == row:
+                change = ""
+        elif before is not None:
+            row, change = before, "gone"
+        else:
+            return ()
+        wide, medium = view.width >= _WIDE, view.width >= 50
+        build = _wide if wide else _medium if medium else _narrow
+        spans = build(state, host, row, before if change == "changed" else None, change, view)
+        role = "current " if view.selected == key else ""
+        if role:
+            spans = tuple((text, role + its) for text, its in spans)
+            spans = (("▸" if change == "" else spans[0][0], "current"), *spans[1:])
+        return clip(spans, view.width)
 
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        """As much of the panel as fits, for whoever draws no virtual rows."""
+        keys = self.rows(state, view)
+        if not keys:
+            return fit(_nothing(state, view), view)
+        room = max(1, view.height - 1)
+        shown = keys if len(keys) <= room else keys[: room - 1]
+        lines = [*self.head(state, view), *(self.line(state, key, view) for key in shown)]
+        if len(keys) > len(shown):
+            lines.append(((f" … {count(len(keys) - len(shown))} more", "dim"),))
+        return fit(lines, view)
 
-def line(state: st.LabState, key: Key, view: View) -> Line:
-    """The row of one socket. A key that neither the table nor the last change knows gives an empty line."""
-    host, id = key
-    if host.endswith(HOST):
-        return _heading(state, host.removesuffix(HOST), view)
-    if _RAW in host:
-        return _raw_line(state, key, view)
-    table = state.tables.get(host)
-    row = table.rows.get(id) if table is not None else None
-    before = state.changed.sockets.get(key)
-    if row is not None:
-        change = "" if key not in state.changed.sockets else "new" if before is None else "changed"
-        if before == row:
-            change = ""
-    elif before is not None:
-        row, change = before, "gone"
-    else:
-        return ()
-    wide, medium = view.width >= _WIDE, view.width >= 50
-    build = _wide if wide else _medium if medium else _narrow
-    spans = build(state, host, row, before if change == "changed" else None, change, view)
-    role = "current " if view.selected == key else ""
-    if role:
-        spans = tuple((text, role + its) for text, its in spans)
-        spans = (("▸" if change == "" else spans[0][0], "current"), *spans[1:])
-    return clip(spans, view.width)
+    def body(self, state: st.LabState, view: View) -> Body:
+        keys = self.rows(state, view)
+        if not keys:
+            return super().body(state, view)
+        return Body(VirtualLines(keys, lambda key: self.line(state, key, view)), self.head(state, view))
 
+    def moved(self, state: st.LabState) -> bool:
+        return bool(state.changed.sockets)
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    """As much of the panel as fits, for whoever draws no virtual rows (screenshots, tests, a small screen)."""
-    keys = rows(state, view)
-    if not keys:
-        return fit(_nothing(state, view), view)
-    room = max(1, view.height - 1)
-    shown = keys if len(keys) <= room else keys[: room - 1]
-    lines = [*head(state, view), *(line(state, key, view) for key in shown)]
-    if len(keys) > len(shown):
-        lines.append(((f" … {count(len(keys) - len(shown))} more", "dim"),))
-    return fit(lines, view)
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        return [key for key in self.rows(state, view) if "\0" not in key[0]]  # no headings, no raw lines
+
+    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
+        rows = self.rows(state, view)
+        return rows.index(key) if key in rows else -1
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        key = self.rows(state, view)[line]
+        return None if "\0" in key[0] else key
 
 
 def _heading(state: st.LabState, name: str, view: View) -> Line:

@@ -8,18 +8,17 @@ keeps still while the current line is inside it. Never opens a file: the text ca
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Protocol
 
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import EMPTY, Line, Span, View, clip, plain, spread, width, wrap
-from socklab.ui.tui.panels.common import call_name, fit, words
-from socklab.ui.tui.panels.statusline import result_words
-
-TITLE = "Source"
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets.formats import call_name, fit, words
+from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, clip, plain, spread, width, wrap
+from socklab.ui.tui.widgets.tasks import result_words
 
 MARGIN = 3
 """Lines that stay between the current line and the window's edge while there is more of the file."""
@@ -30,14 +29,144 @@ _WHOLE = 400
 _KEPT = 12
 
 
-def title(state: st.LabState, place: int = 0) -> str:
-    """ "server.c:23 main"; `place`: the frame of the call stack that is shown."""
-    task = state.task
-    if task is None or not task.stack:
-        return TITLE
-    frame = task.stack[min(place, len(task.stack) - 1)]
-    name = safe(frame.path.rpartition("/")[2])
-    return f"{name}:{frame.line}" + (f" {safe(frame.function)}" if frame.function else "") if frame.line else name
+class SourcePanel(Panel):
+    """The source with the line about to make the call; below it, when asked for, every frame."""
+
+    title_text = "Source"
+    follow = True
+    marks_call = True
+    forgets = True
+    detail = "frames"
+
+    def __init__(self) -> None:
+        self._tops: OrderedDict[tuple[str, int], int] = OrderedDict()
+        """First line shown of each file at each height: what keeps the window still."""
+        self._texts: OrderedDict[int, _Text] = OrderedDict()
+
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "server.c:23 main"."""
+        frame = frame_of(state, view)
+        if frame is None:
+            return self.title_text
+        name = safe(frame.path.rpartition("/")[2])
+        return f"{name}:{frame.line}" + (f" {safe(frame.function)}" if frame.function else "") if frame.line else name
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        frame = frame_of(state, view)
+        task = state.task
+        if frame is None or task is None:
+            return self._without_frame(state, view)
+        source = state.sources.get(frame.path)
+        if source is None:
+            said = f"{safe(frame.path)}, line {frame.line}: the text of this file is not in the stream."
+            return fit(words(said, view), view)
+        text = self._text(source)
+        if not frame.line:
+            head = words(f"No line information for this stop in {safe(frame.path)}.", view)
+        elif frame.line > len(text.lines):
+            head = words(f"Line {frame.line} is beyond the end of {safe(frame.path)}: has it been changed?", view)
+        else:
+            head = []
+        stack = self._stack(state, task, view)
+        height = max(1, view.height - len(head) - len(stack))
+        top = self._window(source.path, frame.line, len(text.lines), height)
+        listing = _listing(state, task, text, frame.line, top, height, view)
+        if stack:  # its frames stand at the bottom of the panel, where clicks look for them
+            listing += [EMPTY] * (height - len(listing))
+        return fit([*head, *listing, *stack], view)
+
+    def no_detail(self, state: st.LabState) -> str:
+        task = state.task
+        if task is not None and task.stack:
+            return ""
+        why = task.unlined if task is not None and task.unlined else "no line of the program is known here"
+        return f"No call stack: {why}."
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        if self.detail not in view.expanded or state.task is None:
+            return ()
+        return [("frame", place) for place in range(len(state.task.stack))]
+
+    def chosen(self, state: st.LabState, stored: Key | None) -> Key | None:
+        return stored or ("frame", 0)
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        frames = self.choices(state, view)
+        place = line - (view.height - len(frames))
+        return frames[place] if frames and place >= 0 else None
+
+    def _without_frame(self, state: st.LabState, view: View) -> list[Line]:
+        """No place to show: say why, and show the beginning of the program's text if there is one."""
+        task = state.task
+        if task is None:
+            said = "The program has not started yet."
+        elif task.status == "exited":
+            said = "The program has ended."
+        elif task.status == "held":
+            said = f"No line information for this stop: {safe(task.unlined) or 'no line of the program is known here'}."
+        else:
+            said = "Running."
+        lines = words(said, view)
+        if state.sources and not (task is not None and task.status == "held"):
+            source = next(iter(state.sources.values()))
+            text = self._text(source)
+            height = max(1, view.height - len(lines))
+            top = self._window(source.path, 0, len(text.lines), height)
+            lines = [*_listing(state, task, text, 0, top, height - 1, view), *lines]
+        return fit(lines, view)
+
+    def _stack(self, state: st.LabState, task: st.Task, view: View) -> list[Line]:
+        """Every frame, when asked for."""
+        opened = SourcePanel.detail in view.expanded
+        if not opened and ("stack" not in view.expanded or len(task.stack) < 2):
+            return []
+        return [
+            (
+                (("▸" if place == _place(task, view) else " ") if opened else "", "key"),
+                ("in        " if place == 0 else "called by ", "dim"),
+                (safe(frame.function) or "?", "name"),
+                (f" {safe(frame.path.rpartition('/')[2])}:{frame.line}", "path"),
+                ("  ", ""),
+                *self._text_at(state, frame),
+            )
+            for place, frame in enumerate(task.stack[: len(task.stack) if opened else max(2, view.height // 3)])
+        ]
+
+    def _text_at(self, state: st.LabState, frame: ev.Frame) -> Line:
+        """The frame's own line of source, without its indent."""
+        source = state.sources.get(frame.path)
+        text = self._text(source) if source is not None else None
+        if text is None or not 0 < frame.line <= len(text.lines):
+            return ()
+        return ((text.lines[frame.line - 1].strip(), ""),)
+
+    def _window(self, path: str, line: int, length: int, height: int) -> int:
+        """The first line to show (1-based). It moves only when the current line comes too near the edge."""
+        key = (path, height)
+        top = self._tops.get(key, 0)
+        last = max(1, length - height + 1)
+        margin = min(MARGIN, (height - 1) // 2)
+        if line and not top:
+            top = line - height // 2
+        elif line and line < top + margin:
+            top = line - margin
+        elif line and line > top + height - 1 - margin:
+            top = line - height + 1 + margin
+        top = max(1, min(top, last))
+        self._tops[key] = top
+        self._tops.move_to_end(key)
+        while len(self._tops) > 4 * _KEPT:
+            self._tops.popitem(last=False)
+        return top
+
+    def _text(self, source: ev.Source) -> _Text:
+        found = self._texts.get(id(source))
+        if found is None or found.source is not source:
+            found = self._texts[id(source)] = _Text(source)
+        self._texts.move_to_end(id(source))
+        while len(self._texts) > _KEPT:
+            self._texts.popitem(last=False)
+        return found
 
 
 def frame_of(state: st.LabState, view: View | None = None) -> ev.Frame | None:
@@ -48,113 +177,12 @@ def frame_of(state: st.LabState, view: View | None = None) -> ev.Frame | None:
 
 def _place(task: st.Task, view: View | None) -> int:
     """Which frame is shown: 0 unless the call stack is open and another is chosen."""
-    if view is None or "frames" not in view.expanded or not isinstance(view.selected, tuple):
+    if view is None or SourcePanel.detail not in view.expanded or view.selected is None:
         return 0
     return max(0, min(view.selected[1], len(task.stack) - 1))
 
 
-def render(state: st.LabState, view: View) -> list[Line]:
-    frame = frame_of(state, view)
-    task = state.task
-    if frame is None or task is None:
-        return _without_frame(state, view)
-    source = state.sources.get(frame.path)
-    if source is None:
-        said = f"{safe(frame.path)}, line {frame.line}: the text of this file is not in the stream."
-        return fit(words(said, view), view)
-    text = _text(source)
-    if not frame.line:
-        head = words(f"No line information for this stop in {safe(frame.path)}.", view)
-    elif frame.line > len(text.lines):
-        head = words(f"Line {frame.line} is beyond the end of {safe(frame.path)}: has it been changed?", view)
-    else:
-        head = []
-    stack = _stack(state, task, view)
-    height = max(1, view.height - len(head) - len(stack))
-    top = _window(source.path, frame.line, len(text.lines), height)
-    listing = _listing(state, task, text, frame.line, top, height, view)
-    if stack:  # its frames stand at the bottom of the panel, where clicks look for them
-        listing += [EMPTY] * (height - len(listing))
-    return fit([*head, *listing, *stack], view)
-
-
-def _without_frame(state: st.LabState, view: View) -> list[Line]:
-    """No place to show: say why, and show the beginning of the program's text if there is one."""
-    task = state.task
-    if task is None:
-        said = "The program has not started yet."
-    elif task.status == "exited":
-        said = "The program has ended."
-    elif task.status == "held":
-        said = f"No line information for this stop: {safe(task.unlined) or 'no line of the program is known here'}."
-    else:
-        said = "Running."
-    lines = words(said, view)
-    if state.sources and not (task is not None and task.status == "held"):
-        source = next(iter(state.sources.values()))
-        text = _text(source)
-        height = max(1, view.height - len(lines))
-        top = _window(source.path, 0, len(text.lines), height)
-        lines = [*_listing(state, task, text, 0, top, height - 1, view), *lines]
-    return fit(lines, view)
-
-
-def _stack(state: st.LabState, task: st.Task, view: View) -> list[Line]:
-    """Every frame, when asked for."""
-    opened = "frames" in view.expanded
-    if not opened and ("stack" not in view.expanded or len(task.stack) < 2):
-        return []
-    return [
-        (
-            (("▸" if place == _place(task, view) else " ") if opened else "", "key"),
-            ("in        " if place == 0 else "called by ", "dim"),
-            (safe(frame.function) or "?", "name"),
-            (f" {safe(frame.path.rpartition('/')[2])}:{frame.line}", "path"),
-            ("  ", ""),
-            *_text_at(state, frame),
-        )
-        for place, frame in enumerate(task.stack[: len(task.stack) if opened else max(2, view.height // 3)])
-    ]
-
-
-def _text_at(state: st.LabState, frame: ev.Frame) -> Line:
-    """The frame's own line of source, without its indent."""
-    source = state.sources.get(frame.path)
-    text = _text(source) if source is not None else None
-    if text is None or not 0 < frame.line <= len(text.lines):
-        return ()
-    return ((text.lines[frame.line - 1].strip(), ""),)
-
-
-# ---------------------------------------------------------------- the window
-
-_tops: OrderedDict[tuple[str, int], int] = OrderedDict()
-"""First line shown of each file at each height; the only thing here that remembers what was drawn before."""
-
-
-def forget() -> None:
-    """Let go of what was drawn before: the next picture depends on its state alone."""
-    _tops.clear()
-
-
-def _window(path: str, line: int, length: int, height: int) -> int:
-    """The first line to show (1-based). It moves only when the current line comes too near the edge."""
-    key = (path, height)
-    top = _tops.get(key, 0)
-    last = max(1, length - height + 1)
-    margin = min(MARGIN, (height - 1) // 2)
-    if line and not top:
-        top = line - height // 2
-    elif line and line < top + margin:
-        top = line - margin
-    elif line and line > top + height - 1 - margin:
-        top = line - height + 1 + margin
-    top = max(1, min(top, last))
-    _tops[key] = top
-    _tops.move_to_end(key)
-    while len(_tops) > 4 * _KEPT:
-        _tops.popitem(last=False)
-    return top
+# ---------------------------------------------------------------- the lines of the window
 
 
 def _listing(
@@ -262,19 +290,6 @@ class _Text:
                         spans.append((piece, role))
         if spans:
             yield number, tuple(spans)
-
-
-_texts: OrderedDict[int, _Text] = OrderedDict()
-
-
-def _text(source: ev.Source) -> _Text:
-    found = _texts.get(id(source))
-    if found is None or found.source is not source:
-        found = _texts[id(source)] = _Text(source)
-    _texts.move_to_end(id(source))
-    while len(_texts) > _KEPT:
-        _texts.popitem(last=False)
-    return found
 
 
 class _Lexer(Protocol):

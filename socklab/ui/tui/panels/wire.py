@@ -16,13 +16,26 @@ from socklab.core.text import safe
 from socklab.packets import packet_log
 from socklab.packets.packet_log import Passed, index_of
 from socklab.protocol import events as ev
-from socklab.ui.tui.lines import Key, Line, Span, View, cell_len, client_role, clip, column, pad, width, wrap
-from socklab.ui.tui.panels import wirearrow
-from socklab.ui.tui.panels.common import count, fit, marker, words
-from socklab.ui.tui.panels.index import CLIENTS
-from socklab.ui.tui.panels.wiredetail import details
-
-TITLE = "Wire"
+from socklab.ui.tui.panels.panel import Body, Panel
+from socklab.ui.tui.widgets import packet_arrow
+from socklab.ui.tui.widgets.formats import count, fit, marker, words
+from socklab.ui.tui.widgets.index import CLIENTS
+from socklab.ui.tui.widgets.lines import (
+    Key,
+    Line,
+    Span,
+    View,
+    cell_len,
+    client_role,
+    clip,
+    column,
+    pad,
+    width,
+    with_keys,
+    wrap,
+)
+from socklab.ui.tui.widgets.packet_details import details
+from socklab.ui.tui.widgets.virtual_lines import VirtualLines
 
 _KIND = "packet"
 """First part of a packet's Key; the second is its number."""
@@ -35,13 +48,138 @@ _FOOT_FROM = 11
 """Rows of a panel from which on a chosen packet is told below the arrows."""
 
 
-def title(state: st.LabState) -> str:
-    """ "Wire 24", "Wire 24, 2 held"."""
-    if not len(state.packets):
-        return TITLE
-    total = state.packets.dropped + len(state.packets)
-    kept = len(state.on_the_way)
-    return f"{TITLE} {count(total)}" + (f", {count(kept)} {_kept_word(state)}" if kept else "")
+class WirePanel(Panel):
+    """The packets between the hosts, one arrow each."""
+
+    title_text = "Wire"
+    numbers_in_head = True
+    opened_by_choice = True
+    first_choice = -1
+
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """ "Wire 24", "Wire 24, 2 held"."""
+        if not len(state.packets):
+            return self.title_text
+        total = state.packets.dropped + len(state.packets)
+        kept = len(state.on_the_way)
+        return f"{self.title_text} {count(total)}" + (f", {count(kept)} {_kept_word(state)}" if kept else "")
+
+    def rows(self, state: st.LabState, view: View) -> PacketKeys:
+        """Every packet's key, oldest first. "" of the past keeps its place: nothing is sorted."""
+        return PacketKeys(state.packets)
+
+    def head(self, state: st.LabState, view: View) -> list[Line]:
+        """The two hosts over their lifelines, and between them the rules in force."""
+        places = _Places(state, view)
+        left, right = _host(state, "client", places.lane), _host(state, "server", places.lane)
+        room = places.lane + 2 - cell_len(left) - cell_len(right)
+        rules = _rules(state, room - 4)
+        text = f" {rules} " if rules else ""
+        before = (room - cell_len(text)) // 2
+        fill = "╌" if rules else " "
+        heads: Line = (
+            column(" time s" if places.time else "", places.before, "dim"),
+            (left, "title"),
+            (f" {fill * (before - 1)}" if before > 0 else "", "warn" if rules else "dim"),
+            (text, "warn"),
+            (f"{fill * (room - before - cell_len(text) - 1)} " if room > before else "", "warn" if rules else "dim"),
+            (right, "title"),
+        )
+        if places.numbers:
+            heads = (*heads, (packet_arrow.NUMBER_TITLES, "dim"))
+        return [clip(heads, view.width)]
+
+    def foot(self, state: st.LabState, view: View) -> list[Line]:
+        """The chosen packet, told below the arrows: as much of it as half the panel holds."""
+        chosen = _chosen(state, view.selected)
+        if chosen is None or view.height < _FOOT_FROM:
+            return []
+        room = max(5, view.height // 2 - 1)
+        told = details(state, chosen, _who(state, chosen), view.width, room)
+        if len(told) > room:
+            told = [*told[: room - 1], clip(with_keys("`Enter` shows all of it"), view.width)]
+        return [(("╌" * view.width, "rule"),), *told]
+
+    def body(self, state: st.LabState, view: View) -> Body:
+        """The arrows; or the chosen packet in full, when it is opened."""
+        keys = self.rows(state, view)
+        if not keys:
+            return super().body(state, view)
+        chosen = _chosen(state, view.selected)
+        if view.opened and chosen is not None:
+            return Body(details(state, chosen, _who(state, chosen), view.width, 1 << 16))
+        return Body(
+            VirtualLines(keys, lambda key: self.line(state, key, view)),
+            self.head(state, view),
+            self.foot(state, view),
+            tail=chosen is None or view.selected == keys[-1],
+        )
+
+    def relevance(self, state: st.LabState, call: str) -> int:
+        return 3 if len(state.on_the_way) else 0  # something is in the student's hand
+
+    def moved(self, state: st.LabState) -> bool:
+        packets = state.packets
+        return bool(state.changed.fates) or (len(packets) > 0 and packets[-1].id > state.changed.packet)
+
+    def absent(self, state: st.LabState) -> str:
+        return "" if len(state.packets) else "No packet has been seen on a wire of the lab's own."
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        return () if view.opened else self.rows(state, view)
+
+    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
+        return self.rows(state, view).place(key)
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        return None if view.opened else self.rows(state, view)[line]
+
+    def line(self, state: st.LabState, key: Key, view: View) -> Line:
+        """The arrow of one packet; an empty line for a key that is not in the log."""
+        place = index_of(state.packets, key[1]) if key[0] == _KIND else -1
+        if place < 0:
+            return ()
+        passed = packet_log.at(state.packets, place)
+        number = passed.packet.id
+        change = "new" if number > state.changed.packet else "changed" if number in state.changed.fates else ""
+        places = _Places(state, view)
+        who = _who(state, passed)
+        role = client_role(who) if who and who[0].isalpha() else ""
+        spans: Line = (
+            marker(change),
+            *((column(f"{passed.packet.t / 1e9:.3f} ", places.time, "dim", right=True),) if places.time else ()),
+            *((_named(who, places.who, role),) if places.who else ()),
+            *packet_arrow.arrow(state, passed, places.lane, role, change, numbers=not places.numbers),
+        )
+        if places.numbers:
+            spans = (*spans, *packet_arrow.columns(passed, view.width - width(spans)))
+        if view.selected == key:
+            spans = tuple((text, f"current {its}") for text, its in spans)
+            spans = (("▸", "current"), *spans[1:])
+        return clip(spans, view.width)
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        """As much as fits, the newest packets at the bottom."""
+        if not len(state.packets):
+            return self._empty(state, view)
+        below = self.foot(state, view)
+        keys = self.rows(state, view)
+        room = max(1, view.height - 1 - len(below))
+        place = keys.place(view.selected)
+        last = len(keys) if place < 0 else min(len(keys), max(room, place + 1))
+        shown = [self.line(state, key, view) for key in keys[max(0, last - room) : last]]
+        shown += [()] * (room - len(shown)) if below else []
+        return fit([*self.head(state, view), *shown, *below], view)
+
+    def _empty(self, state: st.LabState, view: View) -> list[Line]:
+        """What stands here before the first packet."""
+        network = state.header.network if state.header else ""
+        if network != "two-hosts":
+            return words("No packet was seen yet.", view)
+        lines = [*self.head(state, view), pad((), view.width)]
+        told = with_keys("`H` holds all that come, `g` those you say, such as ")
+        text: Line = (("No packet has crossed yet. ", ""), *told, ("hold syn-ack", "string"), (".", "dim"))
+        return [*lines, *wrap(text, view.width)]
 
 
 def _kept_word(state: st.LabState) -> str:
@@ -67,39 +205,18 @@ class PacketKeys(Sequence[Key]):
             return [(_KIND, packet.id) for packet in self._packets[index]]
         return _KIND, self._packets[index].id
 
-    def place(self, key: Key | str | None) -> int:
+    def place(self, key: object) -> int:
         """Where the packet of this key is; -1 = not in the log."""
         return index_of(self._packets, key[1]) if isinstance(key, tuple) and key[0] == _KIND else -1
 
+    def __contains__(self, key: object) -> bool:
+        return self.place(key) >= 0
 
-def rows(state: st.LabState, view: View) -> PacketKeys:
-    """Every packet's key, oldest first. "" of the past keeps its place: nothing is sorted."""
-    return PacketKeys(state.packets)
+    def index(self, key: object, start: int = 0, stop: int | None = None) -> int:
+        return self.place(key)
 
 
 # ---------------------------------------------------------------- above and below the arrows
-
-
-def head(state: st.LabState, view: View) -> list[Line]:
-    """The two hosts over their lifelines, and between them the rules in force."""
-    places = _Places(state, view)
-    left, right = _host(state, "client", places.lane), _host(state, "server", places.lane)
-    room = places.lane + 2 - cell_len(left) - cell_len(right)
-    rules = _rules(state, room - 4)
-    text = f" {rules} " if rules else ""
-    before = (room - cell_len(text)) // 2
-    fill = "╌" if rules else " "
-    heads: Line = (
-        column(" time s" if places.time else "", places.before, "dim"),
-        (left, "title"),
-        (f" {fill * (before - 1)}" if before > 0 else "", "warn" if rules else "dim"),
-        (text, "warn"),
-        (f"{fill * (room - before - cell_len(text) - 1)} " if room > before else "", "warn" if rules else "dim"),
-        (right, "title"),
-    )
-    if places.numbers:
-        heads = (*heads, (wirearrow.NUMBER_TITLES, "dim"))
-    return [clip(heads, view.width)]
 
 
 def _host(state: st.LabState, name: str, lane: int) -> str:
@@ -124,25 +241,7 @@ def _rules(state: st.LabState, cells: int) -> str:
     return next((way for way in ways if cell_len(way) <= cells), "")
 
 
-def foot(state: st.LabState, view: View) -> list[Line]:
-    """The chosen packet, told below the arrows: as much of it as half the panel holds."""
-    chosen = _chosen(state, view.selected)
-    if chosen is None or view.height < _FOOT_FROM:
-        return []
-    room = max(5, view.height // 2 - 1)
-    told = details(state, chosen, _who(state, chosen), view.width, room)
-    if len(told) > room:
-        told = [*told[: room - 1], clip((("Enter", "key"), (" shows all of it", "dim")), view.width)]
-    return [(("╌" * view.width, "rule"),), *told]
-
-
-def detail(state: st.LabState, view: View) -> list[Line]:
-    """All of the chosen packet, in place of the arrows; [] when none is chosen."""
-    chosen = _chosen(state, view.selected)
-    return [] if chosen is None else details(state, chosen, _who(state, chosen), view.width, 1 << 16)
-
-
-def _chosen(state: st.LabState, selected: Key | str | None) -> Passed | None:
+def _chosen(state: st.LabState, selected: Key | None) -> Passed | None:
     place = PacketKeys(state.packets).place(selected)
     return packet_log.at(state.packets, place) if place >= 0 else None
 
@@ -161,32 +260,7 @@ class _Places:
         self.before = 1 + self.time + self.who
         # One cell stays free at the right: a scroll bar is no lifeline.
         rest = view.width - self.before - 3
-        self.lane = max(4, min(64, rest - wirearrow.NUMBER_CELLS - 14) if self.numbers else rest)
-
-
-def line(state: st.LabState, key: Key, view: View) -> Line:
-    """The arrow of one packet; an empty line for a key that is not in the log."""
-    place = index_of(state.packets, key[1]) if key[0] == _KIND else -1
-    if place < 0:
-        return ()
-    passed = packet_log.at(state.packets, place)
-    number = passed.packet.id
-    change = "new" if number > state.changed.packet else "changed" if number in state.changed.fates else ""
-    places = _Places(state, view)
-    who = _who(state, passed)
-    role = client_role(who) if who and who[0].isalpha() else ""
-    spans: Line = (
-        marker(change),
-        *((column(f"{passed.packet.t / 1e9:.3f} ", places.time, "dim", right=True),) if places.time else ()),
-        *((_named(who, places.who, role),) if places.who else ()),
-        *wirearrow.arrow(state, passed, places.lane, role, change, numbers=not places.numbers),
-    )
-    if places.numbers:
-        spans = (*spans, *wirearrow.columns(passed, view.width - width(spans)))
-    if view.selected == key:
-        spans = tuple((text, f"current {its}") for text, its in spans)
-        spans = (("▸", "current"), *spans[1:])
-    return clip(spans, view.width)
+        self.lane = max(4, min(64, rest - packet_arrow.NUMBER_CELLS - 14) if self.numbers else rest)
 
 
 def _named(who: str, cells: int, role: str) -> Span:
@@ -202,38 +276,3 @@ def _who(state: st.LabState, passed: Passed) -> str:
         return name
     port = passed.client.rpartition(":")[2]
     return f":{port}" if passed.segment.source_port else ""
-
-
-# ---------------------------------------------------------------- the whole, for whoever draws no virtual rows
-
-
-def render(state: st.LabState, view: View) -> list[Line]:
-    """As much as fits, the newest packets at the bottom."""
-    if not len(state.packets):
-        return empty(state, view)
-    below = foot(state, view)
-    keys = rows(state, view)
-    room = max(1, view.height - 1 - len(below))
-    place = keys.place(view.selected)
-    last = len(keys) if place < 0 else min(len(keys), max(room, place + 1))
-    shown = [line(state, key, view) for key in keys[max(0, last - room) : last]]
-    shown += [()] * (room - len(shown)) if below else []
-    return fit([*head(state, view), *shown, *below], view)
-
-
-def empty(state: st.LabState, view: View) -> list[Line]:
-    """What stands here before the first packet."""
-    network = state.header.network if state.header else ""
-    if network != "two-hosts":
-        return words("No packet was seen yet.", view)
-    lines = [*head(state, view), pad((), view.width)]
-    text: Line = (
-        ("No packet has crossed yet. ", ""),
-        ("H", "key"),
-        (" holds all that come, ", "dim"),
-        ("g", "key"),
-        (" those you say, such as ", "dim"),
-        ("hold syn-ack", "string"),
-        (".", "dim"),
-    )
-    return [*lines, *wrap(text, view.width)]

@@ -1,0 +1,1 @@
+"""What keys and clicks do: plain objects that share one way to post commands and one view of the state."""

@@ -1,0 +1,96 @@
+"""One lab as its controllers see it: the stream folded, the task and the stop shown, one way to post a command.
+
+In: the stream's end, a lesson or none. Out: the state now and the state shown; commands; a word for the status line.
+Never draws: it asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from socklab import guide
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.lesson import Lesson, Predict
+from socklab.protocol import commands as cmd
+from socklab.ui.tui.bridge import Bridge, Source
+from socklab.ui.tui.controllers.following import Following
+from socklab.ui.tui.widgets.lines import Line
+from socklab.ui.tui.widgets.tasks import situation
+
+
+class Lab:
+    """What all controllers share."""
+
+    def __init__(self, link: Source, lesson: Lesson | None, paint: Callable[[], None]) -> None:
+        self.lesson = lesson
+        self.bridge = Bridge(link, paint)
+        self.following = Following()
+        self.paint = paint
+        """Draw what is different."""
+        self.at: int | None = None
+        """The stop that is shown; None = now."""
+        self.hint: Line = ()
+        """A word to the user, in place of the status line until the next key."""
+        self.notices_read = 0
+        """Notices seen and dismissed."""
+        self._past: tuple[int | None, st.LabState] = (None, self.bridge.now)
+
+    # ---------------------------------------------------------------- the state
+
+    @property
+    def now(self) -> st.LabState:
+        """The latest state, the followed task in focus."""
+        return self.following.state(self.bridge.now)
+
+    @property
+    def shown(self) -> st.LabState:
+        """The state that is shown: now, or the past with the task in focus that was held there."""
+        if self.at is None:
+            return self.now
+        at, state = self._past
+        if at != self.at:
+            state = self.bridge.history.at(self.at)
+            self._past = (self.at, state)
+        return state
+
+    @property
+    def question(self) -> Predict | None:
+        """The question that waits for a choice, now. Nothing is asked of a program that is gone."""
+        now = self.bridge.now
+        return guide.question(self.lesson, now) if self.lesson is not None and situation(now) != "e" else None
+
+    # ---------------------------------------------------------------- words, both ways
+
+    def post(self, command: cmd.AnyCommand) -> None:
+        """Send a command; the stream tells what comes of it."""
+        self.hint = ()
+        if self.bridge.link.ended:
+            self.say("The lab has ended. q quits.", wrong=True)
+        else:
+            self.bridge.send(command)
+
+    def say(self, text: str, *, wrong: bool = False) -> None:
+        """A word in the status line, until the next key; "" takes it away."""
+        self.hint = ((safe(text), "bad" if wrong else "strong"),) if text else ()
+        self.paint()
+
+    def dismiss(self) -> None:
+        """The notices so far have been read."""
+        notices = self.bridge.now.notices
+        self.notices_read = notices.dropped + len(notices)
+
+    # ---------------------------------------------------------------- what is shown
+
+    def go(self, stop: int) -> None:
+        """Show an earlier stop, or now."""
+        self.hint = ()
+        self.at = None if stop >= self.bridge.now.stops else max(1, stop)
+        self.paint()
+
+    def follow(self, tid: int) -> None:
+        """Let the whole screen follow this task."""
+        self.hint = ()
+        self.at = None
+        self.following.choose(tid)
+        self.paint()

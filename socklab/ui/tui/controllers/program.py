@@ -1,0 +1,135 @@
+"""Stepping, running, holding: what the program's keys ask of the engine, and which task they are for.
+
+In: actions. Out: commands. Never waits for what comes of one: the stream tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from socklab import state as st
+from socklab.protocol import commands as cmd
+from socklab.ui.tui.controllers.lab import Lab
+from socklab.ui.tui.widgets.tasks import held, neighbour, situation
+
+_NOT_HELD = {
+    "r": "The program is running. p holds it.",
+    "e": "There is no program to step any more.",
+}
+
+
+class ProgramController:
+    """The program's keys."""
+
+    def __init__(self, lab: Lab, prompt: Callable[[str], None], leave: Callable[[int], None]) -> None:
+        self._lab = lab
+        self._prompt = prompt
+        self._leave = leave
+        self._alone = 0
+        """The task that is stepped while the others run; 0 = each stops on its own."""
+        self._until, self._until_from = "", -1
+        """The condition it runs on to, and the count of stops when that was asked for."""
+
+    def until(self, state: st.LabState) -> str:
+        """The condition the program runs on to; "" = none."""
+        return self._until if state.stops == self._until_from else ""
+
+    def others_run(self, state: st.LabState) -> bool:
+        """One task is stepped while the others run."""
+        alone = state.tasks.get(self._alone)
+        return alone is not None and alone.status != "exited"
+
+    def run(self, command: cmd.Step | cmd.Continue) -> None:
+        """Let the held program go on, if it is held and nothing is asked. Looking at the past: back to now."""
+        lab = self._lab
+        if lab.at is not None:
+            lab.go(lab.now.stops)
+            return
+        now = lab.now
+        mood, waiting = situation(now), held(now)
+        if lab.question is not None:
+            lab.say("First the prediction: press its number and Enter, or Esc to see the answer.")
+        elif mood == "r" and waiting and isinstance(command, cmd.Step):
+            lab.say(f"{now.focus} is not held, {waiting[-1]} is: ] goes there, Esc follows what happens.")
+        elif mood != "h" and not waiting and not now.blocked(now.focus):
+            lab.say(_NOT_HELD[mood])
+        elif lab.bridge.takes_a_step:  # one that was pressed earlier is not queued
+            lab.dismiss()
+            if isinstance(command, cmd.Continue):
+                lab.following.wherever(now.stops)
+                self._alone = 0 if command.until != "step" else self._alone
+                self._until, self._until_from = command.until, now.stops
+            elif len(now.tasks) > 1:
+                command = cmd.Step(tid=now.focus, over=command.over)
+            lab.post(command)
+
+    def obey(self, command: cmd.AnyCommand) -> None:
+        """Do what was typed: what a key does too is done as the key does it."""
+        now = self._lab.now
+        if isinstance(command, cmd.Step | cmd.Continue):
+            self.run(command)
+        elif isinstance(command, cmd.Pause):
+            self.pause()
+        elif isinstance(command, cmd.Quit):
+            self.quit_lab()
+        elif isinstance(command, cmd.Focus) and command.tid in now.tasks:
+            self._lab.follow(command.tid)
+        elif isinstance(command, cmd.Focus):
+            self._lab.say(f"There is no task {command.tid}.", wrong=True)
+        elif isinstance(command, cmd.Others) and command.run == self.others_run(now):
+            self._lab.say(f"The others {'run' if command.run else 'are held'} already.")
+        elif isinstance(command, cmd.Others):
+            self.others()
+        else:
+            self._lab.post(command)
+
+    def step(self) -> None:
+        self.run(cmd.Step())
+
+    def over(self) -> None:
+        self.run(cmd.Step(over=True))
+
+    def next(self) -> None:
+        self.run(cmd.Continue("step"))
+
+    def run_until(self) -> None:
+        self._prompt("until ")
+
+    def stdin(self) -> None:
+        self._prompt("stdin ")
+
+    def pause(self) -> None:
+        now = self._lab.now
+        if any(task.status == "running" for task in now.tasks.values()):
+            self._alone = 0
+            self._lab.post(cmd.Pause())
+        else:
+            self._lab.say("It is held already." if now.task else "There is no program yet.")
+
+    def neighbour(self, by: int) -> None:
+        """To the next task, or the one before."""
+        tid = neighbour(self._lab.now, by)
+        if tid:
+            self._lab.follow(tid)
+        else:
+            self._lab.say("There is one process with one thread.")
+
+    def others(self) -> None:
+        """Let the other tasks run while this one is stepped, or have them stop again."""
+        lab = self._lab
+        now = lab.now
+        if self.others_run(now):
+            self._alone = 0
+            lab.post(cmd.Others(run=False))
+            lab.say("The others are held again, each at its next call.")
+        elif now.task is None or now.task.status != "held":
+            lab.say("Choose a task that is held: the others can run while it is stepped.")
+        else:
+            self._alone = now.focus
+            lab.post(cmd.Others(run=True, tid=now.focus))
+            lab.following.choose(now.focus)
+            lab.say(f"Only {now.focus} is stepped; the others run on. f holds them again.")
+
+    def quit_lab(self) -> None:
+        ended = self._lab.bridge.now.ended
+        self._leave(1 if ended is not None and ended.reason == "failed" else 0)

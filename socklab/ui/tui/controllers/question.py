@@ -1,0 +1,98 @@
+"""The prediction of a lesson step: which choice is marked, what is committed to, what is to be seen of it.
+
+In: numbers, rows, Enter and Esc, the state. Out: an Answer; the question's lines. Never measures: the kernel answers.
+"""
+
+from __future__ import annotations
+
+from socklab import guide
+from socklab.lesson import Predict
+from socklab.protocol import commands as cmd
+from socklab.ui.tui.controllers.lab import Lab
+from socklab.ui.tui.widgets import question
+from socklab.ui.tui.widgets.lines import Line
+from socklab.ui.tui.widgets.tasks import situation
+
+
+class QuestionController:
+    """The keys of an open question come before all others."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._marked = -1
+        """Index of the marked choice."""
+        self._index = -1
+        """The lesson step that asks."""
+        self._choice_of: list[int] = []
+        """The choice that a click on each line of the question marks."""
+
+    # ---------------------------------------------------------------- keys
+
+    def mark(self, choice: int) -> bool:
+        """Mark a choice; one that does not exist leaves the mark. False = no question is open."""
+        predict = self._lab.question
+        if predict is not None and 0 <= choice < len(predict.choices):
+            self._marked = choice
+            self._lab.paint()
+        return predict is not None
+
+    def move(self, by: int) -> bool:
+        """The choice before or after. False = no question is open."""
+        predict = self._lab.question
+        return predict is not None and self.mark(max(0, min(len(predict.choices) - 1, self._marked + by)))
+
+    def commit(self) -> bool:
+        """Answer with the marked choice. False = no question is open."""
+        predict = self._lab.question
+        if predict is not None and 0 <= self._marked < len(predict.choices):
+            self._lab.post(cmd.Answer(predict.choices[self._marked]))
+        elif predict is not None:
+            self._lab.say("Press the number of a choice first.")
+        return predict is not None
+
+    def show_me(self) -> bool:
+        """Answer with no guess. False = no question is open."""
+        if self._lab.question is None:
+            return False
+        self._lab.post(cmd.Answer(None))
+        return True
+
+    # ---------------------------------------------------------------- what is seen
+
+    def seen(self) -> Predict | None:
+        """The question to be seen: open, committed to, or answered at this very stop."""
+        lab, state = self._lab, self._lab.shown
+        asked = state.question
+        if asked is None or lab.lesson is None or (asked.measured is None and situation(state) == "e"):
+            return None
+        if asked.measured is not None and lab.bridge.measured_at.get(asked.index) != state.stops:
+            return None
+        return question.predict_of(lab.lesson, state)
+
+    def lines(self, width: int) -> list[Line]:
+        """Its lines, in a place so wide; [] when there is none to be seen."""
+        lab, state = self._lab, self._lab.shown
+        predict, asked = self.seen(), state.question
+        if predict is None or asked is None or lab.lesson is None:
+            return []
+        latest = lab.bridge.now.question
+        if latest is not None and latest.measured is None and latest.index != self._index:
+            self._index, self._marked = latest.index, -1
+        told = guide.fill(" ".join(predict.explain.split()), state) if asked.measured is not None else ""
+        turn = guide.your_turn(state)
+        lines, self._choice_of = question.lines(
+            predict, asked.measured, self._marked, width, answered=asked.answered, explained=told, turn=turn
+        )
+        return lines
+
+    def titled(self, width: int, place_width: int) -> list[Line]:
+        """The same under a rule."""
+        asked = self._lab.shown.question
+        title = "Your prediction" if asked is not None and asked.measured is None else "The kernel's answer"
+        rule: Line = ((title, "focus"), (" ", ""), ("━" * max(0, place_width - len(title) - 2), "focus"))
+        return [rule, *self.lines(width)]
+
+    def click(self, row: int) -> str:
+        """The action of a click on a row of the titled lines."""
+        index = self._choice_of[row - 1] if 0 < row <= len(self._choice_of) else -1
+        return f"number('{index + 1}')" if index >= 0 else ""

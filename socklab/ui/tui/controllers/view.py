@@ -1,0 +1,259 @@
+"""Looking: which panel is in front, what is chosen in it, how large it is, which stop is shown, what Esc leaves.
+
+In: actions, clicks on rows. Out: another view of the same state; a command only where one asks to see a raw line.
+Knows no panel by name but the one a command is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from textual.widget import Widget
+
+from socklab.protocol import commands as cmd
+from socklab.ui.tui.controllers.lab import Lab
+from socklab.ui.tui.controllers.question import QuestionController
+from socklab.ui.tui.layout.panes import Panes, groups
+from socklab.ui.tui.layout.plan import Slot
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.widgets.line_view import LineView
+from socklab.ui.tui.widgets.lines import Key
+
+_EVERY_DETAIL = frozenset({"hex", "stack", "raw"})
+
+
+class Stage(Protocol):
+    """What is needed of the screen: its views, which of them shows what, and the focus."""
+
+    slots: list[LineView]
+
+    @property
+    def placed(self) -> tuple[Slot, ...]:
+        """The slots of the plan; the first views show them, in order."""
+        ...
+
+    @property
+    def focused(self) -> Widget | None: ...
+
+    def set_focus(self, widget: Widget | None) -> None: ...
+
+
+class ViewController:
+    """The keys for looking. `act`: runs an action of the screen by its name."""
+
+    def __init__(
+        self, lab: Lab, panes: Panes, question: QuestionController, stage: Stage, act: Callable[..., None]
+    ) -> None:
+        self._lab = lab
+        self._panes = panes
+        self._question = question
+        self._stage = stage
+        self._act = act
+
+    # ---------------------------------------------------------------- panels
+
+    def _focused(self) -> str:
+        """The panel with the focus; "" = none."""
+        view = self._stage.focused
+        return view.panel if isinstance(view, LineView) else ""
+
+    def _unfocus(self) -> None:
+        self._panes.release(self._focused())
+        self._stage.set_focus(None)
+
+    def panel(self, name: str) -> None:
+        """Show a panel and give it the focus; the focused one again: let go of it."""
+        self._lab.hint = ()
+        why = registry.panel(name).absent(self._lab.shown)
+        if why:
+            self._lab.say(why)
+            return
+        if self._panes.maximised:
+            self._panes.maximised = name
+        elif self._focused() == name:
+            self._unfocus()
+        else:
+            index = self._panes.bring(name, self._stage.placed)
+            if index >= 0:
+                self._stage.set_focus(self._stage.slots[index])
+        self._lab.paint()
+
+    def number(self, key: str) -> None:
+        """A choice of the open question; else the panel of this key."""
+        if key.isdigit() and self._lab.at is None and self._question.mark(int(key) - 1):
+            return
+        name = registry.of_key(key)
+        if name:
+            self.panel(name)
+
+    def _cycle(self, by: int) -> None:
+        placed = groups(self._lab.shown).all if self._panes.maximised else [slot.panels for slot in self._stage.placed]
+        order = [name for names in placed for name in names]
+        if order:
+            here = self._panes.maximised or self._focused()
+            index = (order.index(here) + by) % len(order) if here in order else (0 if by > 0 else -1)
+            self.panel(order[index])
+
+    def next_panel(self) -> None:
+        self._cycle(1)
+
+    def previous_panel(self) -> None:
+        self._cycle(-1)
+
+    def maximise(self) -> None:
+        self._panes.maximised = "" if self._panes.maximised else self._focused() or registry.names()[0]
+        self._lab.paint()
+
+    def verbose(self) -> None:
+        self._panes.expanded = frozenset() if self._panes.expanded else _EVERY_DETAIL
+        self._lab.paint()
+
+    def stack(self) -> None:
+        """Every frame of the call stack below the source, or the innermost alone again."""
+        self._detail("frames")
+
+    def _detail(self, detail: str) -> None:
+        """Open a detail of the one panel that has it, or close it."""
+        name = next(name for name in registry.names() if registry.panel(name).detail == detail)
+        why = registry.panel(name).no_detail(self._lab.shown)
+        if why and detail not in self._panes.expanded:
+            self._lab.say(why)
+            return
+        if self._panes.toggle_detail(name) and self._focused() != name:
+            self.panel(name)
+        self._lab.paint()
+
+    # ---------------------------------------------------------------- rows
+
+    def _view(self) -> LineView | None:
+        """The view that row keys are for: the maximised one, the focused one, else the first."""
+        view = self._stage.focused
+        if isinstance(view, LineView) and not self._panes.maximised:
+            return view
+        return self._stage.slots[0] if self._stage.placed else None
+
+    def page(self, by: int) -> None:
+        view = self._view()
+        if view is not None:
+            view.scroll_by(by * max(1, view.body_height - 1))
+
+    def row(self, by: int) -> None:
+        """Choose the row above or below, or scroll where there is nothing to choose."""
+        if self._question_first() and self._question.move(by):
+            return
+        view = self._view()
+        if view is None or not view.panel:
+            return
+        key = registry.panel(view.panel).step(self._lab.shown, self._panes.view(view.panel), by)
+        if key is None:
+            view.scroll_by(by)
+        else:
+            self._choose(view.panel, key)
+
+    def _question_first(self) -> bool:
+        return not isinstance(self._stage.focused, LineView)
+
+    def pick(self, name: str, line: int) -> None:
+        """The mouse chooses the row on a line of a panel."""
+        key = registry.panel(name).at(self._lab.shown, self._panes.view(name), line)
+        if key is not None:
+            self._choose(name, key)
+
+    def _choose(self, name: str, key: Key) -> None:
+        action = registry.panel(name).chooses
+        if action:
+            self._act(action, key[1])
+        else:
+            self._panes.selected[name] = key
+            self._lab.paint()
+
+    def raw(self) -> None:
+        """Ask for the /proc line of the selected socket, else of the listener, else of any."""
+        selected = self._panes.selected.get("sockets")
+        state = self._lab.now
+        if selected is not None:
+            self._lab.post(cmd.Raw(selected[1]))
+            return
+        listeners = state.listeners
+        found = listeners[0].id if listeners else next((i for t in state.tables.values() for i in t.rows), None)
+        if found is None:
+            self._lab.say("No socket is listed yet.")
+        else:
+            self._lab.post(cmd.Raw(found))
+
+    # ---------------------------------------------------------------- in and out
+
+    def _openable(self) -> str:
+        """The panel whose chosen row Enter and Esc are about; "" = none."""
+        name = next(iter(self._panes.opened), "") or self._panes.maximised or self._focused()
+        return name if name and registry.panel(name).opened_by_choice else ""
+
+    def _open(self, name: str) -> None:
+        """Tell the chosen row in full, or go back to the rows."""
+        view = self._view_of(name)
+        if view is not None and (name in self._panes.opened or name in self._panes.selected):
+            self._panes.toggle_opened(name, view)
+            self._lab.paint()
+
+    def _view_of(self, name: str) -> LineView | None:
+        return next((view for view in self._stage.slots if view.panel == name), None)
+
+    def _leave_choice(self, name: str) -> bool:
+        """Out of the row in full, then out of the choice. False = there was neither."""
+        if name in self._panes.opened:
+            self._open(name)
+            return True
+        view = self._view_of(name)
+        if view is not None:
+            view.at_end = True
+        return self._panes.selected.pop(name, None) is not None
+
+    def enter(self) -> None:
+        """Commit to the marked choice; or tell the chosen row in full."""
+        name = "" if self._question.commit() else self._openable()
+        if name:
+            self._open(name)
+
+    def escape(self) -> None:
+        """Out of whatever is in the way: the maximised panel, the past, a question, the focus, a notice."""
+        lab, panes = self._lab, self._panes
+        lab.hint = ()
+        openable = self._openable()
+        if openable and self._leave_choice(openable):
+            pass
+        elif panes.maximised:
+            panes.maximised = ""
+        elif lab.at is not None:
+            lab.at = None
+        elif panes.with_detail():
+            panes.toggle_detail(panes.with_detail())
+        elif self._question.show_me():
+            pass
+        elif self._stage.focused is not None:
+            self._unfocus()
+        elif lab.following.chosen:
+            lab.following.let_go()
+        else:
+            lab.dismiss()
+        lab.paint()
+
+    # ---------------------------------------------------------------- the past
+
+    def _stop(self) -> int:
+        return self._lab.bridge.now.stops if self._lab.at is None else self._lab.at
+
+    def past(self) -> None:
+        if self._lab.bridge.now.stops > 1:
+            self._lab.go(self._stop() - 1)
+
+    def future(self) -> None:
+        if self._lab.at is not None:
+            self._lab.go(self._stop() + 1)
+
+    def first(self) -> None:
+        if self._lab.bridge.now.stops > 1:
+            self._lab.go(1)
+
+    def latest(self) -> None:
+        self._lab.go(self._lab.bridge.now.stops)

@@ -1,0 +1,113 @@
+"""What a panel is: one class, which says what is shown of a state and what can be chosen in it.
+
+In: a LabState, and a View that says where it is shown. Out: lines; rows that can be chosen. Never imports Textual,
+never draws, never sends a command: layout/panes.py puts its lines on the screen, controllers/view.py works its keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from socklab import state as st
+from socklab.ui.tui.widgets.lines import Key, Line, View
+
+
+class Body(NamedTuple):
+    """What a panel shows under its title. `lines` may be made row by row as they are asked for (VirtualLines)."""
+
+    lines: Sequence[Line]
+    head: Sequence[Line] = ()
+    """Above the lines; stays when they scroll."""
+    foot: Sequence[Line] = ()
+    tail: bool = False
+    """Goes along with new lines at the end, unless it was scrolled away from there."""
+
+
+class Panel:
+    """A panel; made once, for every screen. It keeps nothing of a lab but what makes the next drawing cheaper."""
+
+    title_text: ClassVar[str]
+    """The title without numbers."""
+    calls: ClassVar[frozenset[str]] = frozenset()
+    """The calls whose effect shows here best: among tabs it comes to the front at them."""
+    follow: ClassVar[bool] = False
+    """The line marked `current` is kept in sight."""
+    marks_call: ClassVar[bool] = False
+    """`current` marks the line about to make the call, not a chosen row."""
+    new_at_stop: ClassVar[bool] = False
+    """It tells something new at each stop: it begins at its top again."""
+    numbers_in_head: ClassVar[bool] = False
+    """Among many tabs the title goes without its numbers: the head says them."""
+    chooses: ClassVar[str] = ""
+    """The action of the screen that choosing a row is, called with the row's number; "" = the row is only marked."""
+    opened_by_choice: ClassVar[bool] = False
+    """Enter tells the chosen row in full, Esc goes back."""
+    first_choice: ClassVar[int] = 0
+    """What up or down chooses when nothing is chosen: 0 the first row, -1 the last."""
+    forgets: ClassVar[bool] = False
+    """What was chosen is chosen no more at the next stop."""
+    detail: ClassVar[str] = ""
+    """A detail of its own that a key opens (View.expanded): its rows can be chosen while it is open."""
+
+    # ---------------------------------------------------------------- what is shown
+
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        """May carry a live number: "Queues 3 of 4"."""
+        return self.title_text
+
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        """As many lines as it wants, none wider than view.width; of very many rows, what fits."""
+        raise NotImplementedError
+
+    def body(self, state: st.LabState, view: View) -> Body:
+        """What the screen shows and scrolls. A panel of very many rows gives them as VirtualLines."""
+        return Body(self.render(state, view))
+
+    def relevance(self, state: st.LabState, call: str) -> int:
+        """How much it has to say at this moment, beside the other tabs of its group; `call` is made, or "".
+
+        3: something waits for the student here. 2: the call has its effect here. 1: better than nothing. 0: no more
+        than another.
+        """
+        return 2 if call in self.calls else 0
+
+    def no_detail(self, state: st.LabState) -> str:
+        """Why its `detail` can't be opened; "" = it can."""
+        return ""
+
+    def moved(self, state: st.LabState) -> bool:
+        """The last call changed what it shows: its tab gets a star."""
+        return False
+
+    def absent(self, state: st.LabState) -> str:
+        """Why there is nothing to show that would be worth a key; "" = there is."""
+        return ""
+
+    # ---------------------------------------------------------------- what can be chosen
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        """The keys of what can be chosen, in order; empty: up and down scroll."""
+        return ()
+
+    def chosen(self, state: st.LabState, stored: Key | None) -> Key | None:
+        """What is chosen, where `stored` was chosen last."""
+        return stored
+
+    def step(self, state: st.LabState, view: View, by: int) -> Key | None:
+        """What up or down chooses from here; None = nothing can be chosen."""
+        choices = self.choices(state, view)
+        if not choices:
+            return None
+        chosen = self.chosen(state, view.selected)
+        if chosen is None or chosen not in choices:
+            return choices[self.first_choice]
+        return choices[max(0, min(choices.index(chosen) + by, len(choices) - 1))]
+
+    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
+        """The line of `body` to keep in sight when this row is chosen; -1 = `follow` sees to it."""
+        return -1
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        """The row that a click on this line of `body` chooses."""
+        return None

@@ -1,0 +1,1 @@
+"""The two screens: the menu of lessons, and one lab."""

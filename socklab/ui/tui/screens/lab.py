@@ -1,0 +1,348 @@
+"""The screen of one lab: keys go to controllers, states become lines in their places.
+
+In: states of a Bridge, keys, clicks. Out: what is seen. Never folds an event, reads a file or draws a character
+itself; what an action does is in controllers/, what a panel shows in panels/, where things are in layout/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+
+from socklab import guide
+from socklab.commands.lines import Own, Request
+from socklab.lesson import Lesson
+from socklab.ui.tui.bridge import Source
+from socklab.ui.tui.controllers.clients import ClientsController
+from socklab.ui.tui.controllers.lab import Lab
+from socklab.ui.tui.controllers.program import ProgramController
+from socklab.ui.tui.controllers.prompt_line import PromptLine
+from socklab.ui.tui.controllers.question import QuestionController
+from socklab.ui.tui.controllers.view import ViewController
+from socklab.ui.tui.controllers.wire import WireController, footer_situation
+from socklab.ui.tui.keys import KEYS, bound, footer
+from socklab.ui.tui.layout import plan as layout
+from socklab.ui.tui.layout.panes import Panes, groups
+from socklab.ui.tui.layout.plan import Box, Plan, Slot
+from socklab.ui.tui.layout.surface import Places, Surface
+from socklab.ui.tui.panels import registry
+from socklab.ui.tui.theme import Theme
+from socklab.ui.tui.widgets import notices, status, timeline
+from socklab.ui.tui.widgets.line_view import LineView
+from socklab.ui.tui.widgets.lines import Line, clip, wrap
+from socklab.ui.tui.widgets.tasks import neighbour, situation
+
+if TYPE_CHECKING:
+    from socklab.ui.tui.prompt import Prompt
+
+_MOST_SLOTS = 8
+
+
+def _key(keys: str, action: str, name: str | None = None) -> Binding:
+    """Handled where keys arrive, before anything else: of `:connect 5` typed in one go no letter may be a key."""
+    return Binding(keys, action, show=False, priority=True, id=name)
+
+
+class LabScreen(Screen[None]):
+    """Everything of one run."""
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(_key(bound(key.keys), key.action, key.name) for key in KEYS if key.name != "row"),
+        *(_key(key, f"number('{key}')") for key in registry.FREE_KEYS),
+        _key("up", "row(-1)"),
+        _key("down", "row(1)"),
+        _key("pageup", "page(-1)"),
+        _key("pagedown", "page(1)"),
+        _key("enter", "enter"),
+        _key("escape", "escape"),
+    ]
+
+    def __init__(
+        self,
+        link: Source,
+        lesson: Lesson | None,
+        theme: Theme,
+        leave: Callable[[int], None],
+        next_theme: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self.theme = theme
+        self.lab = lab = Lab(link, lesson, self.paint)
+        self.panes = panes = Panes(lesson)
+        self.prompt = PromptLine(lab, self._mount, self.set_focus, self._typed)
+        self.program = ProgramController(lab, self.prompt.open, leave)
+        self.clients = ClientsController(lab, lambda: panes.selected.get("clients"), self.prompt.open)
+        self.wire = WireController(lab, lambda: panes.selected.get("wire"), self.prompt.open)
+        self.question = QuestionController(lab)
+        self.view = ViewController(lab, panes, self.question, self, self.act)
+        self._next_theme = next_theme
+        self._plan: Plan = layout.plan(80, 24, groups(lab.now))
+        self._wanted: tuple[object, ...] = ()
+        self._painting = False
+        self._framed = False
+        """The first frame has been drawn."""
+
+        def bar() -> LineView:
+            return LineView(theme, titled=False, focusable=False)
+
+        self.slots = [LineView(theme, name=f"slot{index}") for index in range(_MOST_SLOTS)]
+        self.header, self.asked, self.notice = bar(), bar(), bar()
+        self.timeline, self.status, self.footer, self.tiny = bar(), bar(), bar(), bar()
+        self.status.raised = True
+        self.asked.row_action = self.question.click
+        bars = (self.header, self.asked, self.notice, self.timeline, self.status, self.footer, self.tiny)
+        self.surface = Surface(*self.slots, *bars, places=self._places)
+        self.actions = self._actions()
+        for name, method in self.actions.items():
+            setattr(self, f"action_{name}", method)  # where Textual looks for it
+
+    # ---------------------------------------------------------------- actions
+
+    def _actions(self) -> dict[str, Callable[..., None]]:
+        """Every action of a key or a click: the name in keys.KEYS, and what does it."""
+        program, clients, wire, view = self.program, self.clients, self.wire, self.view
+        return {
+            "step": program.step, "over": program.over, "next": program.next, "pause": program.pause,
+            "run_until": program.run_until, "stdin": program.stdin, "neighbour": program.neighbour,
+            "others": program.others, "task": self.lab.follow, "quit_lab": program.quit_lab,
+            "connect": clients.connect, "connect_many": clients.connect_many, "send": clients.send,
+            "half_close": clients.half_close, "close": clients.close, "reset": clients.reset,
+            "command": clients.command,
+            "hold_all": wire.hold_all, "hold_some": wire.hold_some, "deliver": wire.deliver,
+            "deliver_all": wire.deliver_all, "drop": wire.drop, "delay": wire.delay, "loss": wire.loss,
+            "release": wire.release,
+            "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": self.lab.go,
+            "panel": view.panel, "next_panel": view.next_panel, "previous_panel": view.previous_panel,
+            "number": view.number, "maximise": view.maximise, "stack": view.stack, "verbose": view.verbose,
+            "raw": view.raw, "row": view.row, "page": view.page, "pick": view.pick,
+            "enter": view.enter, "escape": view.escape,
+            "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help,
+        }  # fmt: skip
+
+    def act(self, action: str, *arguments: object) -> None:
+        """Do what a key of this action does."""
+        self.actions[action](*arguments)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While the prompt is open its field gets the keys."""
+        return not self.prompt.is_open
+
+    def _typed(self, command: Request) -> None:
+        """A line of the prompt was in order."""
+        if not isinstance(command, Own):
+            self.program.obey(command)
+        elif command.name == "pcap":
+            self.wire.export(command.argument)
+        elif command.name == "show":
+            self.view.panel(command.argument)
+        else:
+            self.act(command.name)
+
+    def _help(self) -> None:
+        from socklab.ui.tui.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self.theme))
+
+    def use(self, theme: Theme) -> None:
+        self.theme = theme
+        for view in self.query(LineView):
+            view.use(theme)
+
+    # ---------------------------------------------------------------- places
+
+    def _mount(self, widget: Widget) -> None:
+        self.surface.mount(widget)
+
+    def compose(self) -> ComposeResult:
+        yield self.surface
+
+    @property
+    def placed(self) -> tuple[Slot, ...]:
+        return self._plan.slots
+
+    def _places(self, size: Size) -> Places:
+        """Where each widget is on a screen of this size."""
+        asked, told = self._wishes(size)
+        plan = self._plan = layout.plan(
+            size.width,
+            size.height,
+            groups(self.lab.shown),
+            maximised=self.panes.maximised,
+            question=asked,
+            notice=told,
+        )
+        if plan.kind == "tiny":
+            return {self.tiny: Box(0, 0, size.width, size.height)}
+        places: dict[Widget, Box] = {
+            self.header: plan.header,
+            self.asked: plan.question,
+            self.notice: plan.notice,
+            self.timeline: plan.timeline,
+            self.status: plan.status,
+            self.footer: plan.footer,
+        }
+        places.update((view, slot.box) for view, slot in zip(self.slots, plan.slots, strict=False))
+        if self.prompt.field is not None and self.prompt.is_open:
+            box = plan.footer
+            places[self.footer] = Box(box.x, box.y, 2, 1)
+            places[self.prompt.field] = Box(box.x + 2, box.y, box.width - 2, 1)
+        return places
+
+    def _wishes(self, size: Size) -> tuple[int, int]:
+        """Rows the question and the notices would like to have."""
+        asked = len(self.question.lines(self._question_width(size)))
+        return asked + bool(asked), len(self._notices(size.width))
+
+    def _question_width(self, size: Size) -> int:
+        return layout.question_width(size.width, size.height, maximised=bool(self.panes.maximised))
+
+    def _notices(self, width: int) -> list[Line]:
+        return notices.lines(self.lab.bridge.now.notices, self.lab.notices_read, width)
+
+    # ---------------------------------------------------------------- painting
+
+    def paint(self) -> None:
+        """Draw what is different. Called by the bridge, and after every key that changes the view."""
+        if not self.is_mounted or self._painting:
+            return
+        now, state = self.lab.now, self.lab.shown
+        wanted = (*self._wishes(self.size), self.panes.maximised, self.prompt.is_open, groups(state))
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self.surface.arrange_anew()
+            self.call_after_refresh(self._paint_soon)  # another tab may have come without any place changing
+        plan, width = self._plan, self.size.width
+        if plan.kind == "tiny":
+            self.tiny.show(self._tiny())
+            return
+        self._paint_panels()
+        if plan.header.height:
+            self.header.show([status.header(state, self.lab.lesson, width)])
+        if plan.question.height:
+            self.asked.show(self.question.titled(self._question_width(self.size), plan.question.width))
+        if plan.notice.height:
+            self.notice.show(self._notices(width))
+        bridge = self.lab.bridge
+        running, here = situation(now) == "r", bridge.stop_of.get(now.focus)
+        line, hot = timeline.draw(bridge.chips, self.lab.at, width, running=running, here=here)
+        self.timeline.show([line], hot=hot)
+        self.status.show([self._status(width)])
+        self._paint_footer(width)
+
+    def _paint_panels(self) -> None:
+        lab, state = self.lab, self.lab.shown
+        hidden: frozenset[str] = frozenset()
+        if lab.lesson is not None and situation(state) != "e":
+            hidden = guide.masked(lab.lesson, state)
+        for slot, view in zip(self._plan.slots, self.slots, strict=False):
+            focused = self.focused is view
+            self.panes.paint(state, slot, view, hidden=hidden, past=lab.at is not None, focused=focused)
+        if self.panes.frame_only and not self._framed:
+            self._framed = True
+            self.set_timer(0.015, self._fill)  # behind the frame that shows the frame
+
+    def _status(self, width: int) -> Line:
+        lab, state = self.lab, self.lab.shown
+        if lab.hint:
+            return clip(((" ", ""), *lab.hint), width)
+        if lab.at is not None:
+            return status.past(lab.at, lab.now.stops, width)
+        chosen, others_run = bool(lab.following.chosen), self.program.others_run(state)
+        until = self.program.until(state)
+        return status.line(state, lab.lesson, width, chosen=chosen, others_run=others_run, until=until)
+
+    def _paint_footer(self, width: int) -> None:
+        if self.prompt.is_open:
+            self.footer.show([((": ", "key"),)])
+            return
+        lab, now = self.lab, self.lab.now
+        predict = lab.question
+        mood = "p" if lab.at is not None else "q" if predict is not None else situation(now)
+        if mood == "r" and now.ready is not None and now.ready.wants == "lesson":
+            mood = "h"  # the program sleeps, the lesson goes on with a step
+        keys, hot = footer(
+            mood,
+            width,
+            lesson=lab.lesson is not None,
+            choices=len(predict.choices) if predict is not None else 0,
+            wire=footer_situation(now),
+            several=neighbour(now, 1) != 0,
+        )
+        self.footer.show([keys], hot=hot)
+
+    def _tiny(self) -> list[Line]:
+        width, height = self.size
+        text = (
+            f"Terminal is {width}x{height}: make it at least "
+            f"{layout.LEAST_WIDTH}x{layout.LEAST_HEIGHT} (80x24 is better), or use --plain. q quits."
+        )
+        return wrap(((text, "strong"),), max(10, width))
+
+    def _fill(self) -> None:
+        """The titles are on the screen: now the panels, whose modules take a while to import."""
+        self.panes.frame_only = False
+        self.paint()
+
+    def _paint_soon(self) -> None:
+        """Once, after the messages that are waiting: several views tell of one resize."""
+        if not self._painting:
+            self._painting = True
+            self.call_later(self._paint_once)
+
+    def _paint_once(self) -> None:
+        self._painting = False
+        self.paint()
+
+    # ---------------------------------------------------------------- events
+
+    def on_mount(self) -> None:
+        self.lab.bridge.start()
+        self.set_timer(0.05, lambda: self._preload(None))  # behind the first frame
+
+    def _preload(self, work: Iterator[None] | None) -> None:
+        """A piece of it at a time, until the engine has something to show."""
+        if work is None:
+            from socklab.ui.tui.preload import preload
+
+            languages = self.lab.lesson.languages if self.lab.lesson is not None else ()
+            work = preload(languages[0] if languages else "c")
+        if self.lab.bridge.now.task is None and next(work, work) is None:
+            self.set_timer(0.005, lambda: self._preload(work))
+
+    def on_unmount(self) -> None:
+        self.lab.bridge.stop()
+
+    def on_line_view_resized(self) -> None:
+        self._paint_soon()
+
+    def on_descendant_focus(self) -> None:
+        self._paint_soon()
+
+    def on_descendant_blur(self) -> None:
+        self._paint_soon()
+
+    async def on_line_view_wanted(self, message: LineView.Wanted) -> None:
+        message.stop()
+        await self.run_action(message.action)
+
+    def on_input_changed(self, message: Message) -> None:
+        message.stop()
+        self.prompt.changed()
+
+    def on_input_submitted(self, message: Message) -> None:
+        message.stop()
+        self.prompt.submit()
+
+    def on_prompt_left(self) -> None:
+        self.prompt.close()
+
+    def on_prompt_said(self, message: Prompt.Said) -> None:
+        self.lab.say(message.text, wrong=message.wrong)

@@ -1,0 +1,161 @@
+"""Small words all panels share: addresses, numbers and marks, in as many cells as there are.
+
+In: values of LabState. Out: safe text and Spans. Never looks at a panel's own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from socklab import state as st
+from socklab.core.persistent import PMap
+from socklab.core.text import safe
+from socklab.protocol import events as ev
+from socklab.syscalls import tables
+from socklab.ui.tui.widgets.lines import Line, Span, View, clip, wrap
+
+MARKS = {"changed": "*", "new": "+", "gone": "-", "": " "}
+"""The sign beside a row that the last call changed: never by colour alone."""
+
+NO_ADDRESS = ("0.0.0.0:0", "[::]:0", "*:0", "")
+
+_LOOPBACK = ("127.0.0.1", "[::1]")
+
+
+def marker(change: str) -> Span:
+    """One cell: what happened to the row since the program last ran (changed, new, gone or "")."""
+    return MARKS[change], change
+
+
+def fit(lines: Iterable[Line], view: View) -> list[Line]:
+    """No line longer than the panel is wide."""
+    return [clip(line, view.width) for line in lines]
+
+
+def words(text: str, view: View, role: str = "dim", indent: int = 0) -> list[Line]:
+    """A sentence or two, wrapped to the panel."""
+    return wrap(((text, role),), view.width, indent)
+
+
+def count(number: int) -> str:
+    """5120 as 5,120."""
+    return f"{number:,}"
+
+
+def brief(number: int, cells: int) -> str:
+    """A number in at most `cells` (4 or more): exact while it fits, then with K, M or G, rounded down."""
+    exact = str(number)
+    if len(exact) <= cells:
+        return exact
+    for size, unit in (
+        (1000, "K"),
+        (1_000_000, "M"),
+        (1_000_000_000, "G"),
+        (10**12, "T"),
+        (10**15, "P"),
+        (10**18, "E"),
+    ):
+        whole = number // size
+        if len(str(whole)) < cells:
+            tenths = number // (size // 10) % 10
+            wide = f"{whole}.{tenths}{unit}"
+            return wide if len(wide) <= cells else f"{whole}{unit}"
+    return "∞"[:cells]
+
+
+def size(number: int) -> str:
+    """Bytes of memory: 1376256 as "1.3 MiB"."""
+    if number < 1024:
+        return f"{number} B"
+    value, unit = number / 1024, "KiB"
+    for larger in ("MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """ "1 byte", "2 bytes", "5,120 bytes"."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def address(text: str, cells: int, *, ports: bool = False) -> str:
+    """An address in at most `cells`. `ports`: the host is obvious, the port is enough.
+
+    When it does not fit the port stays and the host loses its beginning: "…0.1:8080".
+    """
+    shown = safe(text)
+    if text in NO_ADDRESS:
+        return "*"
+    host, _, port = shown.rpartition(":")
+    if ports and host:
+        shown = f":{port}"
+    if len(shown) <= cells:
+        return shown
+    return "…" + shown[len(shown) - cells + 1 :] if cells > 1 else shown[:cells]
+
+
+def obvious(state: st.LabState, *texts: str) -> bool:
+    """Whether the hosts of these addresses go without saying: loopback, or the only address of each lab host."""
+    hosts = state.header.hosts if state.header else ()
+    known = {*_LOOPBACK, *(known for host in hosts for known in host.addresses)}
+    return all(_host_of(text) in known or text in NO_ADDRESS for text in texts)
+
+
+def _host_of(text: str) -> str:
+    """The host of an address; of an IPv4 address that IPv6 writes as [::ffff:10.0.0.1], the IPv4 one."""
+    host = text.rpartition(":")[0]
+    return host[8:-1] if host.startswith("[::ffff:") and host.endswith("]") else host
+
+
+def call_name(state: st.LabState, nr: int) -> str:
+    """Name of a syscall on the machine the stream was made on."""
+    return tables.name(state.header.arch if state.header else "x86_64", nr)
+
+
+_SIGNALS = (
+    "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG "
+    "XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
+)
+"""From 1 on. asm-generic/signal.h: x86-64 and aarch64 agree, whatever machine a recording is shown on."""
+
+
+def signal_name(signo: int) -> str:
+    """SIGSEGV for 11; "signal 40" where there is no name."""
+    names = _SIGNALS.split()
+    return f"SIG{names[signo - 1]}" if 0 < signo <= len(names) else f"signal {signo}"
+
+
+def sleeps_in(row: ev.ProcessRow | None) -> str:
+    """Kernel function a task sleeps in, "" when that is not known. What the compiler hung on its name (.constprop.0)
+    is left out."""
+    return "" if row is None or row.waits_in == "0" else safe(row.waits_in.partition(".")[0])
+
+
+def server_host(state: st.LabState) -> str:
+    """The host the traced program runs on."""
+    return state.started.host if state.started else ""
+
+
+def descriptors_of(state: st.LabState, pid: int) -> PMap[int, ev.Descriptor]:
+    """The process's descriptor table; empty when none was read."""
+    return state.descriptors.get(pid, _NO_DESCRIPTORS)
+
+
+_NO_DESCRIPTORS: PMap[int, ev.Descriptor] = PMap()
+
+
+def table_name(state: st.LabState, host: str) -> str:
+    """The host under whose name a host's sockets and counters are listed."""
+    for known in state.header.hosts if state.header else ():
+        if known.name == host and known.shares_table_with:
+            return known.shares_table_with
+    return host
+
+
+def error_words(errno: int) -> tuple[str, str]:
+    """("ECONNREFUSED", "Connection refused") of 111."""
+    from socklab.syscalls.errors import errno_name, errno_words
+
+    return errno_name(errno), errno_words(errno)
