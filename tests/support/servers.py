@@ -93,8 +93,9 @@ def running(argv: Sequence[str], port: int, **options: object) -> Iterator[subpr
 class Load:
     """Requests one after the other from some threads until it is left; `failures` says which went wrong and how."""
 
-    PAUSE_S = 0.001
-    """Between two requests of a thread: without it the load takes a whole processor from what it is a load for."""
+    PAUSE_S, PAUSES = 0.001, 3
+    """A thread rests so long, and so many times as long as its request took: else on a busy machine the load would take
+    most of the processors from what it is a load for."""
 
     def __init__(self, port: int, clients: int = 2) -> None:
         self.port = port
@@ -105,6 +106,7 @@ class Load:
 
     def _run(self) -> None:
         while not self._over.is_set():
+            began = time.monotonic()
             try:
                 said = ask(self.port)
             except OSError as error:
@@ -113,7 +115,7 @@ class Load:
                 if b" 200 " not in said:
                     self.failures.append(f"answered {said[:60]!r}")
                 self.done += 1
-            self._over.wait(self.PAUSE_S)
+            self._over.wait(max(self.PAUSE_S, self.PAUSES * (time.monotonic() - began)))
 
     def __enter__(self) -> Load:
         for thread in self._threads:
