@@ -16,9 +16,10 @@ CHANGES = some.lists(
 
 
 Made = tuple[PMap, dict[object, int]]
+EMPTY: Made = (PMap(), {})
 
 
-def grown(changes: list[tuple[list[tuple[object, int]], list[object]]], start: Made = (PMap(), {})) -> list[Made]:
+def grown(changes: list[tuple[list[tuple[object, int]], list[object]]], start: Made = EMPTY) -> list[Made]:
     """The mapping and its model after each change, from `start` on."""
     made = [start]
     for put, drop in changes:

@@ -17,9 +17,9 @@ def test_control_characters_have_the_glyphs_unicode_made_for_them() -> None:
 
 def test_hidden_characters_are_told_by_their_number() -> None:
     told = {
-        "\x80": "\\x80", "\x9f": "\\x9f", "\xad": "\\xad", "\u200b": "\\u200b", "\u202e": "\\u202e", "\u2028": "\\u2028",
-        "\ufe0f": "\\ufe0f",
-        "\ufe00": "\\ufe00", "\ue000": "\\ue000", "\U000e0041": "\\U000e0041", "\ud800": "\\ud800",
+        "\x80": "\\x80", "\x9f": "\\x9f", "\xad": "\\xad", "\u200b": "\\u200b", "\u202e": "\\u202e",
+        "\u2028": "\\u2028",
+        "\ufe0f": "\\ufe0f", "\ufe00": "\\ufe00", "\ue000": "\\ue000", "\U000e0041": "\\U000e0041", "\ud800": "\\ud800",
         "\u0378": "\\u0378",
     }  # fmt: skip
     assert {raw: safe(raw) for raw in told} == told
