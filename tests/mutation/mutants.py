@@ -51,7 +51,7 @@ EXAMPLES = 40
 OUTSIDE = "not tshark and not scapy and not installed_package"
 """Tests that start another program take longer than a mutant may."""
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--ignore-glob=*scapy*", "-m", "not kernel")
-OPTIONS += ("-k", OUTSIDE)
+OPTIONS += ("-k", OUTSIDE, "-o", "addopts=--import-mode=importlib")
 PATIENCE = 20.0
 """Seconds a mutant may take; one that hangs is noticed."""
 
