@@ -30,7 +30,7 @@ def _fate(state: LabState, event: ev.PacketFate) -> LabState:
     if event.fate in KEPT_ON_THE_WIRE:
         on_the_way = on_the_way.changed([(event.id, event.t)])
     elif before in KEPT_ON_THE_WIRE:
-        waited = waited.changed([(event.id, event.t - on_the_way.get(event.id, event.t))])
+        waited = waited.changed([(event.id, event.t - on_the_way[event.id])])
         on_the_way = on_the_way.changed(drop=[event.id])
     return replace(
         state,

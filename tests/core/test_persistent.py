@@ -15,9 +15,13 @@ CHANGES = some.lists(
 )
 
 
-def grown(changes: list[tuple[list[tuple[object, int]], list[object]]]) -> list[tuple[PMap, dict[object, int]]]:
-    """The mapping and its model after each change, from the empty one on."""
-    made: list[tuple[PMap, dict[object, int]]] = [(PMap(), {})]
+Made = tuple[PMap, dict[object, int]]
+EMPTY: Made = (PMap(), {})
+
+
+def grown(changes: list[tuple[list[tuple[object, int]], list[object]]], start: Made = EMPTY) -> list[Made]:
+    """The mapping and its model after each change, from `start` on."""
+    made = [start]
     for put, drop in changes:
         mapping, model = made[-1]
         kept = {key: value for key, value in model.items() if key not in drop}
@@ -41,7 +45,7 @@ def test_a_map_is_a_dict_that_is_copied_at_every_change(changes: list) -> None:
 @given(CHANGES, CHANGES)
 def test_differences_are_all_that_is_not_the_same_with_both_values(one: list, more: list) -> None:
     older, model = grown(one)[-1]
-    newer, after = grown(one + more)[-1]
+    newer, after = grown(more, (older, model))[-1]
     found = {key: (before, now) for key, before, now in newer.differences(older)}
     keys = [key for key in model.keys() | after.keys() if model.get(key) != after.get(key)]
     assert found == {key: (model.get(key), after.get(key)) for key in keys}
@@ -67,6 +71,16 @@ def test_shards_that_no_change_touches_are_shared_and_touched_ones_are_copied_on
     assert len(big) == 640
     assert len(small) == 639
     assert big.changed(drop=[5000])._shards == big._shards
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3, 7])
+def test_a_log_lets_go_of_its_oldest_when_it_is_twice_as_long_as_it_must_be(keep: int) -> None:
+    log = Log[int](keep)
+    for number in range(50):
+        log = log.append(number)
+        length = number + 1 if number < 2 * keep else keep + 1 + (number - 2 * keep) % keep
+        assert list(log) == list(range(number + 1 - length, number + 1))
+        assert log.dropped == number + 1 - length
 
 
 STEPS = some.lists(some.integers(0, 5), max_size=60)

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib.abc
 import importlib.util
+import inspect
 import io
 import os
 import random
 import select
 import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 import hypothesis
@@ -44,12 +46,12 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 }
 """Package to the tests that must notice. They run no program and no other tool."""
 
-PRELOADED = ("msgspec", "pytest_asyncio", "tomllib", "difflib", "hypothesis.strategies")
+PRELOADED = ("msgspec", "tomllib", "difflib", "hypothesis.strategies")
 EXAMPLES = 40
 OUTSIDE = "not tshark and not scapy and not installed_package"
 """Tests that start another program take longer than a mutant may."""
-OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--ignore-glob=*scapy*", "-m", "not kernel")
-OPTIONS += ("-k", OUTSIDE)
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--ignore-glob=*scapy*", "-m", "not kernel")
+OPTIONS += ("-k", OUTSIDE, "-o", "addopts=--import-mode=importlib")
 PATIENCE = 20.0
 """Seconds a mutant may take; one that hangs is noticed."""
 
@@ -63,8 +65,12 @@ class Mutant(NamedTuple):
     line: int
     before: str
     after: str
-    source: str
-    """The whole module, changed."""
+    changed: Callable[[], str]
+
+    @property
+    def source(self) -> str:
+        """The whole module, changed."""
+        return self.changed()
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -78,10 +84,13 @@ def mutants(path: Path) -> Iterator[Mutant]:
             if operator is operator_string or not isinstance(node, kind):
                 continue
             for changed in operator(node):
-                module = wrapper.module.deep_replace(node, changed)
                 before, after = _text(node), _text(changed)
                 if before != after:
-                    yield Mutant(path, positions[node].start.line, before, after, module.code)
+                    yield Mutant(path, positions[node].start.line, before, after, _replaced(wrapper, node, changed))
+
+
+def _replaced(wrapper: MetadataWrapper, node: cst.CSTNode, changed: cst.CSTNode) -> Callable[[], str]:
+    return lambda: cst.ensure_type(wrapper.module.deep_replace(node, changed), cst.Module).code
 
 
 class _Finder(cst.CSTVisitor):
@@ -161,34 +170,123 @@ class _Quick:
         items[:] = [item for item in items if item not in drawn] + drawn
 
 
-def _run_tests(tests: tuple[str, ...]) -> int:
-    return int(pytest.main([*OPTIONS, *tests], plugins=[_Quick()]))
-
-
 def noticed(mutant: Mutant | None, tests: tuple[str, ...]) -> bool:
-    """Whether the tests refuse the mutant. None: nothing is changed, and they must not."""
+    """Whether the tests refuse the mutant, imported from scratch. None: nothing is changed, and they must not."""
+
+    def run() -> bool:
+        if mutant is not None:
+            compiled = compile(mutant.source, mutant.path, "exec", dont_inherit=True)
+            sys.meta_path.insert(0, _Changed(_module_name(mutant.path), mutant.path, compiled))
+        return pytest.main([*OPTIONS, *tests], plugins=[_Quick()]) != 0
+
+    return _in_child(run) != SURVIVED
+
+
+SURVIVED, NOTICED, NOT_TOLD = b"survived", b"noticed", b""
+
+
+def _in_child(run: Callable[[], bool]) -> bytes:
+    """What `run` said in a child of this process; NOT_TOLD when it died or took too long."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            os.setpgid(0, 0)
-            code = 99
-            with contextlib.suppress(BaseException):
-                if mutant is not None:
-                    name = _module_name(mutant.path)
-                    compiled = compile(mutant.source, mutant.path, "exec", dont_inherit=True)
-                    sys.meta_path.insert(0, _Changed(name, mutant.path, compiled))
-                code = _run_tests(tests)
-            os.write(write_end, bytes([min(code, 99)]))
-            os._exit(0)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        with contextlib.suppress(BaseException):
+            os.write(write_end, NOTICED if run() else SURVIVED)
+        os._exit(0)
     os.close(write_end)
     ready, _, _ = select.select([read_end], [], [], PATIENCE)
-    answer = os.read(read_end, 1) if ready else b""
+    answer = os.read(read_end, 16) if ready else b""
     os.close(read_end)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(child, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return answer != b"\0"
+    return answer
+
+
+# ---------------------------------------------------------------- most mutants: a function's code, changed in place
+
+
+class _InPlace:
+    """Runs the collected tests once for each mutant, in a child where the changed function has its new code.
+
+    `left` are the mutants that were not refused so: those of tables and classes, of functions that had run while the
+    module was imported, and those that do survive. Only importing them from scratch tells.
+    """
+
+    def __init__(self, mutants: list[Mutant]) -> None:
+        self.mutants = mutants
+        self.left: list[int] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        live: dict[CodeType, list[FunctionType]] = {}
+        for each in gc.get_objects():
+            if isinstance(each, FunctionType) and (each.__module__ or "").startswith("socklab."):
+                live.setdefault(each.__code__, []).append(each)
+        originals = {path: _compiled(path.read_text(), path) for path in {m.path for m in self.mutants}}
+        for number, mutant in enumerate(self.mutants):
+            changed = list(_changed(originals[mutant.path], _compiled(mutant.source, mutant.path)))
+            known = changed and all(before is not None and before in live for before, _ in changed)
+            refused = partial(self._refused, session, changed, live)
+            if not known or _in_child(refused) == SURVIVED:
+                self.left.append(number)
+        return True
+
+    @staticmethod
+    def _refused(
+        session: pytest.Session, changed: list[tuple[CodeType, CodeType]], live: dict[CodeType, list[FunctionType]]
+    ) -> bool:
+        for before, after in changed:
+            for function in live[before]:
+                try:
+                    function.__code__ = after
+                except ValueError:  # it closes over other names now
+                    return False
+        for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return True
+        return False
+
+
+def _compiled(source: str, path: Path) -> CodeType:
+    return compile(source, str(path), "exec", dont_inherit=True)
+
+
+def _changed(before: CodeType, after: CodeType) -> Iterator[tuple[CodeType | None, CodeType]]:
+    """Functions whose code is another one, before and after; (None, ...) where what is outside of functions changed."""
+    if before.co_flags & inspect.CO_OPTIMIZED:
+        if before != after:
+            yield before, after
+        return
+    inner = [[c for c in code.co_consts if isinstance(c, CodeType)] for code in (before, after)]
+    own = [[repr(c) for c in code.co_consts if not isinstance(c, CodeType)] for code in (before, after)]
+    if (before.co_code, before.co_names, own[0]) != (after.co_code, after.co_names, own[1]):
+        yield None, after
+        return
+    for one, other in zip(*inner, strict=True):
+        yield from _changed(one, other)
+
+
+def survivors(found: list[Mutant], tests: tuple[str, ...]) -> Iterator[Mutant]:
+    """The mutants that the tests let pass."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.redirect_stdout(io.StringIO()):
+            each = _InPlace(found)
+            pytest.main([*OPTIONS, *tests], plugins=[_Quick(), each])
+        with os.fdopen(write_end, "w") as out:
+            out.write(" ".join(map(str, each.left)))
+        os._exit(0)
+    os.close(write_end)
+    with os.fdopen(read_end) as told:
+        left = [int(number) for number in told.read().split()]
+    os.waitpid(child, 0)
+    print(f"... {len(found) - len(left)} of {len(found)} refused in place, {len(left)} to import", file=sys.stderr)
+    yield from (found[number] for number in left if not noticed(found[number], tests))
 
 
 def main() -> int:
@@ -200,7 +298,7 @@ def main() -> int:
     asked = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    sys.dont_write_bytecode = True
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -212,15 +310,12 @@ def main() -> int:
     found = [mutant for path in paths for mutant in mutants(path)]
     if asked.sample and asked.sample < len(found):
         random.seed(asked.seed)
-        found = sorted(random.sample(found, asked.sample))
-    began, survived = time.monotonic(), 0
-    for number, mutant in enumerate(found, 1):
-        if not noticed(mutant, tests):
-            survived += 1
-            where = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
-            print(f"{where}: {_short(mutant.before)}  ->  {_short(mutant.after)}", flush=True)
-        if number % 200 == 0:
-            print(f"... {number} of {len(found)}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        found = [found[place] for place in sorted(random.sample(range(len(found)), asked.sample))]
+    survived = 0
+    for mutant in survivors(found, tests):
+        survived += 1
+        where = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
+        print(f"{where}: {_short(mutant.before)}  ->  {_short(mutant.after)}", flush=True)
     share = 100 * (len(found) - survived) / max(1, len(found))
     print(f"{asked.package}: {len(found)} mutants, {survived} survived, {share:.1f} % noticed", flush=True)
     return 0

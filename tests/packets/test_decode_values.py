@@ -308,3 +308,26 @@ def test_syn_and_fin_take_a_sequence_number_each() -> None:
         Segment(flags=flags, payload_bytes=5).sequence_length for flags in (0, dec.SYN, dec.FIN, dec.SYN | 1, 16)
     ]
     assert lengths == [5, 6, 6, 7, 5]
+
+
+def test_of_bytes_that_say_nothing_every_value_is_empty() -> None:
+    nothing = decode(b"")
+    words = ("source", "destination", "protocol", "what")
+    numbers = [
+        "version",
+        "source_port",
+        "destination_port",
+        "flags",
+        "seq",
+        "ack",
+        "window",
+        "ttl",
+        "ip_bytes",
+        "header_bytes",
+        "length",
+        "payload_bytes",
+    ]
+    assert [getattr(nothing, name) for name in words] == [""] * 4
+    assert [getattr(nothing, name) for name in numbers] == [0] * 12
+    assert (nothing.options, nothing.payload, nothing.problem) == ((), b"", "no bytes")
+    assert Segment().problem == ""

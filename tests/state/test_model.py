@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from socklab import state as st
 from socklab.protocol import events as ev
-from socklab.state import NEW_SYN_RECV, SYN_RECV, Call, LabState, Table, Task
+from socklab.state import NEW_SYN_RECV, SYN_RECV, Call, Changed, LabState, Question, Table, Task
+from tests.state.support import plain
 from tests.support import streams as lab
 from tests.support.streams import PID
 
@@ -91,3 +93,63 @@ def test_the_task_in_focus_is_the_one_held_last() -> None:
     held = lab.state_of_from(state, ev.Held(3, 101, "enter"))
     assert held.task is held.tasks[101]
     assert LabState().task is None
+
+
+def test_states_have_the_kernels_numbers_and_names() -> None:
+    # include/net/tcp_states.h
+    numbers = [
+        "ESTABLISHED",
+        "SYN_SENT",
+        "SYN_RECV",
+        "FIN_WAIT1",
+        "FIN_WAIT2",
+        "TIME_WAIT",
+        "CLOSE",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+        "CLOSING",
+        "NEW_SYN_RECV",
+    ]
+    assert {name: getattr(st, name) for name in numbers} == {name: n for n, name in enumerate(numbers, 1)}
+    assert {n: name.removeprefix("NEW_") for n, name in enumerate(numbers, 1)} == st.TCP_STATES
+
+
+def test_before_the_first_event_nothing_is_known() -> None:
+    empty = {name: plain(getattr(LabState(), name)) for name in LabState.__struct_fields__}
+    nothing = ("header", "started", "built", "raw", "step", "step_left", "question", "ended", "offer", "ready")
+    tables = [
+        "sources",
+        "tasks",
+        "descriptors",
+        "tables",
+        "counters",
+        "counters_at_start",
+        "settings",
+        "processes",
+        "process_seen",
+        "clients",
+        "fates",
+        "on_the_way",
+        "waited_ns",
+        "answers",
+        "checks",
+    ]
+    assert empty == {
+        **dict.fromkeys(("t", "focus", "entered", "errors", "stops"), 0),
+        **dict.fromkeys(nothing),
+        **{name: {} for name in tables},
+        **{name: [] for name in ("calls", "packets", "output", "acted", "notices", "signals")},
+        "lesson_toml": "",
+        "wire_rules": (),
+        "lesson_done": False,
+        "changed": Changed(),
+    }
+    assert plain(Changed().descriptors) == Changed().sockets == Changed().counters == Changed().fates == {}
+    assert (Changed().packet, Changed().settings) == (0, {})
+    assert Task(1, 2, "h") == Task(1, 2, "h", 0, "running", "", None, (), "", None, None)
+    assert (Question(3).answered, Question(3).measured) == (None, None)
+    assert (Table().listeners, Table().syn_received, Table().states) == ({}, {}, {})
+    assert [plain(part) for part in (Table().by_inode, Table().by_ends)] == [{}, {}]
+    entered = lab.entered("read")
+    assert Call(0, entered) == Call(0, entered, None, ())
