@@ -284,8 +284,8 @@ class Control:
             if run.is_done(self._run_control.held, self._asleep):
                 self._runs.remove(run)
                 self._done(run.number)
-        if self.poller is not None and self.poller.owed:
-            return
+        if self.poller is not None and self.poller.owed and not self._unattended:
+            return  # somebody will want to read it all; a run that nobody watches goes on
         wants = self._wants(before | self._alive)
         if wants is None:
             return
