@@ -4,8 +4,8 @@ In: a name. Out: names, or one fact. Everything comes from the table of calls; a
 that the table lacks, does no harm.
 
 `stop` of a call says how far it concerns a lab. `lesson`: reported in every lesson, so that no socket is born, moved
-or closed unseen, and a stop in a run. `run`: a stop in a run of a program of the user's own. `recorded`: only recorded there.
-`named`: looked at only where a stop condition names it. Calls without run at full speed.
+or closed unseen, and a stop in a run. `run`: a stop in a run of a program of the user's own. `recorded`: no stop, but
+recorded there. `named`: looked at only where a stop condition names it. Calls without `stop` run at full speed.
 """
 
 from __future__ import annotations
