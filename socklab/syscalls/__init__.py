@@ -28,25 +28,15 @@ if TYPE_CHECKING:
     )
     from socklab.syscalls.kinds import capturers
 
-_LAZY = {
-    "Capturer": "capture",
-    "DecodedArg": "call",
-    "DecodedCall": "call",
-    "Field": "call",
-    "LESSON_CALLS": "groups",
-    "PREFIX_BYTES": "capture",
-    "RUN_RECORDED": "groups",
-    "RUN_CALLS": "groups",
-    "RUN_PAUSED": "groups",
-    "capturers": "kinds",
-    "decode": "decoding",
-    "errno_meaning": "errors",
-    "errno_name": "errors",
-    "fd_argument": "groups",
-    "returns_fd": "groups",
-    "strace_text": "decoding",
-    "touches": "groups",
+_HOMES = {
+    "call": "DecodedArg DecodedCall Field",
+    "capture": "PREFIX_BYTES Capturer",
+    "decoding": "decode strace_text",
+    "errors": "errno_meaning errno_name",
+    "groups": "LESSON_CALLS RUN_RECORDED RUN_CALLS RUN_PAUSED fd_argument returns_fd touches",
+    "kinds": "capturers",
 }
+_LAZY = {attribute: module for module, names in _HOMES.items() for attribute in names.split()}
 
 
 def __getattr__(attribute: str) -> object:

@@ -68,34 +68,16 @@ F_SETLKW take a lock, waiting for it
 LOCKS = Names("F_???", {0: "F_RDLCK", 1: "F_WRLCK", 2: "F_UNLCK"})
 FD_FLAGS = Flags("FD_???", bits("FD_", "CLOEXEC=1"), "FD_CLOEXEC closed by itself at execve\n")
 
+_REQUESTS = bits(
+    "",
+    """TCGETS=0x5401 TCSETS=0x5402 TCSETSW=0x5403 TCSETSF=0x5404 TIOCSCTTY=0x540E TIOCGPGRP=0x540F TIOCSPGRP=0x5410
+    TIOCOUTQ=0x5411 TIOCGWINSZ=0x5413 TIOCSWINSZ=0x5414 FIONREAD=0x541B FIONBIO=0x5421 FIONCLEX=0x5450 FIOCLEX=0x5451
+    FIOASYNC=0x5452 TIOCGPTN=0x80045430 TIOCSPTLCK=0x40045431 SIOCATMARK=0x8905 SIOCGIFCONF=0x8912 SIOCGIFFLAGS=0x8913
+    SIOCSIFFLAGS=0x8914 SIOCGIFADDR=0x8915 SIOCGIFHWADDR=0x8927 SIOCGIFINDEX=0x8933""",
+)
 IOCTL = Names(
     "",
-    {
-        0x5401: "TCGETS",
-        0x5402: "TCSETS",
-        0x5403: "TCSETSW",
-        0x5404: "TCSETSF",
-        0x540E: "TIOCSCTTY",
-        0x540F: "TIOCGPGRP",
-        0x5410: "TIOCSPGRP",
-        0x5411: "TIOCOUTQ",
-        0x5413: "TIOCGWINSZ",
-        0x5414: "TIOCSWINSZ",
-        0x541B: "FIONREAD",
-        0x5421: "FIONBIO",
-        0x5450: "FIONCLEX",
-        0x5451: "FIOCLEX",
-        0x5452: "FIOASYNC",
-        0x80045430: "TIOCGPTN",
-        0x40045431: "TIOCSPTLCK",
-        0x8905: "SIOCATMARK",
-        0x8912: "SIOCGIFCONF",
-        0x8913: "SIOCGIFFLAGS",
-        0x8914: "SIOCSIFFLAGS",
-        0x8915: "SIOCGIFADDR",
-        0x8927: "SIOCGIFHWADDR",
-        0x8933: "SIOCGIFINDEX",
-    },
+    {value: name for name, value in _REQUESTS.items()},
     """
 FIONREAD how many bytes wait to be read
 TIOCOUTQ how many bytes were written and are not acknowledged yet

@@ -4,8 +4,8 @@ In: a name. Out: names, or one fact. Everything comes from the table of calls; a
 that the table lacks, does no harm.
 
 `stop` of a call says how far it concerns a lab. `lesson`: reported in every lesson, so that no socket is born, moved
-or closed unseen, and a stop in a run. `run`: a stop in a run of a program of the user's own. `seen`: recorded there.
-`named`: looked at only where a stop condition names it. Calls without run at full speed.
+or closed unseen, and a stop in a run. `run`: a stop in a run of a program of the user's own. `recorded`: no stop, but
+recorded there. `named`: looked at only where a stop condition names it. Calls without `stop` run at full speed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import cache
 
 from socklab.syscalls.rows import ROWS
 
-_STOPS = ("lesson", "run", "seen", "named")
+_STOPS = ("lesson", "run", "recorded", "named")
 
 
 def _calls(stop: str) -> frozenset[str]:
@@ -27,7 +27,7 @@ LESSON_CALLS = _calls("lesson")
 """What a lesson's filter reports. A lesson may name more."""
 RUN_PAUSED = _calls("run")
 """Where a program of the user's own is stopped: what servers do with sockets, and with processes."""
-RUN_RECORDED = _calls("seen")
+RUN_RECORDED = _calls("recorded")
 """What is recorded of it."""
 RUN_CALLS = _calls("named")
 """What its filter reports: `strace -e trace=network,desc` and the life of its processes.

@@ -16,23 +16,9 @@ from typing import NamedTuple
 from socklab import arch as machines
 from socklab.arch.model import Arch
 from socklab.protocol.events import Mem
-from socklab.syscalls import capture, capture_vectors
-from socklab.syscalls.capture import (
-    PREFIX_BYTES,
-    Args,
-    Capturer,
-    EnterMaker,
-    EnterReader,
-    Read,
-    ReturnMaker,
-    ReturnReader,
-    fixed,
-    nothing_on_enter,
-    nothing_on_return,
-    sized_int,
-    value_result,
-    when_done,
-)
+from socklab.syscalls import capture
+from socklab.syscalls import capture_vectors as vectors
+from socklab.syscalls.capture import Capturer, EnterReader, ReturnReader, fixed, sized_int, value_result, when_done
 from socklab.syscalls.rows import ROWS, Row
 from socklab.syscalls.tables import numbers_by_name
 
@@ -42,9 +28,9 @@ class Kind(NamedTuple):
 
     show: str
     """`module.function` of `show/`, called with the Call, the argument's position and those of its refs."""
-    enter: EnterMaker | None = None
+    enter: capture.EnterMaker | None = None
     """What the program passes in."""
-    leave: ReturnMaker | None = None
+    leave: capture.ReturnMaker | None = None
     """What the kernel has written."""
     struct: int = 0
     """Size of a struct: then `show` is called with the Call and that many bytes, if they could be read."""
@@ -81,14 +67,14 @@ KINDS: dict[str, Kind] = {
     "open_mode": Kind("files.open_mode"),
     "open_how": Kind("common.pointer", capture.sized),
     "pipe_flags": Kind("files.pipe_flags"),
-    "fcntl_arg": Kind("files.fcntl_arg", capture_vectors.fcntl_in),
+    "fcntl_arg": Kind("files.fcntl_arg", vectors.fcntl_in),
     "ioctl_request": Kind("files.ioctl_request"),
-    "ioctl_arg": Kind("files.ioctl_arg", capture_vectors.ioctl_in, when_done(capture_vectors.ioctl_out)),
+    "ioctl_arg": Kind("files.ioctl_arg", vectors.ioctl_in, when_done(vectors.ioctl_out)),
     # data
     "buffer_in": Kind("common.buffer_in", capture.sized),
     "buffer_out": Kind("common.buffer_out", leave=capture.filled),
-    "iovec_in": Kind("common.iovec_in", capture_vectors.iovec_in),
-    "iovec_out": Kind("common.iovec_out", capture_vectors.iovec_array, capture_vectors.iovec_out),
+    "iovec_in": Kind("common.iovec_in", vectors.iovec_in),
+    "iovec_out": Kind("common.iovec_out", vectors.iovec_array, vectors.iovec_out),
     "offset": Kind("common.offset", fixed(8), when_done(fixed(8))),
     "offset_moved": Kind("common.offset_moved", fixed(8), when_done(fixed(8))),
     # sockets
@@ -100,16 +86,14 @@ KINDS: dict[str, Kind] = {
     "sockopt_level": Kind("sockets.level"),
     "sockopt_name": Kind("sockets.option"),
     "optval": Kind("sockets.option_set", sized_int()),
-    "optval_out": Kind("sockets.option_got", leave=value_result(PREFIX_BYTES)),
-    "msghdr": Kind("messages.sent", capture_vectors.message_in, struct=56),
-    "msghdr_out": Kind("messages.received", fixed(56), capture_vectors.message_out),
-    "mmsghdr": Kind("messages.many_sent", capture_vectors.messages_in, capture_vectors.messages_sent),
-    "mmsghdr_out": Kind(
-        "messages.many_received", sized_int(capture_vectors.MESSAGES * 64, 64), capture_vectors.messages_out
-    ),
+    "optval_out": Kind("sockets.option_got", leave=value_result(capture.PREFIX_BYTES)),
+    "msghdr": Kind("messages.sent", vectors.message_in, struct=56),
+    "msghdr_out": Kind("messages.received", fixed(56), vectors.message_out),
+    "mmsghdr": Kind("messages.many_sent", vectors.messages_in, vectors.messages_sent),
+    "mmsghdr_out": Kind("messages.many_received", sized_int(vectors.MESSAGES * 64, 64), vectors.messages_out),
     # waiting
-    "fd_set": Kind("polling.fd_set", capture_vectors.fd_set, when_done(capture_vectors.fd_set)),
-    "pollfds": Kind("polling.pollfds", capture_vectors.poll_in, capture_vectors.poll_out),
+    "fd_set": Kind("polling.fd_set", vectors.fd_set, when_done(vectors.fd_set)),
+    "pollfds": Kind("polling.pollfds", vectors.poll_in, vectors.poll_out),
     "epoll_event": Kind("polling.epoll_event", capture.epoll_event),
     "epoll_events": Kind("polling.epoll_events", leave=capture.epoll_events),
     "timespec_left": Kind("common.timespec", fixed(16), when_done(fixed(16)), struct=16),
@@ -119,13 +103,11 @@ KINDS: dict[str, Kind] = {
     "argv": Kind("processes.argv", capture.argv),
     "envp": Kind("processes.envp", capture.envp),
     "clone_flags": Kind("processes.clone_flags"),
-    "clone_args": Kind(
-        "processes.clone_args", capture_vectors.clone_args, when_done(capture_vectors.clone_args_out, 1), struct=64
-    ),
-    "tid": Kind("processes.tid", leave=when_done(capture_vectors.parent_tid, 1)),
+    "clone_args": Kind("processes.clone_args", vectors.clone_args, when_done(vectors.clone_args_out, 1), struct=64),
+    "tid": Kind("processes.tid", leave=when_done(vectors.parent_tid, 1)),
     "wait_status": Kind("processes.wait_status", leave=when_done(fixed(4), 1)),
     "siginfo": Kind("common.pointer", leave=when_done(fixed(128))),
-    "sigset_pair": Kind("signals.sigset_pair", capture_vectors.sigset_pair, struct=16),
+    "sigset_pair": Kind("signals.sigset_pair", vectors.sigset_pair, struct=16),
     **_struct("sigset", 8, "signals.sigset"),
     **_struct("sigaction", 32, "signals.sigaction"),
     # limits and memory
@@ -141,7 +123,7 @@ def _enter_all(readers: Iterable[EnterReader]) -> EnterReader:
         return first
     then = _enter_all(rest)
 
-    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+    def enter(args: capture.Args, read: capture.Read) -> tuple[Mem, ...]:
         return first(args, read) + then(args, read)
 
     return enter
@@ -153,7 +135,7 @@ def _leave_all(readers: Iterable[ReturnReader]) -> ReturnReader:
         return first
     then = _leave_all(rest)
 
-    def leave(args: Args, result: int, read: Read) -> tuple[Mem, ...]:
+    def leave(args: capture.Args, result: int, read: capture.Read) -> tuple[Mem, ...]:
         return first(args, result, read) + then(args, result, read)
 
     return leave
@@ -165,7 +147,8 @@ def _capturer(row: Row, arch: Arch) -> Capturer | None:
     leave = [kind.leave(arch, at, *refs) for kind, at, refs in found if kind.leave is not None]
     if not enter and not leave:
         return None
-    return Capturer(_enter_all(enter) if enter else nothing_on_enter, _leave_all(leave) if leave else nothing_on_return)
+    entered = _enter_all(enter) if enter else capture.nothing_on_enter
+    return Capturer(entered, _leave_all(leave) if leave else capture.nothing_on_return)
 
 
 @cache

@@ -26,7 +26,7 @@ clone3(cl_args: clone_args(size), size: size) -> child
     cl_args: what is shared
 
 execve(pathname: path, argv: argv, envp: envp)
-    word=exec stop=seen
+    word=exec stop=recorded
     Run another program in this process. Its descriptors stay open, except close-on-exec.
     pathname: the program
     argv: its arguments
@@ -38,7 +38,7 @@ execve(pathname: path, argv: argv, envp: envp)
     ETXTBSY: the program is open for writing
 
 execveat(dirfd: dirfd, pathname: path, argv: argv, envp: envp, flags: hex)
-    word=exec errors=execve stop=seen
+    word=exec errors=execve stop=recorded
     Run another program in this process.
     argv: its arguments
     envp: its environment
@@ -66,7 +66,7 @@ waitid(idtype: WAIT_FOR, id: int, infop: siginfo, options: WAIT, rusage: pointer
     Wait for a child to change state.
 
 kill(pid: int, sig: signal)
-    stop=seen
+    stop=recorded
     Send a signal to a process.
     pid: to whom
     ESRCH: there is no such process
