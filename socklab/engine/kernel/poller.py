@@ -1,7 +1,7 @@
 """Polls the kernel: when a snapshot is taken, and what moves by itself between two stops.
 
-In: stops, and the tasks that run. Out: events of the snapshots, and the tasks that have fallen asleep inside a call. Owns
-the snapshots of a run. Belongs to the lab thread. Never acts, never decides what a stop means.
+In: stops, and the tasks that run. Out: events of the snapshots, and the tasks that have fallen asleep inside a call.
+Owns the snapshots of a run. Belongs to the lab thread. Never acts, never decides what a stop means.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Poller:
                 self._rows.discard(tid)
 
     def at_stop(self, stop: Stop) -> None:
-        """A full snapshot where it is cheap; with large tables only what the call touched now, and the rest soon after."""
+        """A full snapshot where it is cheap; with large tables only what the call touched, and the rest soon after."""
         if stop.tid != stop.pid:
             self._rows.add(stop.tid)
         if self._server.cost_ns < FULL_SNAPSHOT_NS or stop.at in ("interrupt", "signal"):

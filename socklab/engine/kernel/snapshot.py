@@ -90,7 +90,7 @@ class Snapshot:
     # ---- which processes
 
     def watch(self, pid: int) -> None:
-        """Read this process's descriptors and state from the next snapshot on. Threads share both: watch their leader."""
+        """Read this process's descriptors and state from now on. Threads share both: watch their leader."""
         if pid not in self._watched:
             self._watched[pid] = DescriptorTable(pid, self._lists)
 
