@@ -288,11 +288,6 @@ def test_a_module_of_the_students_own_directory_is_not_imported(tmp_path: Path) 
     assert done.stdout == "the right one\n", done.stderr
 
 
-def test_parse_stat_reads_a_name_with_parentheses_and_spaces() -> None:
-    line = "42 (a) b (c)) S 7 41 40 34816 42 4194304 1 0 0 0 0 0 0 0 20 0 1 0 1 2 3"
-    assert subreaper.parse_stat(line) == subreaper.Process(pid=42, state="S", parent=7, session=40)
-
-
 def test_an_engine_that_cannot_be_started_is_an_error_and_leaves_no_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

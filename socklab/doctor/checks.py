@@ -1,7 +1,7 @@
 """Trials of what the lab needs: each does the thing itself, in a child that is gone afterwards.
 
 In: nothing. Out: (ok, what was found) for each. ok: true = as it should be, null = lessons run with less, false = no
-lesson can run. Never changes the machine, proposes nothing: remedies.py does.
+lesson can run. Never changes the machine, proposes nothing: fixes.py does.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from socklab import arch as machines
 from socklab.arch import MACHINES
 from socklab.engine.network import configure, netns, refusals, two_hosts
 from socklab.engine.tracing import ptrace
+from socklab.host import libc
 
 Result: TypeAlias = tuple[bool | None, str]
 
@@ -71,7 +72,7 @@ def _trace_a_child() -> _Traced:
     pid = os.fork()
     if pid == 0:
         try:
-            ptrace.die_with_parent()
+            libc.die_with_parent()
             os.close(writing)
             os.read(reading, 1)
         finally:

@@ -1,6 +1,6 @@
 """What this machine allows, found by trying, and the exact fix for what it does not.
 
-In: nothing. Out: findings, one for each thing the lab needs or likes; as a table or JSON. Every trial happens in a
+In: nothing. Out: findings, one for each thing the lab needs or likes; as a table or JSON. Every check happens in a
 child that is gone afterwards. `fix_for` gives the same words to whoever fails at run time. Never changes the machine.
 """
 

@@ -29,7 +29,7 @@ from socklab.engine.network import topology
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import attach, ptrace
 from socklab.engine.tracing.tracer import ALWAYS, Tracer
-from socklab.host import attach_target
+from socklab.host import attach_target, subreaper
 from socklab.lesson import Lesson, load
 from socklab.protocol import events as ev
 from socklab.protocol import run_spec
@@ -85,7 +85,7 @@ def _trace(
         limit=limit,
     )
     try:
-        tracer.seize(launched.pid, "server")
+        tracer.tasks.seize(launched.pid, "server")
     except (PermissionError, ptrace.ProcessGone) as error:
         os.kill(launched.pid, signal.SIGKILL)
         os.waitpid(launched.pid, 0)
@@ -240,8 +240,8 @@ def _tell_built(stream: Stream, prepared: program.Prepared) -> None:
 def main() -> int:
     commands = socket.socket(fileno=int(sys.argv[1]))
     commands.set_inheritable(False)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ptrace.become_subreaper()
+    program.own_signals()
+    subreaper.become_subreaper()
     wanted, unread = _read_spec(commands)
     stream = Stream(commands, keep=not wanted.free)
     try:
@@ -263,8 +263,6 @@ def main() -> int:
 
 def _end_descendants() -> None:
     """Kill what commands left behind; as a subreaper this process inherits their orphans."""
-    from socklab.host import subreaper
-
     deadline = time.monotonic() + 2.0
     while time.monotonic() < deadline:
         left = subreaper.read_descendants(os.getpid())

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from socklab.core.errors import SocklabError
 from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
-from socklab.engine.tracing import ptrace
+from socklab.host import libc
 from socklab.protocol import events as ev
 
 SHOWN_BYTES = 1 << 20
@@ -72,7 +72,7 @@ class Commands:
             name = f"{base}{number}"
 
         def prepare_child() -> None:
-            ptrace.die_with_parent()
+            libc.die_with_parent()
             reset_child(self._limit)
 
         if host != "client":

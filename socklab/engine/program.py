@@ -24,6 +24,7 @@ import msgspec
 
 from socklab.core.errors import ProgramError
 from socklab.engine.tracing import ptrace
+from socklab.host import libc
 
 COMPILERS = ("cc", "gcc", "clang")
 # -O0: every source line is there; the frame pointer lets the stack be followed.
@@ -159,14 +160,26 @@ def _open_terminals() -> tuple[int, int, int, int, int]:
         return out_read, os.open(os.devnull, os.O_RDONLY), out_write, err_read, err_write
 
 
-def reset_child(limit: tuple[int, int]) -> None:
-    """In a forked child: undo what Python and the engine changed that a program would inherit."""
+def reset_signals() -> None:
+    """Nothing ignored, nothing blocked, whatever Python or the parent left."""
     for number in range(1, signal.NSIG):
         try:
             signal.signal(number, signal.SIG_DFL)  # Python ignores SIGPIPE, and exec keeps "ignored"
         except (OSError, ValueError):
             continue  # SIGKILL, SIGSTOP and the two that the C library keeps for itself
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def own_signals() -> None:
+    """The engine's: a parent that ignores SIGCHLD or blocks all would keep waitpid and the wake-ups from working."""
+    reset_signals()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # an error of the write, as ever in Python
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the consumer's
+
+
+def reset_child(limit: tuple[int, int]) -> None:
+    """In a forked child: undo what Python and the engine changed that a program would inherit."""
+    reset_signals()
     resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
 
@@ -189,7 +202,7 @@ def launch(
     pid = os.fork()
     if pid == 0:
         try:
-            ptrace.die_with_parent()
+            libc.die_with_parent()
             os.setsid()
             enter_host()
             for fd, target in ((stdin, 0), (stdout, 1), (stderr, 2)):

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from socklab.core.errors import MachineError, SocklabError, UsageError
+from socklab.host.processes import read_argv, read_descendants, read_processes, read_stat, read_status
 
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h: in the flags of /proc/PID/stat
 
@@ -27,13 +28,13 @@ class Target(msgspec.Struct, frozen=True):
 
 def read(pid: int) -> Target:
     """The process with this id. Raises UsageError when it is none that can be attached to, and says what it is."""
-    status = _status(pid)
+    status = read_status(pid)
     if not status:
         raise UsageError(f"There is no process {pid}.", fix="`ps aux` lists them; `pgrep -n nginx` finds one by name.")
     leader = int(status.get("Tgid", str(pid)))
     if leader != pid:
         raise UsageError(f"{pid} is a thread of process {leader}.", fix=f"socklab attach {leader}")
-    if int(_stat_fields(pid)[6]) & _KERNEL_THREAD:
+    if read_stat(pid).flags & _KERNEL_THREAD:
         raise UsageError(f"{pid} ({status['Name']}) is a thread of the kernel: it makes no system calls.")
     if status.get("State", "").startswith(("Z", "X")):
         raise UsageError(f"Process {pid} ({status['Name']}) has ended; its parent has not asked for its status yet.")
@@ -47,19 +48,22 @@ def read(pid: int) -> Target:
         raise UsageError(
             f"Process {pid} ({status['Name']}) is one that socklab itself runs under.", fix="Choose another."
         )
-    argv = _argv(pid) or (status["Name"],)
+    argv = read_argv(pid)
+    while argv and not argv[-1]:  # a program that has put a title of its own there leaves the rest empty
+        argv = argv[:-1]
+    argv = argv or (status["Name"],)
     try:
         cwd = os.readlink(f"/proc/{pid}/cwd")
         program = os.readlink(f"/proc/{pid}/exe")
     except OSError:  # another user's: the kernel decides when we ask to trace it
         cwd, program = "", argv[0]
     language = "python" if "python" in Path(program).name else ""
-    return Target(pid, argv, cwd, language, tuple(_descendants(pid)))
+    return Target(pid, argv, cwd, language, tuple((each.ppid, each.pid) for each in read_descendants(pid).values()))
 
 
 def refused(pid: int) -> SocklabError:
     """Why the kernel did not let us trace this process, with the exact fix. Source: ptrace(2), "access mode"."""
-    status = _status(pid)
+    status = read_status(pid)
     if not status:
         return UsageError(f"Process {pid} ended just now.")
     tracer = int(status.get("TracerPid", "0"))
@@ -100,25 +104,8 @@ def refused(pid: int) -> SocklabError:
     )
 
 
-def _status(pid: int) -> dict[str, str]:
-    """/proc/PID/status, empty when there is no such process. Source: proc_pid_status(5)."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the state on: 1 is the parent, 6 the flags. Source: proc_pid_stat(5)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return ["X"] + ["0"] * 50
-
-
 def _name(pid: int) -> str:
-    return _status(pid).get("Name", "gone")
+    return read_status(pid).get("Name", "gone")
 
 
 def _user(uid: int) -> str:
@@ -137,33 +124,10 @@ def _yama() -> str:
         return ""  # the kernel has no Yama
 
 
-def _argv(pid: int) -> tuple[str, ...]:
-    try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return ()
-    return tuple(part.decode("utf-8", "replace") for part in raw.rstrip(b"\0").split(b"\0")) if raw else ()
-
-
 def _ancestors(pid: int) -> set[int]:
+    everyone = read_processes()
     found: set[int] = set()
-    while pid > 1 and pid not in found:
+    while pid in everyone and pid not in found:
         found.add(pid)
-        pid = int(_stat_fields(pid)[1])
-    return found
-
-
-def _descendants(pid: int) -> list[tuple[int, int]]:
-    """(parent, child), parents first. A thread other than the leader may be the parent: the kernel lists the leader."""
-    by_parent: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            by_parent.setdefault(int(_stat_fields(int(name))[1]), []).append(int(name))
-    found: list[tuple[int, int]] = []
-    waiting = [pid]
-    while waiting:
-        parent = waiting.pop(0)
-        for child in sorted(by_parent.get(parent, [])):
-            found.append((parent, child))
-            waiting.append(child)
-    return found
+        pid = everyone[pid].ppid
+    return found - {1}

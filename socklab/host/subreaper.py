@@ -10,70 +10,19 @@ import contextlib
 import os
 import signal
 import time
-from typing import NamedTuple
 
-_PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
+from socklab.host.processes import read_descendants, read_processes
+
+__all__ = ["become_subreaper", "end_orphans", "read_descendants", "read_processes"]
+
 _DEADLINE = 3.0
-_done = False
 
 
 def become_subreaper() -> None:
     """Orphans of our descendants become our children instead of init's. Source: prctl(2)."""
-    global _done
-    if _done:
-        return
-    import ctypes
+    from socklab.host import libc  # ctypes is not loaded before the engine is started
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # can't fail for this value since Linux 3.4
-    _done = True
-
-
-class Process(NamedTuple):
-    """Fields of /proc/PID/stat."""
-
-    pid: int
-    state: str
-    parent: int
-    session: int
-
-
-def parse_stat(text: str) -> Process:
-    """One line of /proc/PID/stat. The name is in parentheses and may itself hold parentheses and spaces.
-
-    Source: proc_pid_stat(5).
-    """
-    pid, _, rest = text.partition(" (")
-    fields = rest.rpartition(")")[2].split()
-    return Process(int(pid), fields[0], int(fields[1]), int(fields[3]))
-
-
-def read_processes() -> dict[int, Process]:
-    """Every process of this machine that /proc shows."""
-    found: dict[int, Process] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                    process = parse_stat(file.read())
-            except OSError:  # it ended since the directory was read
-                continue
-            found[process.pid] = process
-    return found
-
-
-def read_descendants(of: int) -> dict[int, Process]:
-    """Children of `of`, their children, and so on."""
-    everyone = read_processes()
-    found: dict[int, Process] = {}
-    grew = True
-    while grew:
-        grew = False
-        for pid, process in everyone.items():
-            if pid not in found and (process.parent == of or process.parent in found):
-                found[pid] = process
-                grew = True
-    return found
+    libc.become_subreaper()
 
 
 def end_orphans(known: set[int]) -> None:
@@ -86,7 +35,7 @@ def end_orphans(known: set[int]) -> None:
     while time.monotonic() < deadline:
         descendants = read_descendants(os.getpid())
         ours = {pid for pid, process in descendants.items() if pid in known or process.session in known}
-        ours |= {pid for pid, process in descendants.items() if process.parent in ours}
+        ours |= {pid for pid, process in descendants.items() if process.ppid in ours}
         if not ours:
             return
         for pid in ours:
@@ -97,6 +46,6 @@ def end_orphans(known: set[int]) -> None:
             except PermissionError:  # it runs as another user by now (setuid)
                 known = known - {pid, descendants[pid].session}
                 continue
-            if descendants[pid].parent == os.getpid():
+            if descendants[pid].ppid == os.getpid():
                 with contextlib.suppress(ChildProcessError):  # somebody else has reaped it
                     os.waitpid(pid, 0)

@@ -2,7 +2,7 @@
 
 In: a process about to take the terminal over. Out: two: a child that goes on, and this one, which waits for it. When
 the child is killed the terminal's modes are put back and the sequences that a full-screen program switches on are
-switched off. When the guardian itself is killed the child is told by SIGTERM, and leaves in order. Never draws.
+switched off. When this process itself is killed the child is told by SIGTERM, and leaves in order. Never draws.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import sys
 import termios
 import time
 from types import FrameType
-
-_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
 
 # What Textual may have switched on: synchronized output, mouse reports, bracketed paste, focus reports, in-band
 # resize reports, the kitty keyboard protocol, the alternate screen, a hidden cursor, colours (xterm's ctlseqs).
@@ -33,7 +31,7 @@ hear of nothing else; after a hang-up its input never ends either."""
 
 
 def guard() -> None:
-    """Fork. Returns in the child; the caller's process stays behind as the guardian and ends as the child does.
+    """Fork. Returns in the child; the caller's process stays behind as the terminal's guard and ends as the child does.
 
     Call it before anything heavy is imported and before any thread exists. Without a terminal on stdin it does
     nothing: there is nothing to keep.
@@ -42,10 +40,11 @@ def guard() -> None:
         modes = termios.tcgetattr(0)
     except (termios.error, OSError):
         return
-    guardian = os.getpid()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started us may have blocked the child's end
+    guard_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _die_with(guardian)
+        _die_with(guard_pid)
         return
     leaving = _Leaving(pid)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -80,11 +79,11 @@ class _Leaving:
             _pass_on(self.pid, signal.SIGKILL)
 
 
-def _die_with(guardian: int) -> None:
-    import ctypes
+def _die_with(guard_pid: int) -> None:
+    from socklab.host import libc
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != guardian:  # it died before the request was made
+    libc.die_with_parent(signal.SIGTERM)
+    if os.getppid() != guard_pid:  # it died before the request was made
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -96,11 +95,11 @@ def _pass_on(pid: int, number: int, _frame: FrameType | None = None) -> None:
 def _wait(leaving: _Leaving, modes: list[object]) -> None:
     """Follow the child: stop with it, go on with it, end with it."""
     pid = leaving.pid
-    rung, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(bell)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler is what makes the bell ring
+    woken, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakeup)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler nothing is written to the pipe
     watched = select.poll()
-    watched.register(rung, select.POLLIN)
+    watched.register(woken, select.POLLIN)
     watched.register(0, 0)  # hang-ups are always reported
     while True:
         done, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
@@ -113,8 +112,8 @@ def _wait(leaving: _Leaving, modes: list[object]) -> None:
             continue
         leaving.insist()
         for fd, event in watched.poll(leaving.left_ms()):
-            if fd == rung:
-                os.read(rung, 512)
+            if fd == woken:
+                os.read(woken, 512)
             elif event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
                 # The terminal is gone. Only its session's leader gets SIGHUP from the kernel; the screen may not be it.
                 watched.unregister(0)

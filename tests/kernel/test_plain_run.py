@@ -268,7 +268,7 @@ def test_a_killed_consumer_leaves_nothing(running: Running) -> None:
 
 
 def test_a_killed_engine_is_told_and_leaves_nothing(running: Running) -> None:
-    engine = next(pid for pid, process in subreaper.read_processes().items() if process.parent == running.process.pid)
+    engine = next(pid for pid, process in subreaper.read_processes().items() if process.ppid == running.process.pid)
     os.kill(engine, signal.SIGKILL)
     assert running.process.stdout is not None
     said = running.process.stdout.read().decode()

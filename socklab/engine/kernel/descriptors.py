@@ -18,6 +18,7 @@ from typing import NamedTuple
 from socklab.core.text import safe
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import Unread
+from socklab.host.libc import c_library
 from socklab.protocol.events import Descriptor
 
 READ_ALL = 64
@@ -32,7 +33,7 @@ _EPOLL = "anon_inode:[eventpoll]"
 _PIDFD_GETFD = 438  # the same number on every architecture (Linux 5.6)
 _SO_COOKIE = 57
 
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall = c_library.syscall
 _syscall.restype = ctypes.c_long
 
 _FAMILIES: dict[int, str] = {

@@ -1,7 +1,7 @@
-"""When to look at the kernel, and what moves by itself between two stops.
+"""Polls the kernel: when a snapshot is taken, and what moves by itself between two stops.
 
-In: stops, and the tasks that run. Out: events of the looks, and the tasks that have fallen asleep inside a call. Owns
-the looks of a run. Belongs to the lab thread. Never acts, never decides what a stop means.
+In: stops, and the tasks that run. Out: events of the snapshots, and the tasks that have fallen asleep inside a call.
+Owns the snapshots of a run. Belongs to the lab thread. Never acts, never decides what a stop means.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from socklab.protocol.events import RawLine
 from socklab.state import LabState
 
 BLOCKED_AFTER_S = 0.008
-"""A task that sleeps in a call at two looks this far apart is called blocked."""
+"""A task that sleeps in a call at two readings this far apart is called blocked."""
 _LEAST_PERIOD_S = 0.1
 _OWED_AT_MOST_S = 1.0
 _COST_SHARE = 20
-"""A periodic look takes at most one part in so many of the time."""
+"""A periodic snapshot takes at most one part in so many of the time."""
 
 
 class Poller:
-    """Made on the lab thread: it enters each host to look from there, and ends in the client's."""
+    """Made on the lab thread: it enters each host to read from there, and ends in the client's."""
 
     def __init__(self, topology: Topology, stream: Stream, arch: str, fold: Callable[[], LabState]) -> None:
         self._stream = stream
@@ -35,8 +35,8 @@ class Poller:
         self._fold = fold
         self._due = 0.0
         self._owed_since = 0.0
-        """When a stop was first given less than a full look, which is owed since; 0 = nothing is."""
-        self._looked = 0.0
+        """When a stop was first given less than a full snapshot, which is owed since; 0 = nothing is."""
+        self._taken = 0.0
         self._gone: list[Stop] = []
         """Tasks that have ended since the last full snapshot."""
         self._sleeping_since: dict[int, float] = {}
@@ -55,7 +55,7 @@ class Poller:
 
     @property
     def owed(self) -> bool:
-        """A full look must follow soon, whatever happens."""
+        """A full snapshot must follow soon, whatever happens."""
         return bool(self._owed_since)
 
     @property
@@ -73,24 +73,24 @@ class Poller:
             self._rows.add(task.tid)
 
     def forget(self, stop: Stop) -> None:
-        """The task is gone; a last look says what went with it: at once, or soon where many go in a short time."""
+        """The task is gone; a last snapshot says what went with it: at once, or soon where many go in a short time."""
         self.woke(stop.tid)
         self._gone.append(stop)
         now = time.monotonic()
-        if now - self._looked >= _LEAST_PERIOD_S:
+        if now - self._taken >= _LEAST_PERIOD_S:
             self.snapshot_all()
         else:
             self._owed_since = self._owed_since or now
-            self._due = min(self._due, self._looked + _LEAST_PERIOD_S)
+            self._due = min(self._due, self._taken + _LEAST_PERIOD_S)
 
     def woke(self, tid: int) -> None:
         self._sleeping_since.pop(tid, None)
         self.blocked.discard(tid)
 
-    # ---------------------------------------------------------------- looks
+    # ---------------------------------------------------------------- snapshots
 
     def snapshot_all(self) -> None:
-        """A full look at every host."""
+        """A full snapshot of every host."""
         cost = 0
         self._owed_since = 0.0
         for snapshot in self._snapshots.values():
@@ -102,8 +102,8 @@ class Poller:
                 self._server.unwatch(stop.pid)
             self._rows.add(stop.tid)
         self._read_rows()
-        self._looked = time.monotonic()
-        self._due = self._looked + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
+        self._taken = time.monotonic()
+        self._due = self._taken + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
 
     def _read_rows(self) -> None:
         for tid in list(self._rows):
@@ -112,7 +112,7 @@ class Poller:
                 self._rows.discard(tid)
 
     def at_stop(self, stop: Stop) -> None:
-        """A full look where it is cheap; with large tables only what the call touched now, and the rest soon after."""
+        """A full snapshot where it is cheap; with large tables only what the call touched, and the rest soon after."""
         if stop.tid != stop.pid:
             self._rows.add(stop.tid)
         if self._server.cost_ns < FULL_SNAPSHOT_NS or stop.at in ("interrupt", "signal"):

@@ -9,14 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
 from socket import AF_INET, AF_INET6, inet_ntop
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
-from socklab.core.errors import SocklabError
+from socklab.host.processes import ProcFormatError, Stat, parse_stat
 from socklab.protocol.events import SocketRow
 
-T = TypeVar("T")
 ByteOrder = Literal["little", "big"]
 
 # proc(5): times in /proc/PID/stat and the timer column of /proc/net/tcp are in clock ticks of 1/USER_HZ seconds.
@@ -27,16 +25,6 @@ _TICK_MS = 1000 // TICKS_PER_SECOND
 # Names of these sections stand alone; the others carry their section ("IpExt.InOctets"), because names repeat
 # across sections (InCsumErrors is in both Tcp and IpExt).
 _SECTIONS = {"Tcp": "", "TcpExt": "", "Ip": "Ip.", "IpExt": "IpExt."}
-
-
-class ProcFormatError(SocklabError):
-    """A line of a /proc file is not what proc(5) says; names the line."""
-
-    def __init__(self, kind: str, line: str) -> None:
-        super().__init__(
-            f"{kind}: this line does not fit: {line!r}",
-            fix="This kernel writes the file in a form socklab does not know: please report it with `uname -a`.",
-        )
 
 
 class Unread(NamedTuple):
@@ -59,31 +47,6 @@ class TcpLine(NamedTuple):
 
     row: SocketRow
     line: str
-
-
-class Stat(NamedTuple):
-    """/proc/PID/stat. `name` is raw (surrogateescape); `ticks` is user plus system time of the whole process."""
-
-    pid: int
-    name: str
-    state: str
-    ppid: int
-    ticks: int
-    threads: int
-    start_ticks: int
-    rss_pages: int
-
-
-class Status(NamedTuple):
-    """/proc/PID/status, the lines the lab asks for. `tracer` is 0 when nobody traces the process."""
-
-    name: str
-    tgid: int
-    pid: int
-    ppid: int
-    tracer: int
-    uid: int
-    threads: int
 
 
 class FdInfo(NamedTuple):
@@ -171,55 +134,6 @@ def parse_netstat(text: str) -> dict[str, int]:
     return counters
 
 
-def parse_stat(text: str) -> Stat:
-    """One process or thread. Raises ProcFormatError.
-
-    The name is in parentheses and may itself hold parentheses, spaces and newlines: the last `)` ends it.
-    Source: proc_pid_stat(5).
-    """
-    head, _, rest = text.rpartition(")")
-    pid, _, name = head.partition("(")
-    fields = rest.split()
-    try:
-        return Stat(
-            pid=int(pid),
-            name=name,
-            state=fields[0],
-            ppid=int(fields[1]),
-            ticks=int(fields[11]) + int(fields[12]),
-            threads=int(fields[17]),
-            start_ticks=int(fields[19]),
-            rss_pages=int(fields[21]),
-        )
-    except (ValueError, IndexError) as error:
-        raise ProcFormatError("/proc/PID/stat", text) from error
-
-
-def parse_status(text: str) -> Status:
-    """One process. Raises ProcFormatError naming the line, or the whole text where a line is missing.
-
-    Source: proc_pid_status(5).
-    """
-    lines = {line.partition(":")[0]: line for line in text.splitlines()}
-
-    def number(key: str) -> int:
-        line = lines.get(key, "")
-        try:
-            return int(line.partition(":")[2].split()[0])
-        except (ValueError, IndexError) as error:
-            raise ProcFormatError("/proc/PID/status", line or text) from error
-
-    return Status(
-        name=lines.get("Name", "").partition(":")[2].strip(),
-        tgid=number("Tgid"),
-        pid=number("Pid"),
-        ppid=number("PPid"),
-        tracer=number("TracerPid"),
-        uid=number("Uid"),
-        threads=number("Threads"),
-    )
-
-
 def parse_fdinfo(text: str) -> FdInfo:
     """Position and flags of one descriptor; what follows them (epoll's targets, locks) is not looked at.
 
@@ -256,11 +170,6 @@ def parse_epoll_targets(text: str, most: int) -> tuple[tuple[tuple[int, int, int
     return tuple(found[:most]), more or len(found) > most
 
 
-def parse_wchan(text: str) -> str:
-    """Kernel function a task sleeps in; "" when it runs (the file says 0). Source: proc_pid_wchan(5)."""
-    return "" if text in ("0", "") else text
-
-
 # ---------------------------------------------------------------- readers
 
 
@@ -287,27 +196,19 @@ def read_text(path: str, dir_fd: int | None = None) -> str:
         os.close(descriptor)
 
 
-def _read(path: str, parse: Callable[[str], T]) -> T | Unread:
-    try:
-        text = read_text(path)
-    except OSError as error:
-        return Unread.because(error)
-    return parse(text)
-
-
 def read_stat(tid: int) -> Stat | Unread:
     """State of one task; memory, threads and time are those of its whole process."""
-    return _read(f"/proc/{tid}/stat", parse_stat)
-
-
-def read_status(tid: int) -> Status | Unread:
-    return _read(f"/proc/{tid}/status", parse_status)
-
-
-def read_fdinfo(pid: int, fd: int) -> FdInfo | Unread:
-    return _read(f"/proc/{pid}/fdinfo/{fd}", parse_fdinfo)
+    try:
+        return parse_stat(read_text(f"/proc/{tid}/stat"))
+    except OSError as error:
+        return Unread.because(error)
 
 
 def read_wchan(tid: int) -> str | Unread:
-    """Needs the right to trace the task: Unread("EACCES") or "" otherwise, as the kernel chooses."""
-    return _read(f"/proc/{tid}/wchan", parse_wchan)
+    """Kernel function a task sleeps in, "" when it runs. Needs the right to trace the task: otherwise Unread("EACCES")
+    or "", as the kernel chooses. Source: proc_pid_wchan(5)."""
+    try:
+        name = read_text(f"/proc/{tid}/wchan")
+    except OSError as error:
+        return Unread.because(error)
+    return "" if name == "0" else name

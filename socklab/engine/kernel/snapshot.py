@@ -1,7 +1,7 @@
-"""One look: everything the lab shows of a host and of its programs, read at one moment; out comes what changed.
+"""A snapshot: everything the lab shows of a host and of its programs, read at one moment; out comes what changed.
 
 In: a host (the network namespace the calling thread is in), and the processes to watch. Out: events: Descriptors,
-Sockets, Counters, Processes, each only with what is different since the last look. Never stops a program, never acts
+Sockets, Counters, Processes, each only with what is different since the last one. Never stops a program, never acts
 on a socket, never draws.
 """
 
@@ -31,7 +31,7 @@ from socklab.protocol.events import (
 )
 
 FULL_SNAPSHOT_NS = 2_000_000
-"""Up to this cost of the last full look, look at everything at each stop; above it, only at what the call touched."""
+"""Up to this cost of the last full snapshot one is taken at each stop; above it, only of what the call touched."""
 
 
 class Snapshot:
@@ -53,7 +53,7 @@ class Snapshot:
     def __init__(self, host: str, clock: Callable[[], int], *, only_watched: bool = False) -> None:
         self.host = host
         self.cost_ns = 0
-        """What the last full look cost; 0 = there was none."""
+        """What the last full snapshot cost; 0 = there was none."""
         self.reads = "sock_diag"
         self._clock = clock
         self._only_watched = only_watched
@@ -79,7 +79,7 @@ class Snapshot:
             self._notices.append((error.what, error.fix))
 
     def close(self) -> None:
-        """Give back every descriptor. The look is of no use afterwards."""
+        """Give back every descriptor. The object is of no use afterwards."""
         for pid in list(self._watched):
             self.unwatch(pid)
         self._table.close()
@@ -87,10 +87,10 @@ class Snapshot:
         while self._counter_files:
             os.close(self._counter_files.pop())
 
-    # ---- whom to look at
+    # ---- which processes
 
     def watch(self, pid: int) -> None:
-        """Read this process's descriptors and state from the next look on. Threads share both: watch their leader."""
+        """Read this process's descriptors and state from now on. Threads share both: watch their leader."""
         if pid not in self._watched:
             self._watched[pid] = DescriptorTable(pid, self._lists)
 
@@ -106,7 +106,7 @@ class Snapshot:
     def watched(self) -> list[int]:
         return list(self._watched)
 
-    # ---- looks
+    # ---- snapshots
 
     def everything(self) -> list[Event]:
         """All sockets, counters, descriptors and watched processes. The first time everything is new.
@@ -132,7 +132,7 @@ class Snapshot:
 
         Looked at: these descriptors (also ones just opened or closed), the sockets behind them before and now, the
         other ends of those connections where this host has them, counters, the process, and with `listeners` every
-        listener's queue. Not seen: other sockets that moved by themselves; the next full look finds them.
+        listener's queue. Not seen: other sockets that moved by themselves; the next full snapshot finds them.
         """
         table = self._watched.get(pid)
         if table is None:

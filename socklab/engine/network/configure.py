@@ -1,4 +1,4 @@
-"""Makes namespaces into hosts: addresses, names that resolve, ports anyone may bind.
+"""Configures namespaces as hosts: addresses, names that resolve, ports anyone may bind.
 
 In: which namespaces may be asked for; hosts. Out: this process inside them. Raises refusals.Refused with the stage the
 kernel refused. Never touches the machine's own interfaces, mounts or settings: what it changes goes with the process.

@@ -1,7 +1,7 @@
 """Namespaces and network interfaces, by plain system calls: no `ip`, no root, no library.
 
 In: names, addresses, file descriptors. Out: the kernel's own answer, as an OSError with its errno where it refuses.
-Holds the libc bindings (unshare, setns, mount, prctl) and a small rtnetlink. Decides nothing: topology.py does.
+Holds the libc bindings (unshare, setns, mount) and a small rtnetlink. Decides nothing: topology.py does.
 
 Sources: unshare(2), setns(2), mount(2), user_namespaces(7), rtnetlink(7), veth(4), packet(7);
 Documentation/networking/tuntap.rst.
@@ -18,6 +18,8 @@ import struct
 import time
 from pathlib import Path
 
+from socklab.host.libc import c_library, checked
+
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -26,45 +28,24 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 
-PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
-
 NAMESPACE = "/proc/thread-self/ns/net"
 """The calling thread's network namespace; /proc/self would be the main thread's."""
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_void_p)
-_libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
-
-
-def _checked(result: int, what: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what)
+c_library.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_void_p)
 
 
 def unshare(flags: int) -> None:
     """Leave the namespaces named by `flags` for new ones, all or none. CLONE_NEWUSER: only if single-threaded."""
-    _checked(_libc.unshare(ctypes.c_int(flags)), "unshare")
+    checked(c_library.unshare(ctypes.c_int(flags)), "unshare")
 
 
 def setns(fd: int) -> None:
     """Put the calling thread into the network namespace behind `fd`."""
-    _checked(_libc.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET)), "setns")
+    checked(c_library.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET)), "setns")
 
 
 def mount(source: str, target: str, flags: int) -> None:
-    _checked(_libc.mount(os.fsencode(source), os.fsencode(target), None, flags, None), f"mount {target}")
-
-
-def die_with_parent(signo: int) -> None:
-    """Have the kernel send `signo` to this process when the thread that forked it ends."""
-    _checked(_libc.prctl(PR_SET_PDEATHSIG, signo, 0, 0, 0), "prctl")
-
-
-def name_process(name: str) -> None:
-    """What `ps` and /proc/PID/comm call this process; at most 15 bytes."""
-    text = ctypes.create_string_buffer(name.encode()[:15])
-    _checked(_libc.prctl(PR_SET_NAME, ctypes.addressof(text), 0, 0, 0), "prctl")
+    checked(c_library.mount(os.fsencode(source), os.fsencode(target), None, flags, None), f"mount {target}")
 
 
 def open_namespace() -> int:

@@ -1,4 +1,4 @@
-"""What lies where in a process: its files' text, and the files themselves.
+"""The address space of a process: which file's text is mapped where, and the files themselves.
 
 In: a process id. Out: `Module`s by address, each with its `Binary`, opened when first asked for and shared by all
 processes that map the same file. Never reads the process's memory.

@@ -1,4 +1,4 @@
-"""The two small machines of call frame information: the program that yields a rule, and its expressions.
+"""The two virtual machines of call frame information: the program that yields a rule, and its expressions.
 
 In: the bytes of a program and an address. Out: a `Rule`: where the caller's stack pointer, frame pointer and return
 address are. Only the three registers that a walk needs are followed. Pure; `cfi.py` finds the programs.

@@ -3,8 +3,8 @@
 In: an ELF file and link-time addresses. Out: the frames of an address, innermost first: the line itself, then, where
 functions were inlined, each call that was folded in. DWARF 2 to 5; separate files under /usr/lib/debug are found by
 build id. A line table is read when an address of its compile unit is first asked for. What would take too long is
-given up with a reason. Never reads a process. The sections and entries are pyelftools'; line
-programs are run by `dwarf_lines.py`.
+given up with a reason. Never reads a process. The sections and entries are pyelftools'; line programs are run by
+`dwarf_lines.py`.
 
 Source: DWARF 5, 6.2 Line Number Information, 3.3 Subroutine Entries, 6.1.2 Lookup by Address.
 """

@@ -3,6 +3,8 @@
 In: a path. Out: `Image`, the file mapped read-only with its program headers read. Of the sections only the dynamic
 symbols are read (a stripped file keeps those); lines are `dwarf.py`'s. Never runs anything.
 
+By hand, on purpose: see `cfi.py`.
+
 Source: elf(5).
 """
 

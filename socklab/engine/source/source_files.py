@@ -1,4 +1,4 @@
-"""Where each stopped task is in the user's own source, with the source text sent once.
+"""Source positions of stopped tasks, and the text of each source file, sent once.
 
 In: a stop and the task it belongs to. Out: frames, and `Source` events for files not sent before. Belongs to the lab
 thread.

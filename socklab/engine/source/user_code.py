@@ -1,4 +1,4 @@
-"""Whose file is it: the user's own, or the system's, a toolchain's, a package's?
+"""Is it user code: a file of the user's own, or the system's, a toolchain's, a package's?
 
 In: a path as a compiler or an interpreter recorded it. Out: yes or no. Only the user's own files are shown as source;
 what the program itself is (`__main__`, the executable) is decided where it is known. Pure.

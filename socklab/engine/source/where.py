@@ -1,4 +1,4 @@
-"""Where in the user's own source a stopped task is: the frames of its stack, innermost first.
+"""The source positions of a stopped task: the frames of its stack in the user's own files, innermost first.
 
 In: the registers of a stop and a way to read the task's memory. Out: `Frame`s of the user's own files and the text of
 those files. The stack of a compiled program is walked (`native_stack.py`, `dwarf.py`); Python's frames are read from

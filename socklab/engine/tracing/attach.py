@@ -1,4 +1,4 @@
-"""From a process id to seized threads, in the network the process lives in.
+"""Attaches to a process that runs already, in the network the process lives in.
 
 In: a Target. Out: this engine inside the target's network namespace where the kernel allows it, then the target's
 threads seized and told to the stream. Called while the engine has one thread.

@@ -1,7 +1,7 @@
-"""One processor for the tracer and a program with one thread: each stop is then a plain switch, not a wake-up afar.
+"""CPU affinity: one processor for the tracer and a program with one thread, so that a stop is a plain switch.
 
 In: how many stops were served, and the tasks there are. Out: the affinity of the tracer thread and of the tracee, set
-while they are a pair and given back before anybody can notice: at a fork or clone, before sched_getaffinity and
+while they share it and given back before anybody can notice: at a fork or clone, before sched_getaffinity and
 sched_setaffinity (the filter reports both), and when others need the processor. Measured: about twice the stops per
 second of the same loop left to the scheduler, which likes to wake the other side on an idle processor.
 """
@@ -11,15 +11,17 @@ from __future__ import annotations
 import os
 import time
 
+from socklab.host.processes import read_stat
+
 STOPS_BEFORE = 512
 """A program must have shown that it is worth it, and be past its start-up."""
 _CHECK_EVERY_NS = 500_000_000
 _MOST_DELAY = 0.25
-"""Share of the time the tracer may wait for the processor before the pair is dissolved for good."""
+"""Share of the time the tracer may wait for the processor before both get their own back for good."""
 
 
 class CpuAffinity:
-    """Used by the tracer thread alone."""
+    """The affinity of the tracer and of one tracee. Used by the tracer thread alone."""
 
     def __init__(self, *, given_up: bool = False) -> None:
         self._allowed = frozenset(os.sched_getaffinity(0))
@@ -34,7 +36,7 @@ class CpuAffinity:
         return self._tracee != 0
 
     def share(self, tid: int) -> None:
-        """The only task `tid` keeps stopping: pair with it, or see whether the pair still does well."""
+        """The only task `tid` keeps stopping: share its processor, or see whether that still does well."""
         if self._given_up:
             return
         if self._tracee:
@@ -46,7 +48,7 @@ class CpuAffinity:
             if len(common) < 2:
                 self._given_up = True  # somebody has bound it already: leave it so
                 return
-            cpu = {_last_processor(tid)} & common or {min(common)}
+            cpu = {read_stat(tid).processor} & common or {min(common)}
             os.sched_setaffinity(tid, cpu)
             self._tracee, self._tracee_allowed = tid, theirs
             os.sched_setaffinity(0, cpu)
@@ -77,12 +79,6 @@ class CpuAffinity:
                 os.sched_setaffinity(tid, self._tracee_allowed)
             except ProcessLookupError:
                 continue  # it died; nobody is bound any more
-
-
-def _last_processor(tid: int) -> int:
-    """Field 39 of /proc/TID/stat: the processor it ran on last."""
-    with open(f"/proc/{tid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[36])
 
 
 def _run_delay_ns() -> int:

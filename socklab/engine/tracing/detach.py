@@ -1,8 +1,8 @@
-"""Taking hold of a process that runs already, and letting go of it unharmed.
+"""Detaches from tasks that ran before us, unharmed.
 
-In: its id, on the tracer thread. Out: its threads seized; at the end every one of them detached and going on as if
-nobody had ever looked. Never kills, never delivers a signal of its own, never changes more than the result by which
-the kernel decides whether an interrupted call goes on.
+In: the traced tasks, on the tracer thread. Out: every one of them detached and going on as if nobody had ever
+looked. Never kills, never delivers a signal of its own, never changes more than the result by which the kernel
+decides whether an interrupted call goes on.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from socklab.arch.model import Arch
 from socklab.engine.tracing import ptrace
 from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Task
 
-OPTIONS = ptrace.O_TRACESYSGOOD | ptrace.O_TRACEFORK | ptrace.O_TRACEVFORK | ptrace.O_TRACECLONE | ptrace.O_TRACEEXEC
-"""Without EXITKILL: should the tracer die, the kernel lets go and the program lives on."""
-
 _FORKS = (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE)
 _ERESTARTNOHAND, _ERESTART_RESTARTBLOCK = 514, 516
 
@@ -29,45 +26,6 @@ _MADE_AGAIN = frozenset(
     """read recvfrom accept recvmsg accept4 recvmmsg semop semtimedop rt_sigtimedwait io_getevents epoll_wait
     epoll_pwait epoll_pwait2""".split()  # noqa: SIM905
 )
-
-
-def seize_threads(pid: int) -> list[int]:
-    """Seize every thread of the process; they run on. Returns their ids.
-
-    A thread may start another while the list is read, so it is read until nothing new is on it; what a seized thread
-    starts is traced from its birth. Raises PermissionError or ProcessGone.
-    """
-    seized: list[int] = []
-    seen: set[int] = set()
-    while True:
-        try:
-            listed = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
-        except OSError:
-            raise ptrace.ProcessGone(pid) from None
-        fresh = set(listed) - seen
-        if not fresh:
-            return seized
-        seen |= fresh
-        for tid in sorted(fresh):
-            try:
-                ptrace.seize(tid, OPTIONS)
-            except ptrace.ProcessGone:
-                continue  # it has ended; the next list is without it
-            except PermissionError:
-                if _ours_or_ending(pid, tid):
-                    continue
-                raise
-            seized.append(tid)
-
-
-def _ours_or_ending(pid: int, tid: int) -> bool:
-    """Born of a seized thread meanwhile, so that its parent's event will tell; or ending: nothing is left to trace."""
-    ours = ["TracerPid:", str(os.getpid())]
-    try:
-        with open(f"/proc/{pid}/task/{tid}/status") as file:
-            return any(line.split() == ours or line.startswith(("State:\tX", "State:\tZ")) for line in file)
-    except OSError:
-        return True
 
 
 def resume_call(tid: int, arch: Arch) -> int:
@@ -141,11 +99,3 @@ def _serve(tasks: dict[int, Task], newborn: set[int], task: Task, signo: int, ev
 def _detach(tasks: dict[int, Task], task: Task, signo: int = 0) -> None:
     ptrace.resume(ptrace.PTRACE_DETACH, task.tid, signo)
     tasks.pop(task.tid, None)
-
-
-def without_privilege(path: str) -> tuple[str, str]:
-    """(text, fix) of a set-user-ID program that is traced without its privilege."""
-    return (
-        f"{path} is a set-user-ID or set-group-ID program; traced it runs without that privilege.",
-        "Run socklab as root, with --net machine, to see it with its privilege.",
-    )

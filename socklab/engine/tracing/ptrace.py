@@ -1,4 +1,4 @@
-"""The kernel's tracing interface: ptrace requests, the seccomp filter, prctl. Bindings only.
+"""The kernel's tracing interface: ptrace requests and the seccomp filter. Bindings only.
 
 In: process ids and plain numbers. Out: plain numbers, or ProcessGone when the kernel says ESRCH. Holds no policy and
 no state. Every request for a tracee must come from the thread that seized it: the kernel answers ESRCH to others.
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from socklab.arch.model import Arch
+from socklab.host import libc
 
 PTRACE_POKEUSER = 6
 PTRACE_CONT = 7
@@ -49,9 +50,7 @@ SYSCALL_STOP = 0x85
 
 WALL = 0x40000000
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
-_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_MODE_FILTER = 2
 _SECCOMP_RET_TRACE = 0x7FF00000
@@ -67,9 +66,6 @@ _ptrace.restype = ctypes.c_long
 # Where it says -1 the careful form is asked for the reason.
 _quick = ctypes.PyDLL(None).ptrace
 _quick.restype = ctypes.c_long
-_prctl = _libc.prctl
-_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
-_prctl.restype = ctypes.c_int
 
 
 class ProcessGone(Exception):
@@ -230,19 +226,8 @@ def install_filter(program: bytes) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))
     description = _Program(len(program) // 8, ctypes.addressof(buffer))
     address = ctypes.addressof(description)
-    if _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address, 0, 0) == 0:
-        return
-    if _prctl(_PR_SET_NO_NEW_PRIVS, 1, None, 0, 0) == -1:
-        raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
-    if _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address, 0, 0) == -1:
-        raise OSError(ctypes.get_errno(), "PR_SET_SECCOMP")
-
-
-def die_with_parent(signo: int = 9) -> None:
-    """PR_SET_PDEATHSIG: this process is killed when the thread that forked it ends."""
-    _prctl(_PR_SET_PDEATHSIG, signo, None, 0, 0)
-
-
-def become_subreaper() -> None:
-    """Orphans below this process become its children, so that it can end them."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1, None, 0, 0)
+    try:
+        libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address)
+    except OSError:
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address)

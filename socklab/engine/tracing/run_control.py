@@ -1,4 +1,4 @@
-"""Which tasks are held, how the program is to run on, and where it is to be held next.
+"""Run control: which tasks are held, how the program runs on, and where it is held next.
 
 In: the student's wishes (step, over, next lesson step, until, free, pause, others) and the stops. Out: requests to
 the tracer. Belongs to the lab thread. Never looks at the kernel, never emits an event.

@@ -1,8 +1,8 @@
-"""Which calls are the user's business, and at which the program is held.
+"""The syscall filter of a run: which calls are recorded, and at which the program is held.
 
 In: a call's number, arguments and result, on the tracer thread. Out: UNSEEN, RECORD or HOLD. Reads one thing of the
 kernel: what kind of file a descriptor is. libc's start-up and Python's imports read and close files all the time;
-they concern no socket and run through unseen. Nor is a thread a call's business to stop for: only a process is.
+they concern no socket and run through unseen. The start of a thread is not stopped at, that of a process is.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _CLONE_THREAD = 0x00010000
 
 
 class SocketCalls:
-    """Facts about calls shared by all gates of a run: precomputed per syscall number.
+    """Facts about calls that all filters of a run share, precomputed by syscall number.
 
-    `names`: calls that are the user's business; the other calls of a run are seen only where a condition names them.
+    `names`: calls that concern sockets or processes; others are seen only where a condition names them.
     """
 
     def __init__(self, arch: str, names: Iterable[str], paused: Iterable[str]) -> None:
@@ -30,7 +30,7 @@ class SocketCalls:
         self.names: dict[int, str] = {}
         """Every call the filter may report."""
         self._fd_argument: dict[int, int | None] = {}
-        """Of the user's business alone."""
+        """Of `names` that concern sockets or processes alone."""
         for name in mine | syscalls.RUN_CALLS:
             number = syscalls.number(arch, name)
             if number is not None:
@@ -70,7 +70,7 @@ class SocketCalls:
 
 
 class StepFilter:
-    """Hold at each call that is paused on and is the user's business; record the others that are."""
+    """Hold at each call that is paused on and concerns a socket or process; record the others that do."""
 
     def __init__(self, calls: SocketCalls) -> None:
         self._calls = calls
@@ -85,7 +85,7 @@ class StepFilter:
 
 
 class RunFilter:
-    """Record the user's business, hold nothing."""
+    """Record calls that concern sockets or processes, hold nothing."""
 
     def __init__(self, calls: SocketCalls) -> None:
         self._calls = calls
@@ -98,7 +98,7 @@ class RunFilter:
 
 
 class UntilFilter:
-    """Record the user's business and hold where the condition says."""
+    """Record calls that concern sockets or processes, and hold where the condition says."""
 
     def __init__(self, calls: SocketCalls, condition: Condition) -> None:
         self._calls = calls
@@ -109,7 +109,7 @@ class UntilFilter:
         name = self._calls.names.get(nr, "")
         if self._condition.wants_enter(name, args, is_socket):
             return HOLD
-        # A call that is named must be seen, to know how it ends; `any error` asks about the user's business alone.
+        # A call that is named must be seen, to know how it ends; `any error` asks about sockets and processes alone.
         return RECORD if is_socket or name in self._condition.calls else UNSEEN
 
     def leave(self, task: Task, nr: int, args: tuple[int, ...], result: int) -> int:
@@ -127,7 +127,7 @@ class UntilFilter:
 
 
 class EitherFilter:
-    """Whatever one of two gates wants to see or hold."""
+    """Whatever one of two filters wants to see or hold."""
 
     def __init__(self, one: SyscallFilter, other: SyscallFilter) -> None:
         self._one = one

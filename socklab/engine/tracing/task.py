@@ -12,13 +12,15 @@ import stat
 
 import msgspec
 
+from socklab.host.processes import read_status
+
 STOP_SIGNALS = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 # Default action: terminate. The rest is ignored, stops or continues (signal(7)).
 _FATAL = frozenset(range(1, 65)) - STOP_SIGNALS - {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """A task that a gate decided to hold; it stays stopped until `resume` names it."""
+    """A task that the syscall filter decided to hold; it stays stopped until `resume` names it."""
 
     tid: int
     pid: int
@@ -105,28 +107,12 @@ class Memory:
             self._fd = -1
 
 
-def read_argv(pid: int) -> tuple[str, ...]:
-    """Command line of a process, empty when it is gone. Source: proc_pid_cmdline(5)."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            raw = file.read()
-    except OSError:
-        return ()  # it died at once
-    return tuple(part.decode("utf-8", "replace") for part in raw.split(b"\0")[:-1])
-
-
 def would_kill(pid: int, signo: int) -> bool:
     """Its default action is to terminate, and the process neither catches nor ignores it (SigCgt, SigIgn of status)."""
     if signo not in _FATAL:
         return False
-    handled = 0
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            for line in file:
-                if line.startswith(("SigIgn:", "SigCgt:")):
-                    handled |= int(line.split()[1], 16)
-    except OSError:
-        return True  # it died: nothing can handle the signal any more
+    status = read_status(pid)
+    handled = int(status.get("SigIgn", "0"), 16) | int(status.get("SigCgt", "0"), 16)
     return not handled >> (signo - 1) & 1
 
 
@@ -140,10 +126,10 @@ def lost_privilege(pid: int) -> str:
         mode = os.stat(path)
         if not mode.st_mode & (stat.S_ISUID | stat.S_ISGID):
             return ""
-        with open(f"/proc/{pid}/status") as file:
-            ids = {line.split()[0]: int(line.split()[2]) for line in file if line.startswith(("Uid:", "Gid:"))}
-        lost = (mode.st_mode & stat.S_ISUID and ids["Uid:"] != mode.st_uid) or (
-            mode.st_mode & stat.S_ISGID and ids["Gid:"] != mode.st_gid
+        status = read_status(pid)
+        lost = any(
+            mode.st_mode & bit and status and int(status[ids].split()[1]) != owner
+            for bit, ids, owner in ((stat.S_ISUID, "Uid", mode.st_uid), (stat.S_ISGID, "Gid", mode.st_gid))
         )
         return os.readlink(path) if lost else ""
     except OSError:

@@ -4,8 +4,8 @@ In: stops out of one blocking waitpid, and requests from the lab thread (resume 
 Out: events appended to the stream, and `Stop` values posted to the lab when a filter says hold. Never looks at the
 kernel's tables, never decodes: it keeps numbers and bytes.
 
-All ptrace requests are made by the thread that runs `run`, as the kernel demands. The lab thread rings the
-*doorbell*, a child of ours that is traced too: a signal sent to it comes out of the same waitpid as a stop.
+All ptrace requests are made by the thread that runs `run`, as the kernel demands. The lab thread wakes it through a
+child of ours that is traced too (`wakeup.py`): a signal sent to it comes out of the same waitpid as a stop.
 
 A program launched here has a filter and stops only at calls that are wanted. One that was attached to has none: it
 stops at every call, entry and exit, and those nobody wants are resumed at once.
@@ -23,12 +23,11 @@ from socklab import arch as machines
 from socklab import syscalls
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import cpu_affinity, detach, ptrace
-from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Stop, Task, lost_privilege, read_argv, would_kill
+from socklab.engine.tracing.task import STOP_SIGNALS, Stop, Task, would_kill
+from socklab.engine.tracing.task_table import TaskTable
 from socklab.engine.tracing.wakeup import Wakeup
 from socklab.protocol import events as ev
 from socklab.syscalls import Capturer
-
-OPTIONS = detach.OPTIONS | ptrace.O_TRACESECCOMP | ptrace.O_EXITKILL
 
 AFFINITY_CALLS = ("sched_getaffinity", "sched_setaffinity")
 """Always in the filter, never shown: a program that asks where it may run must be told the truth (cpu_affinity.py)."""
@@ -64,18 +63,16 @@ class Tracer:
     ) -> None:
         self.stream = stream
         self.arch = machines.of(arch)
-        self.tasks: dict[int, Task] = {}
+        self.tasks = TaskTable(stream)
         self.filter: SyscallFilter | None = None
         """None = record every call, hold none: the free-running path."""
         self.hold_signals = False
         """Hold at a signal that is about to kill the program."""
         self._capturers = capturers
         self.wanted: frozenset[int] = frozenset()
-        """Call numbers that are somebody's business, for tasks without a filter that knows them."""
+        """Call numbers that are wanted, for tasks without a filter that knows them."""
         self._post = post
         self._child_ended = child_ended
-        self._early: dict[int, int] = {}
-        """Tasks whose first stop came before their parent's fork event: tid to status."""
         self._requests: deque[tuple[str, int]] = deque()
         self._wakeup = Wakeup()
         self._attached = False
@@ -117,18 +114,11 @@ class Tracer:
     def close_wakeup(self) -> None:
         self._wakeup.close()
 
-    def seize(self, pid: int, host: str) -> None:
-        """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed."""
-        ptrace.seize(pid, OPTIONS)
-        self.tasks[pid] = Task(pid, pid, host, Memory(pid), started=False)
-
     def attach(self, pid: int, host: str) -> None:
         """Seize every thread of a process that runs. Raises PermissionError, or ProcessGone when there is none."""
-        memory = Memory(pid)
         self._attached = True
         self._affinity = cpu_affinity.CpuAffinity(given_up=True)  # another's affinity is not ours to set
-        for tid in detach.seize_threads(pid):
-            task = self.tasks[tid] = Task(tid, pid, host, memory, started=True, attached=True)
+        for task in self.tasks.attach(pid, host):
             self._interrupt(task)  # a seized task runs on; only at a stop can it be asked to stop at calls
 
     def run(self) -> None:
@@ -141,7 +131,7 @@ class Tracer:
             try:
                 tid, status = waitpid(-1, wall)
             except ChildProcessError:
-                return  # even the doorbell is gone: somebody killed it
+                return  # even the child that wakes us is gone: somebody killed it
             task = tasks.get(tid)
             try:
                 if task is None:
@@ -156,11 +146,11 @@ class Tracer:
                 elif status & 0xFF == 0x7F:
                     self._other_stop(task, status >> 8 & 0xFF, status >> 16)
                 else:
-                    self._gone(task, status)
+                    self._post(tasks.ended(task, status))
             except ptrace.ProcessGone:
                 continue  # killed while stopped: its exit is the next thing waitpid reports
         if self._leaving:
-            detach.detach_all(tasks, self._early, self._wakeup.pid, self.arch, self._child_ended)
+            detach.detach_all(tasks, self.tasks.early, self._wakeup.pid, self.arch, self._child_ended)
 
     def _attached_stop(self, task: Task) -> None:
         """Entry or exit of any call, of a task without a filter."""
@@ -273,7 +263,8 @@ class Tracer:
             self._fork_event(task, event)
             self._go_on(task)
         elif event == ptrace.EVENT_EXEC:
-            self._exec_event(task)
+            self.tasks.execed(task, ptrace.event_message(task.tid))
+            self._go_on(task)
         elif event == ptrace.EVENT_STOP:
             interrupted, task.interrupted = task.interrupted, False
             if signo in STOP_SIGNALS:
@@ -309,56 +300,10 @@ class Tracer:
 
     def _fork_event(self, task: Task, event: int) -> None:
         child = ptrace.event_message(task.tid)
-        kind = {ptrace.EVENT_FORK: "fork", ptrace.EVENT_VFORK: "vfork"}.get(event, "clone")
-        if event == ptrace.EVENT_CLONE and os.path.exists(f"/proc/{task.pid}/task/{child}"):
-            kind = "thread"
-        thread = kind == "thread"
         self._affinity.restore(child)
-        made = Task(
-            child,
-            task.pid if thread else child,
-            task.host,
-            task.memory if thread else Memory(child),
-            task.started,
-            attached=task.attached,
-        )
-        self.tasks[child] = made
-        if task.started:
-            self.stream.put(ev.Forked(self.stream.now(), task.tid, child, kind))
-        status = self._early.pop(child, None)
-        if status is not None:
+        made = self.tasks.born(task, event, child)
+        if self.tasks.early.pop(child, None) is not None:
             self._go_on(made)
-
-    def _exec_event(self, task: Task) -> None:
-        """At an exec every other thread is gone and the one that called it has become the leader."""
-        former = ptrace.event_message(task.tid)
-        if former != task.tid:
-            caller = self.tasks.pop(former, None)
-            if caller is not None:
-                task.nr, task.args = caller.nr, caller.args
-                task.in_call = caller.in_call
-        task.memory.close()
-        task.memory = Memory(task.tid)
-        task.pid = task.tid
-        if task.started:
-            argv = read_argv(task.tid)
-            self.stream.put(ev.Execed(self.stream.now(), task.tid, argv, former if former != task.tid else 0))
-        task.started = True
-        privileged = lost_privilege(task.tid)
-        if privileged:
-            self.stream.put(ev.Notice(self.stream.now(), "warning", *detach.without_privilege(privileged)))
-        self._go_on(task)
-
-    def _gone(self, task: Task, status: int) -> None:
-        del self.tasks[task.tid]
-        if task.tid == task.pid:
-            task.memory.close()
-        if os.WIFSIGNALED(status):
-            event = ev.Exited(self.stream.now(), task.tid, signo=os.WTERMSIG(status), core=os.WCOREDUMP(status))
-        else:
-            event = ev.Exited(self.stream.now(), task.tid, code=os.WEXITSTATUS(status))
-        self.stream.put(event)
-        self._post(Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0))
 
     def _stranger(self, tid: int, status: int) -> None:
         if tid == self._wakeup.pid:
@@ -369,9 +314,9 @@ class Tracer:
             ptrace.resume(ptrace.PTRACE_CONT, tid)
             self._serve_requests()
         elif status & 0xFF == 0x7F:
-            self._early[tid] = status  # a new task whose parent has not reported it yet
+            self.tasks.early[tid] = status  # a new task whose parent has not reported it yet
         else:
-            self._early.pop(tid, None)
+            self.tasks.early.pop(tid, None)
             self._child_ended(tid, status)
 
     def _serve_requests(self) -> None:

@@ -1,4 +1,4 @@
-"""A bell that rings in the tracer's waitpid, so that nothing has to poll and no wake-up is lost.
+"""Wakes the tracer thread out of its waitpid, so that nothing has to poll and no wake-up is lost.
 
 In: `wake` from any thread or signal handler. Out: a stop of a tiny traced child, served by the tracer thread. The child
 is a copy of this process that only waits for a signal; it dies with us.
@@ -10,10 +10,11 @@ import os
 import signal
 
 from socklab.engine.tracing import ptrace
+from socklab.host import libc
 
 
 class Wakeup:
-    """`pid` is 0 until it hangs and after it is gone."""
+    """The traced child. `pid` is 0 until it is started and after it is gone."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -23,7 +24,7 @@ class Wakeup:
         pid = os.fork()
         if pid == 0:
             try:
-                ptrace.die_with_parent()
+                libc.die_with_parent()
                 os.closerange(0, 4096)
                 signal.signal(signal.SIGUSR1, lambda *_: None)
                 while True:

@@ -1,7 +1,7 @@
 """What the wire's process and its holder say to each other: typed requests, and packed records of packets.
 
 In: structs and bytes. Out: bytes and events. Requests are JSON on a SEQPACKET socket, one at a time, each answered;
-records are packed for speed (a bulk transfer is 100,000 of them a second) on a stream of their own. Does no I/O.
+records are packed by struct, on purpose, for a bulk transfer is 100,000 of them a second. Does no I/O.
 """
 
 from __future__ import annotations

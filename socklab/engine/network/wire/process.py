@@ -19,11 +19,11 @@ from contextlib import suppress
 from typing import NoReturn
 
 from socklab.commands.wire import Order, Select
-from socklab.engine.network import netns
 from socklab.engine.network.wire import messages as wm
 from socklab.engine.network.wire.ends import End
 from socklab.engine.network.wire.report import Capture, Report
 from socklab.engine.network.wire.rules import Rules
+from socklab.host import libc
 from socklab.packets import decode
 
 BATCH = 64
@@ -312,10 +312,10 @@ def main(ends: tuple[End, End], control: socket.socket, report: socket.socket, p
         for signo in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(signo, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _leave)
-        netns.die_with_parent(signal.SIGTERM)
+        libc.die_with_parent(signal.SIGTERM)
         if os.getppid() != parent:  # it died before the line above
             os._exit(0)
-        netns.name_process("socklab-wire")
+        libc.name_process("socklab-wire")
         keep = sorted({2, control.fileno(), report.fileno(), *(end.fd for end in ends)})
         lowest = 0
         for fd in keep:

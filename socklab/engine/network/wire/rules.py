@@ -1,7 +1,7 @@
 """What a wire does with each packet that enters it.
 
-In: orders (`wire_verbs`), decoded packets. Out: for each packet the first rule it falls under. Pure but for the dice of
-`loss` and `jitter`, which are seeded. Moves no packet: wire_process.py does.
+In: orders (`commands/wire.py`), decoded packets. Out: for each packet the first rule it falls under. Pure but for the
+dice of `loss` and `jitter`, which are seeded. Moves no packet: process.py does.
 """
 
 from __future__ import annotations
@@ -14,79 +14,81 @@ from socklab.packets.decode import RST, SYN, Segment
 __all__ = ["KINDS", "VERBS", "Order", "Rules", "Select", "parse"]
 
 
+class _Rule:
+    """One order in force. `left`: packets it is still for, 0 = no limit."""
+
+    __slots__ = ("dice", "left", "order")
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.left = order.count
+        self.dice = random.Random(order.seed if order.verb == "loss" else 0)
+
+    def __str__(self) -> str:
+        """As one would type it."""
+        order = self.order
+        some = f"next {self.left} " if self.left > 1 else "next " if self.left else ""
+        if order.verb == "loss":
+            return f"loss {order.percent:g} seed {order.seed} {order.select}"
+        if order.verb == "delay":
+            jitter = f" jitter {order.jitter_ms:g}" if order.jitter_ms else ""
+            return f"delay {order.ms:g}{jitter} {order.select}"
+        return f"{order.verb} {some or ('every ' if order.verb == 'drop' else '')}{order.select}"
+
+    def applies(self) -> bool:
+        """Whether it is for this one of the packets it selects. The last of its packets has had it when `spent`."""
+        return self.order.verb != "loss" or self.dice.random() * 100 < self.order.percent
+
+    def spent(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
 class Rules:
     """The rules in force, oldest first. `decide` is asked only while `active`."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
-        self._holds: list[tuple[Order, list[int]]] = []
-        """(order, [packets left; 0 = no limit])"""
-        self._drops: list[tuple[Order, list[int]]] = []
-        self._reorders: list[tuple[Order, list[int]]] = []
-        self._losses: list[tuple[Order, random.Random]] = []
-        self._delays: list[tuple[Order, random.Random]] = []
+        # Asked in this order: what is lost can't be held any more.
+        self._rules: dict[str, list[_Rule]] = {"drop": [], "loss": [], "hold": [], "reorder": [], "delay": []}
         self._sent: dict[tuple[str, str], int] = {}
         """How far the sequence numbers of each direction have come, as far as they were seen here."""
 
     @property
     def active(self) -> bool:
-        return bool(self._holds or self._drops or self._reorders or self._losses or self._delays)
+        return any(self._rules.values())
 
     def lines(self) -> tuple[str, ...]:
         """The rules as one would type them."""
-        lines = [f"hold {_left(left)}{order.select}" for order, left in self._holds]
-        lines += [f"drop {_left(left) or 'every '}{order.select}" for order, left in self._drops]
-        lines += [f"reorder {_left(left)}{order.select}" for order, left in self._reorders]
-        for order, _ in self._losses:
-            lines.append(f"loss {order.percent:g} seed {order.seed} {order.select}")
-        for order, _ in self._delays:
-            jitter = f" jitter {order.jitter_ms:g}" if order.jitter_ms else ""
-            lines.append(f"delay {order.ms:g}{jitter} {order.select}")
-        return tuple(lines)
+        return tuple(str(rule) for verb in ("hold", "drop", "reorder", "loss", "delay") for rule in self._rules[verb])
 
     def add(self, order: Order) -> None:
         """Put a rule in force. A loss or delay replaces the one for the same packets; 0 takes it away."""
-        if order.verb == "loss":
-            self._losses = [(o, dice) for o, dice in self._losses if o.select != order.select]
-            if order.percent:
-                self._losses.append((order, random.Random(order.seed)))
-        elif order.verb == "delay":
-            self._delays = [(o, dice) for o, dice in self._delays if o.select != order.select]
-            if order.ms or order.jitter_ms:
-                self._delays.append((order, random.Random(0)))
-        else:
-            {"hold": self._holds, "drop": self._drops, "reorder": self._reorders}[order.verb].append(
-                (order, [order.count])
-            )
+        rules = self._rules[order.verb]
+        if order.verb in ("loss", "delay"):
+            rules[:] = [rule for rule in rules if rule.order.select != order.select]
+            if not (order.percent or order.ms or order.jitter_ms):
+                return
+        rules.append(_Rule(order))
 
     def release(self, scope: str) -> None:
-        for name, rules in (
-            ("hold", self._holds),
-            ("drop", self._drops),
-            ("reorder", self._reorders),
-            ("loss", self._losses),
-            ("delay", self._delays),
-        ):
-            if scope in ("all", name):
+        for verb, rules in self._rules.items():
+            if scope in ("all", verb):
                 rules.clear()
 
     def decide(self, packet: Segment, from_host: str) -> tuple[str, float]:
         """What happens to a packet that comes: (deliver | drop | hold | reorder | delay, milliseconds of delay)."""
         again = self._is_again(packet)
-        for fate, rules in (("drop", self._drops), ("hold", self._holds), ("reorder", self._reorders)):
-            if fate == "hold" and self._is_lost(packet, from_host, again):
-                return "drop", 0.0
+        for verb, rules in self._rules.items():
             for rule in rules:
-                order, left = rule
-                if order.select.matches(packet, from_host, self.names, again=again):
-                    if left[0]:
-                        left[0] -= 1
-                        if not left[0]:
-                            rules.remove(rule)
-                    return fate, 0.0
-        for order, dice in self._delays:
-            if order.select.matches(packet, from_host, self.names, again=again):
-                return "delay", max(0.0, order.ms + dice.uniform(-order.jitter_ms, order.jitter_ms))
+                order = rule.order
+                if not order.select.matches(packet, from_host, self.names, again=again) or not rule.applies():
+                    continue
+                if verb == "delay":
+                    return "delay", max(0.0, order.ms + rule.dice.uniform(-order.jitter_ms, order.jitter_ms))
+                if rule.left and rule.spent():
+                    rules.remove(rule)
+                return ("drop" if verb == "loss" else verb), 0.0
         return "deliver", 0.0
 
     def _is_again(self, packet: Segment) -> bool:
@@ -102,13 +104,3 @@ class Rules:
             self._sent[ends] = end
             return False
         return True
-
-    def _is_lost(self, packet: Segment, from_host: str, again: bool) -> bool:
-        return any(
-            order.select.matches(packet, from_host, self.names, again=again) and dice.random() * 100 < order.percent
-            for order, dice in self._losses
-        )
-
-
-def _left(left: list[int]) -> str:
-    return f"next {left[0]} " if left[0] > 1 else "next " if left[0] else ""

@@ -1,7 +1,7 @@
-"""The engine's hand on the wire: verbs go to the wire's process, events of packets come back.
+"""The engine's end of the wire: verbs go to the wire's process, events of packets come back.
 
 In: verbs (`hold syn-ack`), names of ends. Out: Packet and PacketFate events, answers. The packets themselves are moved
-by wire_process.py in a process of its own: here nothing can stop them by being busy.
+by process.py in a process of its own: here nothing can stop them by being busy.
 """
 
 from __future__ import annotations

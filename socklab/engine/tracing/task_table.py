@@ -1,0 +1,122 @@
+"""Which tasks are traced: seized at the start, born by a fork or clone, changed by an exec, gone at their exit.
+
+In: process ids, and ptrace's events of births and execs, on the tracer thread. Out: `Task`s by id, and the events of
+the stream that tell of them. Never resumes a task, never decides what is held.
+"""
+
+from __future__ import annotations
+
+import os
+
+from socklab.engine.stream import Stream
+from socklab.engine.tracing import ptrace
+from socklab.engine.tracing.task import Memory, Stop, Task, lost_privilege
+from socklab.host.processes import read_argv, read_status
+from socklab.protocol import events as ev
+
+ATTACHED = ptrace.O_TRACESYSGOOD | ptrace.O_TRACEFORK | ptrace.O_TRACEVFORK | ptrace.O_TRACECLONE | ptrace.O_TRACEEXEC
+"""Options of a task that ran before us. Without EXITKILL: should the tracer die, it lives on."""
+LAUNCHED = ATTACHED | ptrace.O_TRACESECCOMP | ptrace.O_EXITKILL
+
+_KINDS = {ptrace.EVENT_FORK: "fork", ptrace.EVENT_VFORK: "vfork", ptrace.EVENT_CLONE: "clone"}
+
+
+class TaskTable(dict[int, Task]):
+    """The traced tasks by thread id. Belongs to the tracer thread; others may copy it."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self.early: dict[int, int] = {}
+        """Tasks whose first stop came before their parent's fork event: tid to status."""
+        self._stream = stream
+
+    def seize(self, pid: int, host: str) -> None:
+        """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed."""
+        ptrace.seize(pid, LAUNCHED)
+        self[pid] = Task(pid, pid, host, Memory(pid), started=False)
+
+    def attach(self, pid: int, host: str) -> list[Task]:
+        """Seize every thread of a process that runs; they run on. Raises PermissionError, or ProcessGone."""
+        memory = Memory(pid)
+        seized = [Task(tid, pid, host, memory, started=True, attached=True) for tid in _seize_threads(pid)]
+        self.update((task.tid, task) for task in seized)
+        return seized
+
+    def born(self, task: Task, event: int, child: int) -> Task:
+        """The child of a fork, vfork or clone event of `task`."""
+        kind = _KINDS[event]
+        if event == ptrace.EVENT_CLONE and os.path.exists(f"/proc/{task.pid}/task/{child}"):
+            kind = "thread"
+        thread = kind == "thread"
+        pid, memory = (task.pid, task.memory) if thread else (child, Memory(child))
+        made = self[child] = Task(child, pid, task.host, memory, task.started, attached=task.attached)
+        if task.started:
+            self._stream.put(ev.Forked(self._stream.now(), task.tid, child, kind))
+        return made
+
+    def execed(self, task: Task, former: int) -> None:
+        """`task` runs another program. Every other thread is gone; the one that called, `former`, is the leader now."""
+        if former != task.tid:
+            caller = self.pop(former, None)
+            if caller is not None:
+                task.nr, task.args, task.in_call = caller.nr, caller.args, caller.in_call
+        task.memory.close()
+        task.memory = Memory(task.tid)
+        task.pid = task.tid
+        stream = self._stream
+        if task.started:
+            argv = read_argv(task.tid)
+            stream.put(ev.Execed(stream.now(), task.tid, argv, former if former != task.tid else 0))
+        task.started = True
+        path = lost_privilege(task.tid)
+        if path:
+            text = f"{path} is a set-user-ID or set-group-ID program; traced it runs without that privilege."
+            fix = "Run socklab as root, with --net machine, to see it with its privilege."
+            stream.put(ev.Notice(stream.now(), "warning", text, fix))
+
+    def ended(self, task: Task, status: int) -> Stop:
+        """The task is gone, with wait's `status`."""
+        del self[task.tid]
+        if task.tid == task.pid:
+            task.memory.close()
+        if os.WIFSIGNALED(status):
+            event = ev.Exited(self._stream.now(), task.tid, signo=os.WTERMSIG(status), core=os.WCOREDUMP(status))
+        else:
+            event = ev.Exited(self._stream.now(), task.tid, code=os.WEXITSTATUS(status))
+        self._stream.put(event)
+        return Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0)
+
+
+def _seize_threads(pid: int) -> list[int]:
+    """Seize every thread of the process; they run on. Returns their ids.
+
+    A thread may start another while the list is read, so it is read until nothing new is on it; what a seized thread
+    starts is traced from its birth. Raises PermissionError or ProcessGone.
+    """
+    seized: list[int] = []
+    seen: set[int] = set()
+    while True:
+        try:
+            listed = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+        except OSError:
+            raise ptrace.ProcessGone(pid) from None
+        fresh = set(listed) - seen
+        if not fresh:
+            return seized
+        seen |= fresh
+        for tid in sorted(fresh):
+            try:
+                ptrace.seize(tid, ATTACHED)
+            except ptrace.ProcessGone:
+                continue  # it has ended; the next list is without it
+            except PermissionError:
+                if _ours_or_ending(pid, tid):
+                    continue
+                raise
+            seized.append(tid)
+
+
+def _ours_or_ending(pid: int, tid: int) -> bool:
+    """Born of a seized thread meanwhile, so that its parent's event will tell; or ending: nothing is left to trace."""
+    status = read_status(tid)
+    return not status or status["TracerPid"] == str(os.getpid()) or status["State"][0] in "XZ"
