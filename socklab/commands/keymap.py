@@ -27,7 +27,7 @@ FIXED = frozenset("0123456789") | {
 """Keys that are no command's: panels and answers, scrolling, commit and leave; the application's own. A terminal sends
 Tab for ctrl+i and Enter for ctrl+m."""
 
-_KEY = re.compile(
+_KEY = (
     r"(?:(?:ctrl|alt|shift)\+)*"
     r"(?:\S|space|tab|enter|escape|up|down|left|right|home|end|pageup|pagedown|insert|delete|backspace|f[1-9][0-9]?)"
 )
@@ -109,7 +109,7 @@ def _wrong(name: str, value: object) -> str:
     if not all(isinstance(key, str) for key in keys):
         return f'its keys are a list, such as {name} = ["f8"]'
     for key in map(_canonical, keys):
-        if not _KEY.fullmatch(key):
+        if not re.fullmatch(_KEY, key):
             return f'no key "{safe(key)}": a letter, a sign, or such as space, f8, ctrl+t'
         if key in FIXED:
             return f"the meaning of {key} is fixed"
