@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,24 @@ def load() -> Keymap:
         return Keymap(path=str(file), problems=missing)
     except OSError as error:
         return Keymap(path=str(file), problems=(f"it can't be read: {error.strerror}",))
+
+
+@cache
+def effective() -> Keymap:
+    """The keymap of this process, read once."""
+    return load()
+
+
+def face(name: str) -> str:
+    """The key of a command now, as it is printed; `:name` where it has none; other words stand for themselves."""
+    if name not in _ROWS:
+        return name
+    return next((command.face for command in effective().commands if command.name == name), "") or f":{name}"
+
+
+def said(text: str) -> str:
+    """A sentence of ours, with the key of every command that is named in backquotes: "`quit` quits" is "q quits"."""
+    return re.sub("`([^`]+)`", lambda found: face(found[1]) if found[1] in _ROWS else found[0], text)
 
 
 def read(data: bytes, path: str) -> Keymap:
