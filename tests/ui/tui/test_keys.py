@@ -9,8 +9,9 @@ import pytest
 from socklab.commands.keymap import said
 from socklab.core.errors import UsageError
 from socklab.protocol import commands as cmd
+from socklab.ui.tui.keys import help_lines
 from socklab.ui.tui.prompt import parse
-from socklab.ui.tui.widgets.lines import with_keys
+from socklab.ui.tui.widgets.lines import plain, width, with_keys
 from tests.ui.tui.support import app_of, backlog, text_of
 from tests.ui.tui.test_app import lab, shown, until
 from tests.ui.tui.test_tasks import sent
@@ -77,6 +78,11 @@ def test_the_words_of_the_plain_prompt_are_understood_too(line: str, command: cm
 def test_a_key_that_is_no_verb_says_so() -> None:
     with pytest.raises(UsageError, match="hold-all is a key of the screen, H, and no verb"):
         parse("hold-all")
+
+
+def test_the_help_page_fits_80_columns() -> None:
+    for line in help_lines():
+        assert width(line) <= 79, plain(line)
 
 
 async def test_sentences_name_the_key_in_force(keymap: Path) -> None:
