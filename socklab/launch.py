@@ -126,7 +126,7 @@ def _check_condition(until: str) -> None:
 
 
 def _prepare(mode: Mode, instead: str) -> None:
-    """Before anything is imported. Raises UsageError, naming the verb to use `instead`, where there is no screen."""
+    """Before anything is imported. Raises UsageError, naming what to type `instead`, where no screen can be drawn."""
     if mode is Mode.SCREEN:
         need_terminal(instead)
     else:

@@ -20,9 +20,10 @@ from socklab.core.text import safe
 MOST_CLIENTS = 20_000
 """The largest count one `connect` may ask for."""
 
-CLIENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}")
-_SETTING = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_-]+)*")
-_ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)", re.DOTALL)
+# Compiled when first needed: a screen that starts has no use for them.
+CLIENT_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,15}"
+_SETTING = r"[a-z0-9_]+([./][A-Za-z0-9_-]+)*"
+_ESCAPE = r"(?s)\\(x[0-9A-Fa-f]{2}|.)"
 _ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", '"': b'"', "\\": b"\\"}
 
 _SETTINGS = (
@@ -90,7 +91,7 @@ def first_word(*words: str) -> Callable[[Sequence[str], str, Known], Iterable[st
 
 
 def _client_name(line: Reader, word: str) -> str:
-    if word and not CLIENT_NAME.fullmatch(word):
+    if word and not re.fullmatch(CLIENT_NAME, word):
         raise line.wrong(f'"{safe(word)}" is no client name (a letter, then letters and digits)')
     return word
 
@@ -136,10 +137,11 @@ def _quoted(line: Reader) -> dict[str, Any]:
 
 def _unescaped(line: Reader, quoted: str) -> bytes:
     """The bytes of a quoted text, from after its opening quote to its closing one, which must end the line."""
+    escape_at = re.compile(_ESCAPE).match
     data = b""
     position = 0
     while True:
-        escape = _ESCAPE.match(quoted, position)
+        escape = escape_at(quoted, position)
         if escape:
             word = escape[1]
             if word not in _ESCAPES and len(word) != 3:
@@ -211,7 +213,7 @@ def _program(line: Reader) -> dict[str, Any]:
 
 def _setting(line: Reader) -> dict[str, Any]:
     name, *values = line.text.split() or [""]
-    if not _SETTING.fullmatch(name):
+    if not re.fullmatch(_SETTING, name):
         raise line.wrong("the setting's name is missing, such as net.ipv4.tcp_syncookies, or tcp_syncookies")
     line.text = ""
     # Settings such as net.ipv4.tcp_rmem hold several numbers.

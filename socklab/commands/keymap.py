@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ FIXED = frozenset("0123456789") | {
 """Keys that are no command's: panels and answers, scrolling, commit and leave; the application's own. A terminal sends
 Tab for ctrl+i and Enter for ctrl+m."""
 
-_KEY = re.compile(
+_KEY = (
     r"(?:(?:ctrl|alt|shift)\+)*"
     r"(?:\S|space|tab|enter|escape|up|down|left|right|home|end|pageup|pagedown|insert|delete|backspace|f[1-9][0-9]?)"
 )
@@ -73,6 +74,24 @@ def load() -> Keymap:
         return Keymap(path=str(file), problems=(f"it can't be read: {error.strerror}",))
 
 
+@cache
+def effective() -> Keymap:
+    """The keymap of this process, read once."""
+    return load()
+
+
+def face(name: str) -> str:
+    """The key of a command now, as it is printed; `:name` where it has none; other words stand for themselves."""
+    if name not in _ROWS:
+        return name
+    return next((command.face for command in effective().commands if command.name == name), "") or f":{name}"
+
+
+def said(text: str) -> str:
+    """A sentence of ours, with the key of every command that is named in backquotes: "`quit` quits" is "q quits"."""
+    return re.sub("`([^`]+)`", lambda found: face(found[1]) if found[1] in _ROWS else found[0], text)
+
+
 def read(data: bytes, path: str) -> Keymap:
     """The keymap of a file's bytes."""
     import tomllib  # only who has a keymap needs it
@@ -109,7 +128,7 @@ def _wrong(name: str, value: object) -> str:
     if not all(isinstance(key, str) for key in keys):
         return f'its keys are a list, such as {name} = ["f8"]'
     for key in map(_canonical, keys):
-        if not _KEY.fullmatch(key):
+        if not re.fullmatch(_KEY, key):
             return f'no key "{safe(key)}": a letter, a sign, or such as space, f8, ctrl+t'
         if key in FIXED:
             return f"the meaning of {key} is fixed"

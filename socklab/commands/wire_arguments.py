@@ -5,6 +5,7 @@ In: the words behind a verb. Out: the fields of an Order, or a UsageError that s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -95,7 +96,7 @@ def _end(line: Reader, word: str) -> str:
     from difflib import get_close_matches
 
     # "sever" is a slip of the finger, "my-client" is a name.
-    if get_close_matches(word, HOSTS, cutoff=0.82) or not CLIENT_NAME.fullmatch(word):
+    if get_close_matches(word, HOSTS, cutoff=0.82) or not re.fullmatch(CLIENT_NAME, word):
         raise line.wrong(f'there is no host "{safe(word)}"', word, HOSTS)
     return word
 

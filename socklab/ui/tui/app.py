@@ -24,6 +24,7 @@ from textual.filter import LineFilter  # noqa: E402
 for _name in _SET_HERE:  # programs started from here must not inherit them
     del os.environ[_name]
 
+from socklab.commands.keymap import effective  # noqa: E402
 from socklab.core.text import safe  # noqa: E402
 from socklab.lesson import Lesson  # noqa: E402
 from socklab.ui.tui import keys  # noqa: E402
@@ -105,7 +106,7 @@ class SocklabApp(App[int]):
             loop.add_signal_handler(number, self._asked_to_end, number)
 
         self.set_keymap(keys.rebound())
-        if problem := keys.effective().problem:
+        if problem := effective().problem:
             self.notify(problem, severity="warning", timeout=10, markup=False)
         self.app_resume_signal.subscribe(self, self._come_back)
 
@@ -180,7 +181,7 @@ class SocklabApp(App[int]):
         if not isinstance(screen, LabScreen):
             yield SystemCommand("quit", "Leave socklab.", lambda: self.exit(0))
             return
-        for key in keys.effective().commands:
+        for key in effective().commands:
             if key.name != "row":
                 yield SystemCommand(f"{key.label}  ({key.face})", key.help, _runner(screen, key.action))
 

@@ -5,23 +5,16 @@ In: the table, the user's keymap. Out: KEYS, and the footer's line for a situati
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TypeAlias
 
 from rich.cells import cell_len
 
-from socklab.commands import keymap
+from socklab.commands.keymap import effective
 from socklab.commands.table import COMMANDS, WIRE
 from socklab.ui.tui.widgets.lines import Line, Span
 
 KEYS = tuple(command for command in COMMANDS if command.keys)
 """Every command that has a key, with the keys of the table."""
-
-
-@cache
-def effective() -> keymap.Keymap:
-    """The keys in force, read once."""
-    return keymap.load()
 
 
 _Entry: TypeAlias = tuple[str, str, str]
@@ -37,11 +30,6 @@ def bound(keys: str) -> str:
 def rebound() -> dict[str, str]:
     """What the user's keymap changes, as Textual's own keymap wants it: bindings by id."""
     return {name: bound(keys) for name, keys in effective().changed.items()}
-
-
-def face(name: str) -> str:
-    """The key that does it now, as it is printed; the name where it has none."""
-    return next((command.face for command in effective().commands if command.name == name), "") or f":{name}"
 
 
 def footer(
@@ -79,9 +67,9 @@ def footer(
     spans: list[Span] = [(" ", "")]
     hot: list[tuple[int, int, str]] = []
     x = 1
-    for face_, label, action in [*chosen, *always]:
-        spans += [(face_, "key"), (f" {label}  ", "dim")]
-        size = _cells((face_, label, action))
+    for face, label, action in [*chosen, *always]:
+        spans += [(face, "key"), (f" {label}  ", "dim")]
+        size = _cells((face, label, action))
         if action:
             hot.append((x, x + size - 1, action))
         x += size

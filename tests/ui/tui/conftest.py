@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from socklab.ui.tui import keys
+from socklab.commands import keymap
 
 
 @pytest.fixture(autouse=True)
 def no_keymap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SOCKLAB_KEYMAP", "/dev/null")
-    keys.effective.cache_clear()
+    keymap.effective.cache_clear()
     yield
-    keys.effective.cache_clear()
+    keymap.effective.cache_clear()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from socklab.commands.keymap import said
 from socklab.core.errors import UsageError
 from socklab.protocol import commands as cmd
-from socklab.ui.tui import keys
+from socklab.ui.tui.keys import help_lines
 from socklab.ui.tui.prompt import parse
+from socklab.ui.tui.widgets.lines import plain, width, with_keys
 from tests.ui.tui.support import app_of, backlog, text_of
 from tests.ui.tui.test_app import lab, shown, until
 from tests.ui.tui.test_tasks import sent
@@ -78,6 +80,21 @@ def test_a_key_that_is_no_verb_says_so() -> None:
         parse("hold-all")
 
 
-def test_a_message_names_the_key_in_force_or_the_verb(keymap: Path) -> None:
-    keymap.write_text('connect = ["f5"]\ntheme = []\n')
-    assert (keys.face("connect"), keys.face("theme"), keys.face("reorder")) == ("F5", ":theme", ":reorder")
+def test_the_help_page_fits_80_columns() -> None:
+    for line in help_lines():
+        assert width(line) <= 79, plain(line)
+
+
+async def test_sentences_name_the_key_in_force(keymap: Path) -> None:
+    keymap.write_text('connect = ["f5"]\nquit = []\n')
+    assert said("`connect` connects, `quit` quits, `reorder` or `drop next`") == (
+        "F5 connects, :quit quits, `reorder` or `drop next`"
+    )
+    assert with_keys("`connect` connects; `Enter` shows it") == (
+        ("F5", "key"), (" connects; ", "dim"), ("Enter", "key"), (" shows it", "dim"),
+    )  # fmt: skip
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("x")
+        await shown(pilot, "There is no open client. F5 connects one.")

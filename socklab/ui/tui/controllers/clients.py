@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from socklab.commands.keymap import said
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.widgets.lines import Key
@@ -36,7 +37,7 @@ class ClientsController:
         if name:
             self._lab.post(cmd.Do(f"{verb} {name}"))
         else:
-            self._lab.say("There is no open client. k connects one.")
+            self._lab.say(said("There is no open client. `connect` connects one."))
 
     def connect(self) -> None:
         self._lab.post(cmd.Do("connect"))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from socklab import guide
 from socklab import state as st
+from socklab.commands.keymap import said
 from socklab.core.text import safe
 from socklab.lesson import Lesson, Predict
 from socklab.protocol import commands as cmd
@@ -66,7 +67,7 @@ class Lab:
         """Send a command; the stream tells what comes of it."""
         self.hint = ()
         if self.bridge.link.ended:
-            self.say("The lab has ended. q quits.", wrong=True)
+            self.say(said("The lab has ended. `quit` quits."), wrong=True)
         else:
             self.bridge.send(command)
 

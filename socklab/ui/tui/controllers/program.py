@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from socklab import state as st
+from socklab.commands.keymap import said
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.widgets.tasks import held, neighbour, situation
 
 _NOT_HELD = {
-    "r": "The program is running. p holds it.",
+    "r": "The program is running. `pause` holds it.",
     "e": "There is no program to step any more.",
 }
 
@@ -50,9 +51,11 @@ class ProgramController:
         if lab.question is not None:
             lab.say("First the prediction: press its number and Enter, or Esc to see the answer.")
         elif mood == "r" and waiting and isinstance(command, cmd.Step):
-            lab.say(f"{now.focus} is not held, {waiting[-1]} is: ] goes there, Esc follows what happens.")
+            lab.say(
+                said(f"{now.focus} is not held, {waiting[-1]} is: `next-task` goes there, Esc follows what happens.")
+            )
         elif mood != "h" and not waiting and not now.blocked(now.focus):
-            lab.say(_NOT_HELD[mood])
+            lab.say(said(_NOT_HELD[mood]))
         elif lab.bridge.takes_a_step:  # one that was pressed earlier is not queued
             lab.dismiss()
             if isinstance(command, cmd.Continue):
@@ -128,7 +131,7 @@ class ProgramController:
             self._alone = now.focus
             lab.post(cmd.Others(run=True, tid=now.focus))
             lab.following.choose(now.focus)
-            lab.say(f"Only {now.focus} is stepped; the others run on. f holds them again.")
+            lab.say(said(f"Only {now.focus} is stepped; the others run on. `others` holds them again."))
 
     def quit_lab(self) -> None:
         ended = self._lab.bridge.now.ended

@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from socklab import state as st
+from socklab.commands.keymap import said
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.widgets.lines import Key
+
+_NOTHING_HELD = (
+    "Nothing is held. `hold-all` holds all that comes, `hold` what you say; `drop next` takes one that is to come."
+)
 
 
 def has_wire(state: st.LabState) -> bool:
@@ -49,7 +54,7 @@ class WireController:
         now = self._lab.now
         why = refusal(now)
         if not why and held and not len(now.on_the_way):
-            why = "Nothing is held. H holds all that comes, g what you say; `drop next` takes one that is to come."
+            why = said(_NOTHING_HELD)
         if why:
             self._lab.say(why)
         else:

@@ -13,7 +13,8 @@ from string import ascii_lowercase
 import msgspec
 
 from socklab import state as st
-from socklab.ui.tui.keys import KEYS, effective
+from socklab.commands.keymap import effective
+from socklab.ui.tui.keys import KEYS
 from socklab.ui.tui.panels.panel import Panel
 
 NEVER, TAB, OWN = "", "tab", "own"

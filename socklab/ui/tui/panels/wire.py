@@ -177,7 +177,7 @@ class WirePanel(Panel):
         if network != "two-hosts":
             return words("No packet was seen yet.", view)
         lines = [*self.head(state, view), pad((), view.width)]
-        told = with_keys("`H` holds all that come, `g` those you say, such as ")
+        told = with_keys("`hold-all` holds all that come, `hold` those you say, such as ")
         text: Line = (("No packet has crossed yet. ", ""), *told, ("hold syn-ack", "string"), (".", "dim"))
         return [*lines, *wrap(text, view.width)]
 

@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from socklab import guide
+from socklab.commands.keymap import face
 from socklab.commands.lines import Own, Request
 from socklab.lesson import Lesson
 from socklab.ui.tui.bridge import Source
@@ -282,7 +283,7 @@ class LabScreen(Screen[None]):
         width, height = self.size
         text = (
             f"Terminal is {width}x{height}: make it at least "
-            f"{layout.LEAST_WIDTH}x{layout.LEAST_HEIGHT} (80x24 is better), or use --plain. q quits."
+            f"{layout.LEAST_WIDTH}x{layout.LEAST_HEIGHT} (80x24 is better), or use --plain. {face('quit')} quits."
         )
         return wrap(((text, "strong"),), max(10, width))
 

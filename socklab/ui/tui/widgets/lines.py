@@ -17,6 +17,8 @@ import msgspec
 from rich.cells import cell_len as _cell_len
 from rich.cells import set_cell_size
 
+from socklab.commands.keymap import face
+
 if TYPE_CHECKING:
     from socklab.lesson import Lesson
 
@@ -243,8 +245,9 @@ def masked(cells: int, height: int, why: str = "hidden until you answer") -> lis
 
 
 def with_keys(text: str, role: str = "dim") -> Line:
-    """A sentence of ours with keys to press in it: "`k` connects a client"."""
-    return tuple((part, "key" if place % 2 else role) for place, part in enumerate(text.split("`")) if part)
+    """A sentence of ours with keys to press in it: "`Enter` shows it"; a command's name stands for its key."""
+    parts = enumerate(text.split("`"))
+    return tuple((face(part), "key") if place % 2 else (part, role) for place, part in parts if part)
 
 
 def join(spans: Sequence[Line], gap: Span = (" ", "")) -> Line:

@@ -98,7 +98,7 @@ def _hint(state: st.LabState, task: st.Task) -> Line:
     """The one thing worth doing now, if there is one."""
     if task.status == "exited":
         others = [each for each in state.tasks.values() if each.status != "exited"]
-        return with_keys("`q` leaves.") if not others else _elsewhere(state, task)
+        return with_keys("`quit` leaves.") if not others else _elsewhere(state, task)
     if task.status == "held":
         if task.at == "return" or task.call is None:
             return ()
@@ -108,13 +108,13 @@ def _hint(state: st.LabState, task: st.Task) -> Line:
         return _untraced(state, task) or _elsewhere(state, task)
     name = canonical(call_name(state, task.call.entered.nr)) if task.call is not None else ""
     if name in _WAITS:
-        return _elsewhere(state, task) or _nobody_yet(state) or with_keys("`k` connects one more client.")
+        return _elsewhere(state, task) or _nobody_yet(state) or with_keys("`connect` connects one more client.")
     if name == "read" and task.call is not None:
         client = client_of_call(state)
         if client:
             return (
                 (f"Client {safe(client)} has to say something: ", ""),
-                *with_keys("`e` sends bytes, `x` closes it."),
+                *with_keys("`send` sends bytes, `close` closes it."),
             )
     return _elsewhere(state, task)
 
@@ -127,9 +127,9 @@ def _nobody_yet(state: st.LabState) -> Line:
     address = _reachable(state, listeners[0])
     if state.header is not None and state.header.network == "machine":
         elsewhere = f": try  curl http://{address}/  in another terminal, or "
-        lab = with_keys("`k` for a client of the lab.")
+        lab = with_keys("`connect` for a client of the lab.")
         return (("It listens on ", ""), (address, "path"), (elsewhere, ""), *lab)
-    return (("No client yet: ", ""), *with_keys("`k` connects one to "), (address, "path"), (".", "dim"))
+    return (("No client yet: ", ""), *with_keys("`connect` connects one to "), (address, "path"), (".", "dim"))
 
 
 def _waiting(state: st.LabState) -> bool:
@@ -153,7 +153,7 @@ def _untraced(state: st.LabState, task: st.Task) -> Line:
     row = state.processes.get(task.tid)
     where = f" ({sleeps_in(row)})" if sleeps_in(row) else ""
     said = f"It sleeps in a call that concerns no socket{where}. If it waits for input, "
-    return ((said, ""), *with_keys("`i` types a line."))
+    return ((said, ""), *with_keys("`stdin` types a line."))
 
 
 def _elsewhere(state: st.LabState, task: st.Task) -> Line:
@@ -163,4 +163,4 @@ def _elsewhere(state: st.LabState, task: st.Task) -> Line:
         return ()
     name = call_name(state, held[-1].call.entered.nr) if held[-1].call is not None else ""
     where = f" {'before' if held[-1].at == 'enter' else 'after'} {name}" if name else ""
-    return ((f"{held[-1].tid} is held{where}: ", ""), *with_keys("`]` goes there."))
+    return ((f"{held[-1].tid} is held{where}: ", ""), *with_keys("`next-task` goes there."))

@@ -6,6 +6,7 @@ In: a LabState. Out: Lines. Says only what the stream says: held, running, aslee
 from __future__ import annotations
 
 from socklab import state as st
+from socklab.commands.keymap import said
 from socklab.core.text import safe
 from socklab.lesson import Lesson
 from socklab.ui.tui.widgets.formats import call_name
@@ -14,9 +15,9 @@ from socklab.ui.tui.widgets.lines import width as cells_of
 from socklab.ui.tui.widgets.tasks import held, program_words
 
 _HELPS = {
-    "accept": "k connects a client",
-    "accept4": "k connects a client",
-    **dict.fromkeys(("read", "recv", "recvfrom", "recvmsg", "readv"), "e sends bytes, x closes"),
+    "accept": "`connect` connects a client",
+    "accept4": "`connect` connects a client",
+    **dict.fromkeys(("read", "recv", "recvfrom", "recvmsg", "readv"), "`send` sends bytes, `close` closes"),
     **dict.fromkeys(
         ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6"), "a client may act"
     ),
@@ -40,7 +41,7 @@ def program(state: st.LabState) -> Line:
         mark = ("■ ", "changed")
     elif state.blocked(task.tid):
         name = call_name(state, task.call.entered.nr) if task.call is not None else ""
-        helps = _HELPS.get(name, "")
+        helps = said(_HELPS.get(name, ""))
         return (("◌ ", "strong"), *words, (f"  {helps}" if helps else "", "dim"))
     else:
         mark = ("▶ ", "good")
@@ -50,7 +51,7 @@ def program(state: st.LabState) -> Line:
 def progress(state: st.LabState, lesson: Lesson | None) -> Line:
     """step 3 of 7; lesson done; the lab is over."""
     if state.ended is not None:
-        return with_keys("`q` quits")
+        return with_keys("`quit` quits")
     if state.lesson_done:
         return (("✓ ", "good"), ("lesson done", "strong"))
     if lesson is None:
