@@ -6,7 +6,9 @@ server's first) and one Line for a key; only visible rows are asked for. Never s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from socklab import state as st
 from socklab.core.text import safe
@@ -63,34 +65,11 @@ class SocketsPanel(Panel):
 
     def head(self, state: st.LabState, view: View) -> list[Line]:
         """Column titles."""
-        titles: Line
-        if view.width >= _WIDE:
-            ends = _end_cells(view)
-            titles = (
-                column("", 1),
-                column("state", 15),
-                column("local", ends + 1),
-                column("remote", ends + 1),
-                column("Recv-Q", 6, right=True),
-                column("Send-Q", 7, right=True),
-                ("  ", ""),
-                column("timer", 12),
-                column("inode", 9, right=True),
-                ("  held by", ""),
-            )
-        elif view.width >= 50:
-            titles = (
-                column("", 1),
-                column("state", 14),
-                column("local", _medium_cells(view)[0] + 1),
-                column("remote", _medium_cells(view)[1] + 1),
-                column("Recv-Q", 6, right=True),
-                column("Send-Q", 7, right=True),
-                ("  held by", ""),
-            )
-        else:
-            titles = (column("", 1), column("state", 12), column("local", 7), column("remote", 8), ("R/S-Q who", ""))
-        return fit([tuple((text, "dim") for text, _ in titles)], view)
+        titles = [
+            (" ", "dim"),
+            *(column(each.title, each.cells, "dim", right=each.right) for each in _columns(view.width)),
+        ]
+        return fit([tuple(titles)], view)
 
     def line(self, state: st.LabState, key: Key, view: View) -> Line:
         """The row of one socket. A key that neither the table nor the last change knows gives an empty line."""
@@ -110,14 +89,14 @@ class SocketsPanel(Panel):
             row, change = before, "gone"
         else:
             return ()
-        wide, medium = view.width >= _WIDE, view.width >= 50
-        build = _wide if wide else _medium if medium else _narrow
-        spans = build(state, host, row, before if change == "changed" else None, change, view)
-        role = "current " if view.selected == key else ""
-        if role:
-            spans = tuple((text, role + its) for text, its in spans)
-            spans = (("▸" if change == "" else spans[0][0], "current"), *spans[1:])
-        return clip(spans, view.width)
+        shown = _Shown(state, row, before if change == "changed" else None, "gone" if change == "gone" else "")
+        spans = [marker(change)]
+        for _, cells, draw, _ in _columns(view.width):
+            spans += draw(shown, cells)
+        if view.selected == key:
+            spans = [(text, f"current {its}") for text, its in spans]
+            spans[0] = ("▸" if change == "" else spans[0][0], "current")
+        return clip(tuple(spans), view.width)
 
     def render(self, state: st.LabState, view: View) -> list[Line]:
         """As much of the panel as fits, for whoever draws no virtual rows."""
@@ -167,105 +146,141 @@ def _nothing(state: st.LabState, view: View) -> list[Line]:
     return wrap(((said, "dim"),), view.width)
 
 
-# ---------------------------------------------------------------- one row, at three widths
+# ---------------------------------------------------------------- columns, at three widths
 
 
-def _wide(state: st.LabState, host: str, row: ev.SocketRow, old: ev.SocketRow | None, change: str, view: View) -> Line:
-    ends = _end_cells(view)
-    gone = "gone" if change == "gone" else ""
+class _Shown(NamedTuple):
+    """One row, and what it was before the last call if that changed it; `gone` is the role of a row that is gone."""
+
+    state: st.LabState
+    row: ev.SocketRow
+    old: ev.SocketRow | None
+    gone: str
+
+    def role(self, field: str, plain: str = "") -> str:
+        """The role of one of its numbers."""
+        value = getattr(self.row, field)
+        base = self.gone or plain or ("number" if value else "dim")
+        return f"{base} changed" if self.old is not None and getattr(self.old, field) != value else base
+
+
+class _Column(NamedTuple):
+    """A title over so many cells, and what stands there for a row."""
+
+    title: str
+    cells: int
+    draw: Callable[[_Shown, int], Line]
+    right: bool = False
+
+
+@lru_cache(maxsize=8)
+def _columns(width: int) -> tuple[_Column, ...]:
+    """The columns of a panel so wide; the title of the last one is cut by the edge."""
+    if width >= _WIDE:
+        ends = min(26, max(15, (width - 73) // 2))
+        return (
+            _Column("state", 11, _state),
+            _Column("", 4, _hexadecimal),
+            _ends(ends, ends),
+            _queue("Recv-Q", 6, "rx_queue", 6),
+            _queue("Send-Q", 7, "tx_queue", 6),
+            _Column("", 2, _blank),
+            _Column("timer", 12, _timer),
+            _Column("inode", 9, _inode, right=True),
+            _Column("", 2, _blank),
+            _Column("held by", width - 56 - 2 * ends, _owner),
+        )
+    if width >= 50:
+        local, remote = (15, 15) if width >= 78 else (7, 9)  # below 78 columns only ports fit
+        return (
+            _Column("state", 11, _state),
+            _Column("", 3, _again),
+            _ends(local, remote),
+            _queue("Recv-Q", 6, "rx_queue", 5),
+            _queue("Send-Q", 7, "tx_queue", 5),
+            _Column("", 2, _blank),
+            _Column("held by", width - 32 - local - remote, _owner),
+        )
     return (
-        marker(change),
-        *_state(row, old, gone),
-        (f" {_HEX.get(row.state, '??')} ", gone or "dim"),
-        *_ends(state, host, row, ends, ends, gone),
-        column(brief(row.rx_queue, 6), 6, _role(row, old, "rx_queue", gone), right=True),
-        column(brief(row.tx_queue, 6), 7, _role(row, old, "tx_queue", gone), right=True),
-        ("  ", ""),
-        column(_timer(row), 12, _role(row, old, "retransmits", gone, "warn" if row.retransmits else "dim")),
-        column(str(row.inode) if row.inode else "–", 9, _role(row, old, "inode", gone), right=True),
-        ("  ", ""),
-        _owner(state, host, row, gone, view.width - 56 - 2 * ends),
+        _Column("state", 12, _state_again),
+        _ends(6, 7),
+        _Column("R/S-Q", 6, _both_queues),
+        _Column("who", max(4, width - 34), _owner),
     )
 
 
-def _medium(
-    state: st.LabState, host: str, row: ev.SocketRow, old: ev.SocketRow | None, change: str, view: View
-) -> Line:
-    gone = "gone" if change == "gone" else ""
-    again = _again(row)
-    return (
-        marker(change),
-        *_state(row, old, gone),
-        column(again or " ", 3, gone or "warn"),
-        *_ends(state, host, row, *_medium_cells(view), gone),
-        column(brief(row.rx_queue, 5), 6, _role(row, old, "rx_queue", gone), right=True),
-        column(brief(row.tx_queue, 5), 7, _role(row, old, "tx_queue", gone), right=True),
-        ("  ", ""),
-        _owner(state, host, row, gone, view.width - 32 - sum(_medium_cells(view))),
-    )
+def _blank(_shown: _Shown, cells: int) -> Line:
+    return ((" " * cells, ""),)
 
 
-def _narrow(
-    state: st.LabState, host: str, row: ev.SocketRow, old: ev.SocketRow | None, change: str, view: View
-) -> Line:
-    gone = "gone" if change == "gone" else ""
-    again = _again(row)
-    name, role = _state(row, old, gone)[0]
-    if again:
-        name = f"{name.rstrip()} {again}"
-    queues = f"{brief(row.rx_queue, 4)}/{brief(row.tx_queue, 4)}"
-    role_of_queues = _role(row, old, "rx_queue", gone)
-    if "changed" not in role_of_queues:
-        role_of_queues = _role(row, old, "tx_queue", gone)
-    return (
-        marker(change),
-        column(name, 11, role),
-        (" ", ""),
-        *_ends(state, host, row, 6, 7, gone),
-        column(queues, 6, role_of_queues),
-        _owner(state, host, row, gone, max(4, view.width - 34)),
-    )
-
-
-def _end_cells(view: View) -> int:
-    return min(26, max(15, (view.width - 73) // 2))
-
-
-def _medium_cells(view: View) -> tuple[int, int]:
-    """Cells of the local and the remote address; below 78 columns only ports fit."""
-    return (15, 15) if view.width >= 78 else (7, 9)
-
-
-def _state(row: ev.SocketRow, old: ev.SocketRow | None, gone: str) -> tuple[Span, ...]:
+def _state(shown: _Shown, cells: int, also: str = "") -> Line:
+    row, old = shown.row, shown.old
     name = st.TCP_STATES.get(row.state, f"state {row.state}")
-    role = gone or _STATE_ROLES.get(row.state, "")
+    role = shown.gone or _STATE_ROLES.get(row.state, "")
     if old is not None and old.state != row.state:
         role = f"{role} changed".strip()
-    return (column(name, 11, role),)
+    return (column(f"{name}{also}", cells, role),)
 
 
-def _ends(state: st.LabState, host: str, row: ev.SocketRow, local: int, remote: int, gone: str) -> tuple[Span, ...]:
+def _hexadecimal(shown: _Shown, _cells: int) -> Line:
+    return ((f" {_HEX.get(shown.row.state, '??')} ", shown.gone or "dim"),)
+
+
+def _again(shown: _Shown, cells: int) -> Line:
+    return (column(_times(shown.row), cells, shown.gone or "warn"),)
+
+
+def _state_again(shown: _Shown, cells: int) -> Line:
+    return (*_state(shown, cells - 1, f" {_times(shown.row)}".rstrip()), (" ", ""))
+
+
+def _times(row: ev.SocketRow) -> str:
+    """ "↻2": sent again twice."""
+    return f"↻{min(row.retransmits, 9)}" if row.retransmits else ""
+
+
+def _queue(title: str, cells: int, field: str, digits: int) -> _Column:
+    def draw(shown: _Shown, cells: int) -> Line:
+        return (column(brief(getattr(shown.row, field), digits), cells, shown.role(field), right=True),)
+
+    return _Column(title, cells, draw, right=True)
+
+
+def _both_queues(shown: _Shown, cells: int) -> Line:
+    role = max(shown.role("rx_queue"), shown.role("tx_queue"), key=lambda role: "changed" in role)
+    return (column(f"{brief(shown.row.rx_queue, 4)}/{brief(shown.row.tx_queue, 4)}", cells, role),)
+
+
+def _inode(shown: _Shown, cells: int) -> Line:
+    return (column(str(shown.row.inode) if shown.row.inode else "–", cells, shown.role("inode"), right=True),)
+
+
+def _ends(local: int, remote: int) -> _Column:
     """Both addresses. A listener's remote end says nothing, so its own address may take the room of both."""
-    if row.state == st.LISTEN or row.remote in NO_ADDRESS:
-        cells = local + remote + 1
-        both = address(row.local, cells)
-        if len(both) > local:
-            return (column(both, cells, gone or "path"), (" ", ""))
-        return (column(both, local, gone or "path"), (" ", ""), column("*", remote, "dim"), (" ", ""))
-    ports = local < 15 and obvious(state, row.local, row.remote)
-    mine, theirs = CLIENTS.at(state, row.local), CLIENTS.at(state, row.remote)
-    return (
-        column(address(row.local, local, ports=ports), local, gone or client_role(mine) or "path"),
-        (" ", ""),
-        column(address(row.remote, remote, ports=ports), remote, gone or client_role(theirs) or "path"),
-        (" ", ""),
-    )
+
+    def draw(shown: _Shown, cells: int) -> Line:
+        state, row, _, gone = shown
+        if row.state == st.LISTEN or row.remote in NO_ADDRESS:
+            both = address(row.local, cells - 1)
+            if len(both) > local:
+                return (column(both, cells - 1, gone or "path"), (" ", ""))
+            return (column(both, local, gone or "path"), (" ", ""), column("*", remote, "dim"), (" ", ""))
+        ports = local < 15 and obvious(state, row.local, row.remote)
+        spans: list[Span] = []
+        for end, size in ((row.local, local), (row.remote, remote)):
+            role = gone or client_role(CLIENTS.at(state, end)) or "path"
+            spans += [column(address(end, size, ports=ports), size, role), (" ", "")]
+        return tuple(spans)
+
+    return _Column(f"{'local':<{local + 1}}remote", local + remote + 2, draw)
 
 
-def _owner(state: st.LabState, host: str, row: ev.SocketRow, gone: str, cells: int) -> Span:
+def _owner(shown: _Shown, cells: int) -> Line:
+    return (("gone", "gone") if shown.gone else _holder(shown.state, shown.row, cells),)
+
+
+def _holder(state: st.LabState, row: ev.SocketRow, cells: int) -> Span:
     """Who has a descriptor for the socket; when nobody has, why."""
-    if gone:
-        return ("gone", "gone")
     client = CLIENTS.of(state, row)
     if row.inode:
         holders = HOLDERS.holders(state, row.inode)
@@ -294,13 +309,12 @@ _ORPHAN = ("nobody: closed", "closed", "–"), "dim"
 """The program closed it, the kernel still ends the connection (an orphan)."""
 
 
-def _role(row: ev.SocketRow, old: ev.SocketRow | None, field: str, gone: str, plain: str = "") -> str:
-    value = getattr(row, field)
-    base = gone or plain or ("number" if value else "dim")
-    return f"{base} changed" if old is not None and getattr(old, field) != value else base
+def _timer(shown: _Shown, cells: int) -> Line:
+    plain = "warn" if shown.row.retransmits else "dim"
+    return (column(_timer_words(shown.row), cells, shown.role("retransmits", plain)),)
 
 
-def _timer(row: ev.SocketRow) -> str:
+def _timer_words(row: ev.SocketRow) -> str:
     """What the kernel's timer of this socket waits for."""
     if not row.timer:
         return ""
@@ -310,11 +324,6 @@ def _timer(row: ev.SocketRow) -> str:
         return f"again {row.retransmits}×" if row.retransmits else f"resend {left}"
     kind = {2: "alive?", 3: "ends", 4: "probe"}.get(row.timer, "timer")
     return f"{kind} {left}"
-
-
-def _again(row: ev.SocketRow) -> str:
-    """ "↻2": sent again twice."""
-    return f"↻{min(row.retransmits, 9)}" if row.retransmits else ""
 
 
 # ---------------------------------------------------------------- the line of /proc/net/tcp

@@ -92,10 +92,6 @@ class SocketIndex:
         port = port_of(listener.local)
         return [row for row in self._waiting.get(host, {}).values() if port_of(row.local) == port]
 
-    def is_server_end(self, row: ev.SocketRow) -> bool:
-        """Whether `row` is the accepting end of its connection: its port is a listener's, or the lower one."""
-        return self._split(row)[2] == 0
-
     def _follow(self, state: st.LabState) -> None:
         rows = {host: table.rows for host, table in state.tables.items()}
         ports = frozenset(port_of(r.local) for table in state.tables.values() for r in table.listeners.values())

@@ -8,7 +8,7 @@ turns text into markup.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from textual import events
@@ -38,7 +38,6 @@ class LineView(Widget, can_focus=True):
 
     ALLOW_MAXIMIZE = False  # the screen's own plan maximises panels
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; }"
-    COMPONENT_CLASSES: ClassVar[set[str]] = set()
 
     class Wanted(Message):
         """A click asks for an action of the screen."""
