@@ -112,9 +112,10 @@ def test_every_command_has_exactly_one_answer_with_its_id() -> None:
         lab.link._send(b'{"c":"what","id":900}\n{"c":"step","id":901}\n')
         assert lab.done(900).outcome == refused
         assert lab.done(901).outcome == done
-        lab.link._send(b'{"c":"do","line":"connect 3","id":902}\n{"c":"step","id":903}\n{"c":"quit","id":904}\n')
+        lines = ('{"c":"do","line":"connect","id":902}', '{"c":"do","line":"connect","id":905}')
+        lab.link._send("\n".join([*lines, '{"c":"step","id":903}', '{"c":"quit","id":904}\n']).encode())
         lab.rest()
-        assert lab.answers == Counter([*lab.sent, 900, 901, 902, 903, 904])
+        assert lab.answers == Counter([*lab.sent, 900, 901, 902, 903, 904, 905])
 
 
 def test_a_refusal_gives_its_reason_to_the_program_and_to_the_user() -> None:
