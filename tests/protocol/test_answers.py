@@ -112,9 +112,10 @@ def test_every_command_has_exactly_one_answer_with_its_id() -> None:
         lab.link._send(b'{"c":"what","id":900}\n{"c":"step","id":901}\n')
         assert lab.done(900).outcome == refused
         assert lab.done(901).outcome == done
-        lab.send(cmd.Quit())
+        lines = ('{"c":"do","line":"connect","id":902}', '{"c":"do","line":"connect","id":905}')
+        lab.link._send("\n".join([*lines, '{"c":"step","id":903}', '{"c":"quit","id":904}\n']).encode())
         lab.rest()
-        assert lab.answers == Counter([*lab.sent, 900, 901])
+        assert lab.answers == Counter([*lab.sent, 900, 901, 902, 903, 904, 905])
 
 
 def test_a_refusal_gives_its_reason_to_the_program_and_to_the_user() -> None:
@@ -137,6 +138,32 @@ def test_steps_sent_in_a_burst_are_each_carried_out_once_or_overtaken() -> None:
         outcomes = Counter(event.outcome for event in lab.events if isinstance(event, ev.Done))
         assert set(outcomes) <= {"done", "overtaken"}
         assert lab.state.stops - before == outcomes["done"]
+
+
+FORKED = (
+    sys.executable,
+    "-c",
+    "import os, socket\nos.fork()\nwhile True: socket.socket().close()",
+)
+
+
+def test_a_step_of_one_task_is_done_by_its_own_stop_whatever_another_does() -> None:
+    with running(*FORKED) as lab:
+        lab.send(cmd.Step())
+        while len([task for task in lab.state.tasks.values() if task.status == "held"]) < 2:
+            if isinstance(lab.read(), ev.Ready) and lab.state.ready is not None and len(lab.state.tasks) < 2:
+                lab.send(cmd.Step())
+        for turn in range(20):
+            pair = sorted(tid for tid, task in lab.state.tasks.items() if task.status == "held")[:2]
+            sent = {lab.send(cmd.Step(tid=tid)): tid for tid in pair[:: 1 if turn % 2 else -1]}
+            from_here = len(lab.events)
+            for number, tid in sent.items():
+                while lab.answers[number] == 0:
+                    lab.read()
+                told = lab.events[from_here:]
+                at = next(i for i, each in enumerate(told) if isinstance(each, ev.Done) and each.id == number)
+                assert any(isinstance(each, ev.Held) and each.tid == tid for each in told[:at])
+                assert told[at].outcome == "done"  # type: ignore[union-attr]
 
 
 def test_a_program_that_computes_can_be_paused_which_overtakes_what_made_it_run() -> None:
@@ -258,6 +285,32 @@ def test_a_lesson_is_walked_by_ready_alone_which_never_comes_while_it_acts_or_se
         assert [check.index for check in lab.state.checks.values() if not check.held] == []
         assert all(count == 1 for count in lab.answers.values())
         assert not (lab.answers - Counter(lab.sent))
+
+
+def test_a_step_sent_while_the_lesson_acts_ends_where_it_asks_and_the_program_does_not_move() -> None:
+    text = lesson.load(lesson.find("backlog"))
+    with learning("backlog") as lab:
+        while lab.state.step is None or not text.steps[lab.state.step.index].do:
+            if isinstance(lab.read(), ev.Ready):
+                lab.send(cmd.Answer() if lab.state.hidden() else cmd.Step())
+        stops, index = lab.state.stops, lab.state.step.index
+        step = lab.send(cmd.Step())
+        assert lab.done(step).outcome == "done"
+        assert [each.line for each in lab.state.acted if each.t >= lab.state.step.t] == text.steps[index].do
+        assert lab.state.hidden()
+        assert lab.ready().wants == "answer"
+        assert (lab.state.stops, lab.state.step.index) == (stops, index)
+
+
+def test_at_ready_what_an_action_sent_over_the_wire_has_arrived() -> None:
+    with learning("lifecycle") as lab:
+        while lab.ready() and not lab.state.listeners:
+            lab.send(cmd.Answer() if lab.state.hidden() else cmd.Step())
+        lab.ask(cmd.Do("connect z"))
+        lab.ask(cmd.Do('send z "hello"'))
+        lab.ready()
+        ends = {row.remote: row.rx_queue for row in lab.state.table_of("server").rows.values() if row.state == 1}
+        assert ends[lab.state.clients["z"].local] == 5
 
 
 def test_next_after_the_lesson_is_refused_and_the_program_stays_where_it_is() -> None:
