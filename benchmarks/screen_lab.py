@@ -14,8 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 
 PID, ACCEPT = 4242, 43
 SOURCE = "\n".join(f"    int line_{n} = accept(listener, NULL, NULL); /* {n} */" for n in range(1, 200))

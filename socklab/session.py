@@ -24,10 +24,8 @@ import msgspec
 
 from socklab.core.errors import SocklabError
 from socklab.host import run_directory, subreaper
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
-from socklab.protocol.run_spec import RunSpec
-from socklab.protocol.run_spec import encode as encode_spec
+from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol.run_spec import RunSpec, encode as encode_spec
 
 _CHUNK = 256 * 1024
 _PER_CALL = 4 * _CHUNK

@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 import socklab
-from socklab import cli, launch
-from socklab import lesson as lessons
+from socklab import cli, launch, lesson as lessons
 from socklab.core.errors import UsageError
 from socklab.launch import Mode
 

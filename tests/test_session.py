@@ -15,8 +15,7 @@ import pytest
 from socklab import session as link_module
 from socklab.core.errors import SocklabError
 from socklab.host import subreaper
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 

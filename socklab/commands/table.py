@@ -16,8 +16,7 @@ from typing import Any
 
 import msgspec
 
-from socklab.commands import arguments as arg
-from socklab.commands import wire_arguments as wire
+from socklab.commands import arguments as arg, wire_arguments as wire
 from socklab.commands.arguments import Argument, Reader
 from socklab.protocol import commands as cmd
 

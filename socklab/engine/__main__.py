@@ -20,8 +20,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from socklab import __version__, guide, syscalls
-from socklab import arch as machines
+from socklab import __version__, arch as machines, guide, syscalls
 from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.engine import program
 from socklab.engine.lab import Lab
@@ -31,8 +30,7 @@ from socklab.engine.tracing import attach, ptrace
 from socklab.engine.tracing.tracer import ALWAYS, Tracer
 from socklab.host import attach_target, subreaper
 from socklab.lesson import Lesson, load
-from socklab.protocol import events as ev
-from socklab.protocol import run_spec
+from socklab.protocol import events as ev, run_spec
 
 
 def _read_spec(commands: socket.socket) -> tuple[run_spec.RunSpec, bytes]:

@@ -22,8 +22,7 @@ from socklab.engine.tracing import run_control
 from socklab.engine.tracing.run_control import RunControl
 from socklab.engine.tracing.task import Stop
 from socklab.engine.tracing.tracer import Tracer
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.state import LabState
 
 _RUNS_S = 0.7

@@ -2,8 +2,8 @@
 
 Events carry facts, not prose: numbers as the kernel gave them and bytes as they lay in memory. Names and
 explanations are made by pure functions when something is shown. A recording is this stream, saved. One event is one
-line of JSON with its tag in "e"; Bytes are base64, times are integer nanoseconds
-since the header. Imports none of ours.
+line of JSON with its tag in "e". Bytes are base64, times are integer nanoseconds since the header. Imports `rows` only,
+the values that events carry, and hands them on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,15 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import msgspec
+
+from socklab.protocol.rows import (
+    Descriptor as Descriptor,
+    Frame as Frame,
+    Host as Host,
+    Mem as Mem,
+    ProcessRow as ProcessRow,
+    SocketRow as SocketRow,
+)
 
 FORMAT = 1
 
@@ -22,15 +31,6 @@ class Event(msgspec.Struct, frozen=True, tag_field="e", omit_defaults=True, forb
 
 
 # ---------------------------------------------------------------- the run
-
-
-class Host(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One host of the topology. With one private host, `server` and `client` are two addresses of it."""
-
-    name: str
-    addresses: tuple[str, ...]
-    shares_table_with: str = ""
-    """Name of the host whose socket table also lists this one's sockets ("" = a table of its own)."""
 
 
 class Header(Event, frozen=True, tag="header"):
@@ -133,13 +133,6 @@ class Ready(Event, frozen=True, tag="ready"):
 # ---------------------------------------------------------------- the traced program
 
 
-class Mem(msgspec.Struct, frozen=True, array_like=True):
-    """Bytes read from the tracee's memory at `addr`. Shorter than asked = the rest could not be read or was cut."""
-
-    addr: int
-    data: bytes
-
-
 class Enter(Event, frozen=True, tag="enter"):
     """syscall-enter-stop: the call is about to be made. `mem` holds what its pointer arguments point to."""
 
@@ -157,14 +150,6 @@ class Return(Event, frozen=True, tag="return"):
     nr: int
     result: int
     mem: tuple[Mem, ...] = ()
-
-
-class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """One place in the user's own source. line is 1-based; 0 = no line information."""
-
-    path: str
-    line: int
-    function: str = ""
 
 
 class Held(Event, frozen=True, tag="held"):
@@ -233,55 +218,12 @@ class Output(Event, frozen=True, tag="output"):
 # ---------------------------------------------------------------- what the kernel holds
 
 
-class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One entry of /proc/PID/fd. `target` is the link's text; `inode` is set for socket:[N] and pipe:[N]."""
-
-    fd: int
-    target: str
-    inode: int = 0
-    flags: int = 0
-    """Open flags of /proc/PID/fdinfo (O_NONBLOCK, O_CLOEXEC, access mode)."""
-    position: int = 0
-    detail: str = ""
-    """A socket that no table lists yet, as getsockopt gives it: "tcp", "udp", "unix stream"."""
-    watches: tuple[tuple[int, int, int], ...] = ()
-    """Of an epoll instance (fdinfo, tfd:): descriptor, events waited for, the program's own data. At most 64."""
-    watches_more: bool = False
-    """It watches more than those."""
-
-
 class Descriptors(Event, frozen=True, tag="descriptors"):
     """What changed in a process's descriptor table. Shared tables (threads) are listed under the leader."""
 
     pid: int
     set: tuple[Descriptor, ...] = ()
     closed: tuple[int, ...] = ()
-
-
-class SocketRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One TCP socket as the kernel lists it (sock_diag, checked against /proc/net/tcp).
-
-    `id` names the same socket for its whole life (the kernel's socket cookie). `state` is the kernel's number
-    (1 ESTABLISHED ... 10 LISTEN, 12 NEW_SYN_RECV shown as SYN_RECV). For a listener `rx_queue` counts connections
-    waiting for accept and `tx_queue` is the limit of that queue; otherwise both are bytes: received and not read,
-    written and not acknowledged.
-    """
-
-    id: int
-    family: int
-    local: str
-    """"10.0.0.1:8080" or "[::1]:8080"."""
-    remote: str
-    state: int
-    rx_queue: int = 0
-    tx_queue: int = 0
-    inode: int = 0
-    """0 = no descriptor exists: not accepted yet, or TIME_WAIT."""
-    uid: int = 0
-    timer: int = 0
-    """0 none, 1 retransmit, 2 keepalive (or SYN-ACK), 3 TIME_WAIT, 4 zero-window probe."""
-    expires_ms: int = 0
-    retransmits: int = 0
 
 
 class Sockets(Event, frozen=True, tag="sockets"):
@@ -313,20 +255,6 @@ class Setting(Event, frozen=True, tag="setting"):
     host: str
     name: str
     value: str
-
-
-class ProcessRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One task's process as /proc/PID/stat and psutil give it. state: R, S, D, T, t, Z, X."""
-
-    pid: int
-    ppid: int
-    name: str
-    state: str
-    threads: int = 1
-    rss_bytes: int = 0
-    cpu_ms: int = 0
-    waits_in: str = ""
-    """Kernel function it sleeps in (/proc/PID/wchan), "" when running or not readable."""
 
 
 class Processes(Event, frozen=True, tag="processes"):
@@ -451,43 +379,11 @@ class LessonDone(Event, frozen=True, tag="lesson-done"):
 
 
 AnyEvent: TypeAlias = (
-    Header
-    | LessonText
-    | Source
-    | Built
-    | Started
-    | Notice
-    | Ended
-    | Done
-    | Ready
-    | Enter
-    | Return
-    | Held
-    | Resumed
-    | Signal
-    | Forked
-    | Execed
-    | Exited
-    | Output
-    | Descriptors
-    | Sockets
-    | RawLine
-    | Counters
-    | Setting
-    | Processes
-    | Acted
-    | Client
-    | Packet
-    | PacketFate
-    | WireRules
-    | StepReached
-    | Asked
-    | Answered
-    | Measured
-    | Checked
-    | Offered
-    | LessonDone
-)
+    Header | LessonText | Source | Built | Started | Notice | Ended | Done | Ready | Enter | Return | Held |
+    Resumed | Signal | Forked | Execed | Exited | Output | Descriptors | Sockets | RawLine | Counters | Setting |
+    Processes | Acted | Client | Packet | PacketFate | WireRules | StepReached | Asked | Answered | Measured |
+    Checked | Offered | LessonDone
+)  # fmt: skip
 
 BUSY = (Held, Acted, StepReached, Asked, Answered, Measured, Offered, Exited, Ended)
 """After one of these the engine is not Ready any more, until it says so again. Resumed ends only a wait for a step."""

@@ -6,8 +6,7 @@ engine answers each command, and Ended answers what is left.
 
 from __future__ import annotations
 
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 
 _RUN = (cmd.Step, cmd.Continue)
 

@@ -16,8 +16,7 @@ from typing import NamedTuple
 from socklab import arch as machines
 from socklab.arch.model import Arch
 from socklab.protocol.events import Mem
-from socklab.syscalls import capture
-from socklab.syscalls import capture_vectors as vectors
+from socklab.syscalls import capture, capture_vectors as vectors
 from socklab.syscalls.capture import Capturer, EnterReader, ReturnReader, fixed, sized_int, value_result, when_done
 from socklab.syscalls.rows import ROWS, Row
 from socklab.syscalls.tables import numbers_by_name

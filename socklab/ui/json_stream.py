@@ -12,8 +12,7 @@ import select
 from socklab import state as st
 from socklab.core.errors import SocklabError
 from socklab.lesson import Lesson
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.session import Link
 from socklab.ui.plain import prompt

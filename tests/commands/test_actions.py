@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from socklab.commands import actions
 from socklab.commands.actions import Close, Connect, HalfClose, Reset, Run, Send, Set, Wire, parse

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from socklab.commands.conditions import ALIASES, parse
 from socklab.core.errors import UsageError

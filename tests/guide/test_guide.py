@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from socklab import guide, lesson
 from socklab.guide import Ask, Check, Cursor, Done, Measure, Moment, Perform, Reach, Settle

@@ -22,8 +22,7 @@ from socklab import syscalls
 from socklab.core.errors import SocklabError
 from socklab.engine.tracing import detach
 from socklab.host import attach_target
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from tests.support import servers

@@ -11,8 +11,7 @@ import pytest
 
 from socklab import lesson as lessons
 from socklab.engine.commands import SHOWN_BYTES
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 

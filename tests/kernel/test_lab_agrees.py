@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from socklab import lesson as lessons
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import ESTABLISHED, SYN_SENT, LabState, apply

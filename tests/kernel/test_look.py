@@ -19,8 +19,7 @@ import pytest
 
 from socklab import state
 from socklab.core.errors import MachineError
-from socklab.engine.kernel import descriptors, procfs
-from socklab.engine.kernel import snapshot as look_module
+from socklab.engine.kernel import descriptors, procfs, snapshot as look_module
 from socklab.engine.kernel.snapshot import Snapshot
 from socklab.engine.kernel.sockdiag import Diag
 from socklab.engine.kernel.socktable import DiagTable

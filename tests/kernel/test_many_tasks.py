@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 
 from socklab import state as st
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import LabState, apply

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from socklab import syscalls
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from tests.support import servers

@@ -18,8 +18,7 @@ import pytest
 import socklab
 from socklab import lesson as lessons
 from socklab.packets import packet_log
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import ESTABLISHED, NEW_SYN_RECV, SYN_RECV, SYN_SENT, LabState, apply

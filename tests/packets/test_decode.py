@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from socklab.packets.decode import ACK, FIN, PSH, RST, SYN, Option, Segment, decode
 

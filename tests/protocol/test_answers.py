@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from socklab import lesson, probes
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import LabState, apply

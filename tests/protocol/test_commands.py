@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 
 
 @pytest.mark.parametrize(

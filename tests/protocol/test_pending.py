@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 
 

@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from socklab.syscalls import constants_io as io
-from socklab.syscalls import constants_net as net
-from socklab.syscalls import constants_process as process
+from socklab.syscalls import constants_io as io, constants_net as net, constants_process as process
 from socklab.syscalls.errors import errno_meaning, errno_name, errno_numbers, errno_words
 from socklab.syscalls.rows import ROWS
 from socklab.syscalls.symbols import Flags, Names

@@ -7,8 +7,7 @@ import select
 import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from socklab.engine.kernel.procfs import parse_epoll_targets
 from socklab.protocol import events as ev

@@ -19,8 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from socklab import arch as machines
-from socklab import syscalls
+from socklab import arch as machines, syscalls
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import cpu_affinity, detach, ptrace
 from socklab.engine.tracing.task import STOP_SIGNALS, Stop, Task, would_kill

@@ -8,8 +8,7 @@ from __future__ import annotations
 from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
-from socklab.syscalls.constants_io import ACCESS_MODES, FCNTL, FD_FLAGS, IOCTL, LOCKS, SEEK
-from socklab.syscalls.constants_io import open_flags as flags_of_open
+from socklab.syscalls.constants_io import ACCESS_MODES, FCNTL, FD_FLAGS, IOCTL, LOCKS, SEEK, open_flags as flags_of_open
 from socklab.syscalls.show.common import named, octal, pointer_text, unreadable
 
 _O_CREAT, _O_TMPFILE = 0o100, 0o20000000

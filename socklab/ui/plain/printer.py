@@ -13,8 +13,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from socklab import guide
-from socklab import state as st
+from socklab import guide, state as st
 from socklab.core.text import safe
 from socklab.lesson import Lesson, shown
 from socklab.probes import call_name

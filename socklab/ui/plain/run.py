@@ -11,13 +11,11 @@ import select
 import shutil
 import sys
 
-from socklab import guide
-from socklab import state as st
+from socklab import guide, state as st
 from socklab.core.errors import ProgramError, SocklabError
 from socklab.core.text import safe
 from socklab.lesson import Lesson
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.session import Link
 from socklab.ui.plain import prompt

@@ -15,8 +15,7 @@ from typing import Protocol
 
 from socklab import state as st
 from socklab.core.errors import SocklabError
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.ui.tui.widgets.timeline import Chips
 

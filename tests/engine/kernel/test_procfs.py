@@ -7,8 +7,7 @@ import socket
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import FdInfo, ProcFormatError, Unread

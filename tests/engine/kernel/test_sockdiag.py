@@ -7,8 +7,7 @@ import struct
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from socklab.engine.kernel.sockdiag import LISTEN, Diag, pack_ends, split_messages
 from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta, DiagTable

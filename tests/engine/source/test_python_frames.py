@@ -18,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from socklab.engine.source import python_layouts, python_line_tables
 from socklab.engine.source.addresses import AddressSpace

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from socklab import lesson as lessons
-from socklab import state as st
+from socklab import lesson as lessons, state as st
 from socklab.protocol import events as ev
 from socklab.ui.plain.printer import Printer
 from socklab.ui.plain.run import exit_code

@@ -9,8 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.plain import run as plain
 from tests.support import streams as lab
 

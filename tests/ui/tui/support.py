@@ -13,8 +13,7 @@ from pathlib import Path
 
 from socklab import lesson as lessons
 from socklab.lesson import Lesson
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.app import SocklabApp
 from tests.ui.tui.panel_support import Scene
 

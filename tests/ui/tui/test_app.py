@@ -10,8 +10,7 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.prompt import MOST_LETTERS
 from socklab.ui.tui.screens.lab import LabScreen
 from tests.ui.tui.support import FakeLink, app_of, backlog, same_as_snapshot, text_of

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as some
+from hypothesis import example, given, strategies as some
 
 from socklab import state as st
 from socklab.core.errors import UsageError
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui import keys
 from socklab.ui.tui.layout.panes import groups
-from socklab.ui.tui.layout.plan import Box, Plan
-from socklab.ui.tui.layout.plan import plan as _plan
+from socklab.ui.tui.layout.plan import Box, Plan, plan as _plan
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
 from socklab.ui.tui.widgets import question, timeline

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from socklab.commands.wire import HOSTS, parse
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui import keys
 from socklab.ui.tui.layout.panes import groups
 from socklab.ui.tui.layout.plan import plan

@@ -9,8 +9,7 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from socklab import state as st
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.controllers.following import Following
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets.lines import View, plain

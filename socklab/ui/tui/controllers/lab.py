@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from socklab import guide
-from socklab import state as st
+from socklab import guide, state as st
 from socklab.commands.keymap import said
 from socklab.core.text import safe
 from socklab.lesson import Lesson, Predict

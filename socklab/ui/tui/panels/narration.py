@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from socklab import guide
-from socklab import state as st
+from socklab import guide, state as st
 from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.widgets import markdown, own_program
 from socklab.ui.tui.widgets.formats import fit

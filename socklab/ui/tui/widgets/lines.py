@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
-from rich.cells import cell_len as _cell_len
-from rich.cells import set_cell_size
+from rich.cells import cell_len as _cell_len, set_cell_size
 
 from socklab.commands.keymap import face
 

@@ -10,8 +10,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import Lesson, Predict, shown
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.lines import Line, Span, clip, with_keys, wrap
-from socklab.ui.tui.widgets.lines import width as cells_of
+from socklab.ui.tui.widgets.lines import Line, Span, clip, width as cells_of, with_keys, wrap
 from socklab.ui.tui.widgets.markdown import to_lines
 
 

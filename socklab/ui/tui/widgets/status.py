@@ -10,8 +10,7 @@ from socklab.commands.keymap import said
 from socklab.core.text import safe
 from socklab.lesson import Lesson
 from socklab.ui.tui.widgets.formats import call_name
-from socklab.ui.tui.widgets.lines import Line, Span, clip, spread, with_keys
-from socklab.ui.tui.widgets.lines import width as cells_of
+from socklab.ui.tui.widgets.lines import Line, Span, clip, spread, width as cells_of, with_keys
 from socklab.ui.tui.widgets.tasks import held, program_words
 
 _HELPS = {

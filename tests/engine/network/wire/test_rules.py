@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from socklab.core.errors import UsageError
 from socklab.engine.network.wire.rules import KINDS, VERBS, Order, Rules, Select, parse

@@ -1,0 +1,89 @@
+"""The values that events carry: a host, a piece of memory, a frame, and rows of the kernel's tables.
+
+In: nothing. Out: immutable values, as they stand in the stream. Imports none of ours; `events` hands them on.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Host(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One host of the topology. With one private host, `server` and `client` are two addresses of it."""
+
+    name: str
+    addresses: tuple[str, ...]
+    shares_table_with: str = ""
+    """Name of the host whose socket table also lists this one's sockets ("" = a table of its own)."""
+
+
+class Mem(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes read from the tracee's memory at `addr`. Shorter than asked = the rest could not be read or was cut."""
+
+    addr: int
+    data: bytes
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """One place in the user's own source. line is 1-based; 0 = no line information."""
+
+    path: str
+    line: int
+    function: str = ""
+
+
+class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of /proc/PID/fd. `target` is the link's text; `inode` is set for socket:[N] and pipe:[N]."""
+
+    fd: int
+    target: str
+    inode: int = 0
+    flags: int = 0
+    """Open flags of /proc/PID/fdinfo (O_NONBLOCK, O_CLOEXEC, access mode)."""
+    position: int = 0
+    detail: str = ""
+    """A socket that no table lists yet, as getsockopt gives it: "tcp", "udp", "unix stream"."""
+    watches: tuple[tuple[int, int, int], ...] = ()
+    """Of an epoll instance (fdinfo, tfd:): descriptor, events waited for, the program's own data. At most 64."""
+    watches_more: bool = False
+    """It watches more than those."""
+
+
+class SocketRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One TCP socket as the kernel lists it (sock_diag, checked against /proc/net/tcp).
+
+    `id` names the same socket for its whole life (the kernel's socket cookie). `state` is the kernel's number
+    (1 ESTABLISHED ... 10 LISTEN, 12 NEW_SYN_RECV shown as SYN_RECV). For a listener `rx_queue` counts connections
+    waiting for accept and `tx_queue` is the limit of that queue; otherwise both are bytes: received and not read,
+    written and not acknowledged.
+    """
+
+    id: int
+    family: int
+    local: str
+    """"10.0.0.1:8080" or "[::1]:8080"."""
+    remote: str
+    state: int
+    rx_queue: int = 0
+    tx_queue: int = 0
+    inode: int = 0
+    """0 = no descriptor exists: not accepted yet, or TIME_WAIT."""
+    uid: int = 0
+    timer: int = 0
+    """0 none, 1 retransmit, 2 keepalive (or SYN-ACK), 3 TIME_WAIT, 4 zero-window probe."""
+    expires_ms: int = 0
+    retransmits: int = 0
+
+
+class ProcessRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One task's process as /proc/PID/stat and psutil give it. state: R, S, D, T, t, Z, X."""
+
+    pid: int
+    ppid: int
+    name: str
+    state: str
+    threads: int = 1
+    rss_bytes: int = 0
+    cpu_ms: int = 0
+    waits_in: str = ""
+    """Kernel function it sleeps in (/proc/PID/wchan), "" when running or not readable."""
