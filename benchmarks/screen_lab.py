@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol import codec, commands as cmd, events as ev
 
 PID, ACCEPT = 4242, 43
 SOURCE = "\n".join(f"    int line_{n} = accept(listener, NULL, NULL); /* {n} */" for n in range(1, 200))
@@ -79,7 +79,7 @@ class Told:
     def __init__(self, sockets: int) -> None:
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
-        self._ready: list[bytes] = [ev.encode_batch(list(beginning(sockets)))]
+        self._ready: list[bytes] = [codec.encode_batch(list(beginning(sockets)))]
         self._n = 0
         self.ended = False
         os.write(self._theirs.fileno(), b"x")
@@ -93,12 +93,12 @@ class Told:
         except BlockingIOError:
             return []
         lines, self._ready = b"".join(self._ready), []
-        return ev.decode_events(lines)
+        return codec.decode_events(lines)
 
     def send(self, command: cmd.AnyCommand) -> int:
         if isinstance(command, cmd.Step):
             self._n += 1
-            self._ready.append(ev.encode_batch([*_stop(self._n), ev.Done(10 + self._n, self._n, "done")]))
+            self._ready.append(codec.encode_batch([*_stop(self._n), ev.Done(10 + self._n, self._n, "done")]))
             os.write(self._theirs.fileno(), b"x")
         return self._n
 

@@ -24,7 +24,7 @@ import msgspec
 
 from socklab.core.errors import SocklabError
 from socklab.host import run_directory, subreaper
-from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec, encode as encode_spec
 
 _CHUNK = 256 * 1024
@@ -129,7 +129,7 @@ class Link:
             self._last_id += 1
             command = msgspec.structs.replace(command, id=self._last_id)
         if not self._closed:
-            self._send(ev.encode(command))
+            self._send(codec.encode(command))
         return command.id
 
     def _send(self, data: bytes) -> None:
@@ -206,7 +206,7 @@ class Link:
             self._last_line = last
         if self.ended:
             self._t = _time_of(self._last_line, self._t)
-            lines += ev.encode_batch(list(self._last_events()))
+            lines += codec.encode_batch(list(self._last_events()))
         return lines
 
     def _receive(self, most: int) -> bytes:
@@ -237,12 +237,12 @@ class Link:
     def _decode(self, lines: bytes) -> list[ev.AnyEvent]:
         """Events of whole lines; from the first bad line on, nothing, and the trouble is kept for the next call."""
         try:
-            found = ev.decode_events(lines)
+            found = codec.decode_events(lines)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             found = []
             for line in lines.splitlines():
                 try:
-                    found.append(ev.decode_event(line))
+                    found.append(codec.decode_event(line))
                 except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                     self._trouble = _not_an_event(line, str(error))
                     break
@@ -363,6 +363,6 @@ def _not_an_event(line: bytes, why: str) -> SocklabError:
 
 def _time_of(line: bytes, otherwise: int) -> int:
     try:
-        return ev.decode_event(line).t
+        return codec.decode_event(line).t
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return otherwise

@@ -15,7 +15,7 @@ import pytest
 from socklab import session as link_module
 from socklab.core.errors import SocklabError
 from socklab.host import subreaper
-from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 
@@ -184,7 +184,7 @@ def test_raw_lines_are_the_engines_bytes_untouched(fake: FakeEngine) -> None:
 
 def test_raw_lines_of_a_crash_end_in_an_event_too(fake: FakeEngine) -> None:
     with fake("s.sendall(HEADER); notice('a'); os._exit(9)") as link:
-        events = ev.decode_events(b"".join(link.raw_lines()))
+        events = codec.decode_events(b"".join(link.raw_lines()))
     assert isinstance(events[-1], ev.Ended)
     assert events[-1].reason == "failed"
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 
-from socklab.protocol import events as ev
+from socklab.protocol import codec, events as ev
 
 BATCH = 256
 
@@ -60,6 +60,6 @@ class Stream:
             if self.broken or not batch:
                 return
             try:
-                self._out.sendall(ev.encode_batch(batch))
+                self._out.sendall(codec.encode_batch(batch))
             except OSError:  # EPIPE, ECONNRESET: the consumer died; the lab thread sees end of file and ends the lab
                 self.broken = True

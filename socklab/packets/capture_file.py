@@ -18,7 +18,7 @@ from socklab import state as st
 from socklab.core.errors import SocklabError, UsageError
 from socklab.core.text import safe
 from socklab.packets import pcap
-from socklab.protocol import events as ev
+from socklab.protocol import codec, events as ev
 
 _WHAT_A_STREAM_IS = "A stream is what `socklab lesson NAME --json` or `socklab run --json` writes."
 
@@ -55,7 +55,7 @@ def read_stream(path: Path) -> Iterator[ev.AnyEvent]:
                 if not line.strip():
                     continue
                 try:
-                    yield ev.decode_event(line)
+                    yield codec.decode_event(line)
                 except (msgspec.ValidationError, msgspec.DecodeError) as error:
                     if not line.endswith(b"\n"):
                         return  # the lab was killed while it wrote its last line

@@ -387,28 +387,3 @@ AnyEvent: TypeAlias = (
 
 BUSY = (Held, Acted, StepReached, Asked, Answered, Measured, Offered, Exited, Ended)
 """After one of these the engine is not Ready any more, until it says so again. Resumed ends only a wait for a step."""
-
-
-_encoder = msgspec.json.Encoder()
-_event_decoder = msgspec.json.Decoder(AnyEvent)
-
-
-def encode(message: msgspec.Struct) -> bytes:
-    """One line of JSON, newline included."""
-    return _encoder.encode(message) + b"\n"
-
-
-def encode_batch(messages: list[Event]) -> bytes:
-    """Many events as lines; one pass, for the free-running path."""
-    return _encoder.encode_lines(messages)
-
-
-def decode_event(line: bytes | str) -> AnyEvent:
-    """Raises msgspec.ValidationError or msgspec.DecodeError on a line that is no event of this format."""
-    event: AnyEvent = _event_decoder.decode(line)
-    return event
-
-
-def decode_events(lines: bytes) -> list[AnyEvent]:
-    """Events of newline-separated JSON."""
-    return _event_decoder.decode_lines(lines)

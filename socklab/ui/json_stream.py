@@ -12,7 +12,7 @@ import select
 from socklab import state as st
 from socklab.core.errors import SocklabError
 from socklab.lesson import Lesson
-from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.session import Link
 from socklab.ui.plain import prompt
@@ -70,7 +70,7 @@ class _Pump:
             return
         for line in lines.splitlines():
             if line.startswith(_UNDERSTOOD):
-                event = ev.decode_event(line)
+                event = codec.decode_event(line)
                 self._state = st.apply(self._state, event)
                 self._pending.feed(event)
                 if self._auto and isinstance(event, ev.Ready):

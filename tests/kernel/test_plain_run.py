@@ -18,7 +18,7 @@ import pytest
 import socklab
 from socklab import lesson as lessons
 from socklab.host import subreaper
-from socklab.protocol import events as ev
+from socklab.protocol import codec, events as ev
 from socklab.ui.plain.facts import MOST
 from tests.support import shared
 
@@ -123,7 +123,7 @@ def test_json_is_the_event_stream_and_nothing_else() -> None:
     done = run("lesson", "backlog", "--auto", "--json", "--lang", "python")
     assert done.returncode == 0
     assert done.stderr == ""
-    events = [ev.decode_event(line) for line in done.stdout.splitlines()]
+    events = [codec.decode_event(line) for line in done.stdout.splitlines()]
     assert isinstance(events[0], ev.Header)
     assert isinstance(events[-1], ev.Ended)
     assert all(event.held for event in events if isinstance(event, ev.Checked))
@@ -131,7 +131,7 @@ def test_json_is_the_event_stream_and_nothing_else() -> None:
 
 def test_json_takes_commands_and_prompt_lines_from_stdin() -> None:
     done = run("run", "--json", "--", "/bin/cat", "/dev/null", typed='{"c":"step"}\nnonsense\ns\nq\n')
-    assert isinstance(ev.decode_event(done.stdout.splitlines()[-1]), ev.Ended)
+    assert isinstance(codec.decode_event(done.stdout.splitlines()[-1]), ev.Ended)
     assert 'No verb "nonsense"' in done.stderr
 
 

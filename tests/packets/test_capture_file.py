@@ -13,7 +13,7 @@ from hypothesis import given, strategies as some
 from socklab import state as st
 from socklab.core.errors import SocklabError, UsageError
 from socklab.packets import capture_file
-from socklab.protocol import events as ev
+from socklab.protocol import codec, events as ev
 from tests.support.wirescene import ACK, SYN, WireScene
 
 BEGAN_NS = 1_700_000_000_000_000_000
@@ -27,7 +27,7 @@ def stream() -> list[ev.Event]:
 
 
 def write(path: Path, events: list[ev.Event], tail: bytes = b"") -> Path:
-    path.write_bytes(b"".join(map(ev.encode, events)) + tail)
+    path.write_bytes(b"".join(map(codec.encode, events)) + tail)
     return path
 
 
@@ -151,7 +151,7 @@ def test_a_state_without_a_header_counts_from_the_epoch() -> None:
 
 
 def test_empty_lines_are_skipped_and_lines_are_counted_with_them(tmp_path: Path) -> None:
-    head, *rest = map(ev.encode, stream())
+    head, *rest = map(codec.encode, stream())
     path = tmp_path / "run.jsonl"
     path.write_bytes(b"\n" + head + b"  \n" + b"".join(rest))
     assert capture_file.to_pcap(path, tmp_path / "run.pcap") == 3

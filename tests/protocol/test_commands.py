@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol import codec, commands as cmd
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from socklab.protocol import commands as cmd, events as ev
     ],
 )
 def test_every_command_keeps_its_id_on_the_way(command: cmd.AnyCommand) -> None:
-    assert cmd.decode_command(ev.encode(command)) == command
+    assert cmd.decode_command(codec.encode(command)) == command
 
 
 @pytest.mark.parametrize(

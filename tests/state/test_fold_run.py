@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from socklab.protocol import events as ev
+from socklab.protocol import codec, events as ev
 from socklab.state import LabState, Task, apply
 from tests.state.support import changes
 from tests.support import streams as lab
@@ -70,7 +70,7 @@ EVERY = [
 def test_every_kind_of_event_is_folded_and_moves_the_time() -> None:
     assert {type(event) for event in EVERY} >= set(ev.AnyEvent.__args__)
     for event in EVERY:
-        moved = ev.decode_event(ev.encode(event))
+        moved = codec.decode_event(codec.encode(event))
         later = type(moved)(**{**{f: getattr(moved, f) for f in moved.__struct_fields__}, "t": 123_456})
         assert apply(BEGUN, later).t == 123_456, type(event)
     inside = apply(LabState(), ev.Return(77, 5, 0, 0))  # the stream begins inside a call
