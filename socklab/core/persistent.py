@@ -102,7 +102,7 @@ class Log(Sequence[T], Generic[T]):
         items = self._items
         dropped = self.dropped
         if len(items) != self._length or self._length >= 2 * self.keep:
-            first = max(0, self._length - self.keep) if self._length >= 2 * self.keep else 0
+            first = self._length - self.keep if self._length >= 2 * self.keep else 0
             items = items[first : self._length]
             dropped += first
         items.append(item)

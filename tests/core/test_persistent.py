@@ -121,6 +121,9 @@ def test_appending_copies_nothing_and_a_fork_copies_once() -> None:
     other = log.append(9)
     assert other._items is not log._items
     assert (list(log), list(longer), list(other)) == ([1], [1, 2], [1, 9])
+    full = Log[int](2).append(1).append(2).append(3)
+    full.append(4)
+    assert (list(full.append(9)), full.append(9).dropped) == ([1, 2, 3, 9], 0)  # shorter than twice what it keeps
 
 
 def test_what_was_derived_of_a_log_is_shared_by_all_that_grew_from_it_and_no_other() -> None:
