@@ -20,7 +20,7 @@ import pytest
 
 from socklab import syscalls
 from socklab.core.errors import SocklabError
-from socklab.engine.tracing import detach
+from socklab.engine.tracing import task_table
 from socklab.host import attach_target
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
@@ -343,7 +343,7 @@ def test_another_users_process_is_refused_with_the_command_that_works(folder: Pa
 
         def try_it() -> tuple[str, str]:
             with pytest.raises(PermissionError):
-                detach.seize_threads(process.pid)
+                task_table.seize_threads(process.pid)
             error = attach_target.refused(process.pid)
             return error.what, error.fix
 
