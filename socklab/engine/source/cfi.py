@@ -26,7 +26,6 @@ MAX_ENTRIES = 300_000
 
 # DW_EH_PE_*: the low four bits give the size, the next three what the value is relative to.
 _FORMATS = {0x00: "<Q", 0x02: "<H", 0x03: "<I", 0x04: "<Q", 0x0A: "<h", 0x0B: "<i", 0x0C: "<q"}
-_OMIT = 0xFF
 
 
 def _pointer(data: bytes, position: int, encoding: int, vaddr: int, base: int) -> tuple[int, int]:
