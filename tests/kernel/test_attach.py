@@ -342,7 +342,7 @@ def test_another_users_process_is_refused_with_the_command_that_works(folder: Pa
 
         def try_it() -> tuple[str, str]:
             with pytest.raises(PermissionError):
-                task_table._seize_threads(process.pid)
+                task_table.seize_threads(process.pid)
             error = attach_target.refused(process.pid)
             return error.what, error.fix
 

@@ -38,7 +38,7 @@ class TaskTable(dict[int, Task]):
     def attach(self, pid: int, host: str) -> list[Task]:
         """Seize every thread of a process that runs; they run on. Raises PermissionError, or ProcessGone."""
         memory = Memory(pid)
-        seized = [Task(tid, pid, host, memory, started=True, attached=True) for tid in _seize_threads(pid)]
+        seized = [Task(tid, pid, host, memory, started=True, attached=True) for tid in seize_threads(pid)]
         self.update((task.tid, task) for task in seized)
         return seized
 
@@ -87,7 +87,7 @@ class TaskTable(dict[int, Task]):
         return Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0)
 
 
-def _seize_threads(pid: int) -> list[int]:
+def seize_threads(pid: int) -> list[int]:
     """Seize every thread of the process; they run on. Returns their ids.
 
     A thread may start another while the list is read, so it is read until nothing new is on it; what a seized thread
