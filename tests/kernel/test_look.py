@@ -20,6 +20,7 @@ import pytest
 from socklab import state
 from socklab.core.errors import MachineError
 from socklab.engine.kernel import descriptors, procfs, snapshot as look_module
+from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.snapshot import Snapshot
 from socklab.engine.kernel.sockdiag import Diag
 from socklab.engine.kernel.socktable import DiagTable
@@ -504,6 +505,30 @@ def test_of_a_large_table_a_number_opened_anew_unseen_is_found_in_its_turn() -> 
             assert closed == [(many[7],)]
 
     privately(act)
+
+
+class OneUnreadable(DescriptorTable):
+    """A table in which one number is open and can't be read, as after an exec of a set-user-ID program."""
+
+    unreadable = -1
+
+    def _descriptor(self, fd: int) -> Descriptor | None:
+        return None if fd == self.unreadable else super()._descriptor(fd)
+
+
+def test_in_a_large_table_a_number_closed_is_found_although_another_is_open_and_unreadable() -> None:
+    many = [os.open("/dev/null", os.O_RDONLY) for _ in range(300)]
+    table = OneUnreadable(os.getpid(), lambda _inode: False)
+    table.unreadable = many[9]
+    try:
+        for _ in range(3):  # its own directories, and what it asks of sockets, are opened meanwhile
+            table.look()
+        os.close(many[7])
+        assert table.look()[1] == [many[7]]
+    finally:
+        table.close()
+        for number in {*many} - {many[7]}:
+            os.close(number)
 
 
 @contextmanager

@@ -94,6 +94,8 @@ class DescriptorTable:
         self._detailed: set[int] = set()
         """Numbers with a detail: a table may list their socket next time."""
         self._turn = 0
+        self._unreadable = 0
+        """How many more the kernel counted at the last listing than could be read: they are no news."""
         self._pidfd = -1
         self._fd_directory = -1
         self._info_directory = -1
@@ -111,19 +113,24 @@ class DescriptorTable:
         count of them is another than expected, and then new numbers are read and SPREAD old ones in turn: a number
         closed and opened again by a call nobody stopped at is found when its turn comes.
         """
+        known = self.known
         try:
-            numbers = self._numbers()
+            self._open()
+            # Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors; before, it is 0.
+            count = os.fstat(self._fd_directory).st_size
+            as_expected = len(known) > READ_ALL and count == len(known) + self._unreadable
+            numbers = known.keys() if as_expected else set(map(int, os.listdir(self._fd_directory)))
         except OSError as error:
             return self._failed(error)
         self.unread = None
-        known = self.known
-        if numbers is None:
-            return self._read([*self._in_turn(), *self._detailed, *self.holding(set(unlisted))], [])
-        closed = [fd for fd in known if fd not in numbers]
         if len(numbers) <= READ_ALL:
-            return self._read(sorted(numbers), closed)
-        again = {*self._in_turn(), *self._detailed, *self.holding(set(unlisted))}
-        return self._read([*sorted(numbers - known.keys()), *(again & numbers)], closed)
+            again = numbers
+        else:
+            again = {*self._in_turn(), *self._detailed, *self.holding(set(unlisted))} & numbers
+        found = self._read([*sorted(numbers - known.keys()), *sorted(again)], [fd for fd in known if fd not in numbers])
+        if not as_expected:
+            self._unreadable = count - len(known) if count else 0
+        return found
 
     def look_at(self, fds: Iterable[int]) -> tuple[list[Descriptor], list[int]]:
         """The same for these numbers only; costs nothing for the rest of the table."""
@@ -251,14 +258,6 @@ class DescriptorTable:
             self._fd_directory = os.open(f"/proc/{self.pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if self._info_directory < 0:
             self._info_directory = os.open(f"/proc/{self.pid}/fdinfo", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def _numbers(self) -> set[int] | None:
-        """Open numbers; None = as many as are known, not listed."""
-        self._open()
-        # Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors; before, it is 0.
-        if len(self.known) > READ_ALL and os.fstat(self._fd_directory).st_size == len(self.known):
-            return None
-        return set(map(int, os.listdir(self._fd_directory)))
 
     def _in_turn(self) -> list[int]:
         if self._turn >= len(self.known):
