@@ -25,8 +25,6 @@ class Stream:
         self._order = threading.Lock()
         self.start_ns = time.monotonic_ns()
         """CLOCK_MONOTONIC at t = 0."""
-        self.started_ns = time.time_ns()
-        """Wall clock at t = 0, nanoseconds since the epoch."""
         self.broken = False
         """The consumer is gone; what is put from now on goes nowhere."""
         self.kept: deque[ev.Event] = deque()

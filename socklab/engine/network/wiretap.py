@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import selectors
 from contextlib import suppress
-from typing import BinaryIO
 
 from socklab.commands import actions
 from socklab.core.errors import MachineError, UsageError
 from socklab.engine.network.sniffer import Sniffer
 from socklab.engine.network.topology import Topology
+from socklab.engine.network.wire.report import Capture
 from socklab.engine.network.wire.wire import Wire
 from socklab.engine.stream import Stream
 from socklab.protocol import events as ev
@@ -28,7 +28,8 @@ class Wiretap:
         self._network = topology.network
         self._wire: Wire | None = topology.wire
         self._sniffer: Sniffer | None = None
-        self._file: BinaryIO | None = None
+        self._capture = Capture()
+        """Of packets seen on loopback; the wire's process writes its own."""
         self._left_out = 0
         self.broken = False
         """The wire's process died: no packet will cross any more."""
@@ -54,8 +55,9 @@ class Wiretap:
         found = source.read()
         for event in found:
             self._stream.put(event)
-        if self._file is not None:
-            self._write(found)
+            if self._capture and isinstance(event, ev.Packet):
+                self._capture.save(self._stream.start_ns + event.t, event.data, event.length)
+        self._capture.sync()
         self._rules_used_up(found)
         if source.unreported > self._left_out:
             missed = source.unreported - self._left_out
@@ -67,15 +69,6 @@ class Wiretap:
             self.broken = True
             self._tell("error", "The wire's process is gone: the hosts cannot reach each other.", "Start again.")
 
-    def _write(self, found: list[ev.Packet | ev.PacketFate]) -> None:
-        from socklab.packets import pcap
-
-        assert self._file is not None
-        for event in found:
-            if isinstance(event, ev.Packet):
-                self._file.write(pcap.record(self._stream.started_ns + event.t, event.data, event.length))
-        self._file.flush()
-
     def capture(self, path: str) -> None:
         """Write every packet from now on to a pcap file. Raises MachineError where none can be had, or no file."""
         if self._wire is not None:
@@ -86,14 +79,8 @@ class Wiretap:
                 f"No packets can be captured: the lab sees none on this network ({self._network}).",
                 fix="--net private or --net two-hosts; `socklab doctor` says what this machine allows.",
             )
-        from socklab.packets import pcap
-
-        try:
-            self._file = open(path, "wb")  # noqa: SIM115  closed by close(): it lives as long as the run
-        except OSError as error:
-            raise MachineError(f"{path} cannot be written: {error.strerror}.") from error
-        self._file.write(pcap.HEADER)
-        self._file.flush()
+        self._capture.begin(path)
+        self._capture.sync()
 
     def act(self, action: actions.Wire) -> None:
         """Carry out a wire verb; what came of it is told. Raises UsageError, MachineError."""
@@ -131,5 +118,4 @@ class Wiretap:
         self.pump()
         if self._sniffer is not None:
             self._sniffer.close()
-        if self._file is not None:
-            self._file.close()
+        self._capture.end()

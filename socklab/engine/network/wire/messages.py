@@ -7,6 +7,7 @@ records are packed by struct, on purpose, for a bulk transfer is 100,000 of them
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -62,22 +63,9 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Packets the wire itself failed to read or deliver; 0 unless something is wrong."""
 
 
-_encoder = msgspec.json.Encoder()
-_requests = msgspec.json.Decoder(Request)
-_answers = msgspec.json.Decoder(Answer)
-
-
-def encode(message: Request | Answer) -> bytes:
-    return _encoder.encode(message)
-
-
-def decode_request(data: bytes) -> Request:
-    request: Request = _requests.decode(data)
-    return request
-
-
-def decode_answer(data: bytes) -> Answer:
-    return _answers.decode(data)
+encode = msgspec.json.Encoder().encode
+decode_request: Callable[[bytes], Request] = msgspec.json.Decoder(Request).decode
+decode_answer = msgspec.json.Decoder(Answer).decode
 
 
 # ---------------------------------------------------------------- records

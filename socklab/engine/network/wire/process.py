@@ -18,7 +18,10 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from msgspec.structs import replace
+
 from socklab.commands.wire import Order, Select
+from socklab.core.errors import SocklabError, UsageError
 from socklab.engine.network.wire import messages as wm
 from socklab.engine.network.wire.ends import End
 from socklab.engine.network.wire.report import Capture, Report
@@ -97,7 +100,7 @@ class WireProcess:
                 write(data)
             except OSError as error:
                 records += (pack(wm.PACKET, side, len(kept), size, self._number, now), kept)
-                self._undeliverable(self._number, error)
+                self._undelivered(self._number, error)
             else:
                 self._delivered += 1
                 records += (pack(wm.DELIVERED, side, len(kept), size, self._number, now), kept)
@@ -106,16 +109,12 @@ class WireProcess:
         """The way of a packet while any rule is in force or a capture runs."""
         number = self._number
         self.capture.save(now, data)
+        self._report.records += (wm.RECORD.pack(wm.PACKET, side, len(kept), len(data), number, now), kept)
         fate, delay_ms = "deliver", 0.0
         if self._rules.active:
             fate, delay_ms = self._rules.decide(decode.decode(data), wm.SIDES[side])
-        kind = wm.DELIVERED if fate == "deliver" else wm.PACKET
-        if kind == wm.DELIVERED and not self._put(1 - side, data):
-            kind, fate = wm.PACKET, "lost"
-        self._report.records += (wm.RECORD.pack(kind, side, len(kept), len(data), number, now), kept)
         if fate == "deliver":
-            self._delivered += 1
-            self._let_overtaken_go(side)
+            self._deliver(number, side, data)
         elif fate == "delay":
             # A line with jitter is uneven, but its packets stay in order.
             due = max(time.monotonic() + delay_ms / 1000, self._last_due[side])
@@ -128,26 +127,22 @@ class WireProcess:
                 self._overtaken[side].append(number)
             self._report.fate(number, wm.HELD)
         else:
-            self._dropped += fate == "drop"
-            self._lost += fate == "lost"
-            self._report.fate(number, wm.DROPPED)
+            self._drop(number)
 
-    def _put(self, side: int, data: bytes) -> bool:
-        """Hand a packet to the host at that end."""
-        try:
-            self._write[side](data)
-        except OSError:
-            return False
-        return True
+    def _drop(self, number: int) -> None:
+        self._dropped += 1
+        self._report.fate(number, wm.DROPPED)
 
     def _deliver(self, number: int, side: int, data: bytes) -> None:
-        if self._put(1 - side, data):
+        """Hand a packet that came from `side` to the host at the other end."""
+        try:
+            self._write[1 - side](data)
+        except OSError as error:
+            self._undelivered(number, error)
+        else:
             self._delivered += 1
             self._report.fate(number, wm.GONE_ON)
             self._let_overtaken_go(side)
-        else:
-            self._lost += 1
-            self._report.fate(number, wm.DROPPED)
 
     def _let_overtaken_go(self, side: int) -> None:
         """A packet of that side has gone on: those it was to overtake follow."""
@@ -174,7 +169,7 @@ class WireProcess:
         # EIO, ENETDOWN: the interface is down, and there is nothing to read until it is up again.
         self._lost += error.errno not in (errno.EIO, errno.EBADFD, errno.ENETDOWN)
 
-    def _undeliverable(self, number: int, error: OSError) -> None:
+    def _undelivered(self, number: int, error: OSError) -> None:
         # EINVAL: the host's stack takes no such bytes; EIO, ENETDOWN: its interface is down.
         self._lost += error.errno != errno.EINVAL
         self._report.fate(number, wm.DROPPED)
@@ -199,42 +194,37 @@ class WireProcess:
         if not data:
             return False
         request = wm.decode_request(data)
-        text, fix, refused, done = "", "", False, 0
-        if isinstance(request, wm.Names):
-            self._rules.names = request.names
-        elif isinstance(request, wm.Capture):
-            text = self.capture.begin(request.path)
-            refused = bool(text)
-        elif isinstance(request, Order):
-            done, text, fix = self._obey(request)
-            refused = bool(fix)
+        answer = wm.Answer()
+        try:
+            if isinstance(request, wm.Names):
+                self._rules.names = request.names
+            elif isinstance(request, wm.Capture):
+                self.capture.begin(request.path)
+            elif isinstance(request, Order):
+                answer = self._obey(request)
+        except SocklabError as error:
+            answer = wm.Answer(error.what, error.fix, refused=True)
         self._flush()
+        answer = replace(
+            answer,
+            held=tuple(self._held),
+            rules=self._rules.lines(),
+            packets=self._number,
+            delivered=self._delivered,
+            dropped=self._dropped,
+            lost=self._lost,
+        )
         with suppress(OSError):  # the holder died meanwhile; the next read says so
-            self._control.send(
-                wm.encode(
-                    wm.Answer(
-                        text=text,
-                        fix=fix,
-                        refused=refused,
-                        done=done,
-                        held=tuple(self._held),
-                        rules=self._rules.lines(),
-                        packets=self._number,
-                        delivered=self._delivered,
-                        dropped=self._dropped,
-                        lost=self._lost,
-                    )
-                )
-            )
+            self._control.send(wm.encode(answer))
         return True
 
-    def _obey(self, order: Order) -> tuple[int, str, str]:
-        """(packets acted on, what was done, what to do if it was refused)"""
+    def _obey(self, order: Order) -> wm.Answer:
+        """What was done, and to how many packets. Raises UsageError where there is nothing to act on."""
         if order.verb == "release":
             return self._release(order.scope)
         if order.verb in ("hold", "delay", "loss") or order.coming:
             self._rules.add(order)
-            return 0, "", ""
+            return wm.Answer()
         if order.verb == "reorder":
             return self._swap(order)
         chosen = self._chosen(order)
@@ -244,16 +234,15 @@ class WireProcess:
             fix = "`hold all` keeps what comes next." if not self._held else f"Held now: {self._held_words()}."
             if order.verb == "drop" and not order.packet:
                 fix += " `drop next` takes the next that comes."
-            return 0, what, fix
+            raise UsageError(what, fix=fix)
         for number in chosen:
-            side, data = self._held.pop(number)
+            held = self._held.pop(number)
             if order.verb == "deliver":
-                self._deliver(number, side, data)
+                self._deliver(number, *held)
             else:
-                self._dropped += 1
-                self._report.fate(number, wm.DROPPED)
+                self._drop(number)
         word = "delivered" if order.verb == "deliver" else "dropped"
-        return len(chosen), f"{len(chosen)} {word}; {len(self._held)} held.", ""
+        return wm.Answer(f"{len(chosen)} {word}; {len(self._held)} held.", done=len(chosen))
 
     def _chosen(self, order: Order) -> list[int]:
         """Numbers of the held packets an order means, oldest first."""
@@ -267,37 +256,31 @@ class WireProcess:
                     break
         return chosen
 
-    def _swap(self, order: Order) -> tuple[int, str, str]:
+    def _swap(self, order: Order) -> wm.Answer:
         """The first two held packets change places; with fewer held, the next two that come do."""
         first_two = self._chosen(Order("reorder", order.select, count=2))
         if len(first_two) < 2:
             self._rules.add(Order("reorder", order.select, count=1, coming=True))
-            return 0, "The next packet will be overtaken by the one behind it.", ""
+            return wm.Answer("The next packet will be overtaken by the one behind it.")
         first, second = first_two
         numbers = [second if n == first else first if n == second else n for n in self._held]
         self._held = {number: self._held[number] for number in numbers}
-        return 2, f"Packet {second} now goes before {first}.", ""
+        return wm.Answer(f"Packet {second} now goes before {first}.", done=2)
 
-    def _release(self, scope: str) -> tuple[int, str, str]:
+    def _release(self, scope: str) -> wm.Answer:
         self._rules.release(scope)
-        done = 0
+        going: list[tuple[int, int, bytes]] = []
         if scope in ("all", "hold", "reorder"):
-            held, self._held = self._held, {}
-            overtaken = {n for numbers in self._overtaken.values() for n in numbers}
+            overtaken = {number for numbers in self._overtaken.values() for number in numbers}
             self._overtaken = {0: [], 1: []}
-            for number, (side, data) in held.items():
-                if scope == "reorder" and number not in overtaken:
-                    self._held[number] = (side, data)
-                    continue
-                done += 1
-                self._deliver(number, side, data)
+            chosen = [number for number in self._held if scope != "reorder" or number in overtaken]
+            going = [(number, *self._held.pop(number)) for number in chosen]
         if scope in ("all", "delay"):
-            delayed, self._delayed = sorted(self._delayed), []
-            for _, number, side, data in delayed:
-                done += 1
-                self._deliver(number, side, data)
-            self._last_due = [0.0, 0.0]
-        return done, f"{done} delivered." if done else "", ""
+            going += [(number, side, data) for _, number, side, data in sorted(self._delayed)]
+            self._delayed, self._last_due = [], [0.0, 0.0]
+        for packet in going:
+            self._deliver(*packet)
+        return wm.Answer(f"{len(going)} delivered." if going else "", done=len(going))
 
     def _held_words(self) -> str:
         words = [f"#{number} {decode.decode(data).summary}" for number, (_, data) in self._held.items()]

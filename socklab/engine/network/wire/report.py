@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import BinaryIO
 
+from socklab.core.errors import MachineError
 from socklab.engine.network.wire import messages as wm
 from socklab.packets import pcap
 
@@ -75,7 +76,7 @@ class Report:
 
 
 class Capture:
-    """A pcap file of all that enters the wire, or none."""
+    """A pcap file of the packets that cross, or none. True while there is one."""
 
     def __init__(self) -> None:
         self._file: BinaryIO | None = None
@@ -85,23 +86,23 @@ class Capture:
     def __bool__(self) -> bool:
         return self._file is not None
 
-    def begin(self, path: str) -> str:
-        """End the last capture and begin one at `path`, unless that is empty. The reason if it can't be written."""
+    def begin(self, path: str) -> None:
+        """End the last capture and begin one at `path`, unless that is empty. Raises MachineError."""
         self.end()
         if not path:
-            return ""
+            return
         try:
             self._file = open(path, "wb", buffering=1 << 16)  # noqa: SIM115 - open for as long as the wire is
             self._file.write(pcap.HEADER)
         except OSError as error:
             self.end()
-            return f"The capture {path} cannot be written: {error.strerror}."
-        return ""
+            raise MachineError(f"The capture {path} cannot be written: {error.strerror}.") from error
 
-    def save(self, monotonic_ns: int, data: bytes) -> None:
+    def save(self, monotonic_ns: int, data: bytes, length: int | None = None) -> None:
+        """`length`: bytes of the whole packet, of which `data` may be the beginning."""
         if self._file is not None:
             try:
-                self._file.write(pcap.record(self._epoch_ns + monotonic_ns, data))
+                self._file.write(pcap.record(self._epoch_ns + monotonic_ns, data, length))
             except OSError:  # no space left: the packets written so far stay
                 self.end()
 
