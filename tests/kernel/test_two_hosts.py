@@ -332,7 +332,7 @@ def test_closing_the_topology_ends_the_wire_at_once(way: Way) -> None:
 
 
 def test_without_any_device_the_lab_has_one_private_host_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_name: str, _peer: str) -> None:
+    def refuse(*_asked: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "no veth")
 
     monkeypatch.setattr(netns, "TUN_DEVICE", "/nonexistent/net/tun")

@@ -103,18 +103,13 @@ def _ask(kind: int, flags: int, body: bytes, what: str) -> None:
         raise OSError(number, os.strerror(number), what)
 
 
-def set_link(name: str, *, up: bool = True, arp: bool = True, queue: int | None = None) -> None:
+def set_link(name: str, *, arp: bool = True, queue: int | None = None) -> None:
     """Bring interface `name` up, without ARP if asked; `queue` = packets its transmit queue holds."""
-    wanted = (IFF_UP if up else 0) | (0 if arp else IFF_NOARP)
-    body = _IFINFO.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), wanted, IFF_UP | (0 if arp else IFF_NOARP))
+    flags = IFF_UP if arp else IFF_UP | IFF_NOARP
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), flags, flags)
     if queue is not None:
         body += _attribute(_IFLA_TXQLEN, struct.pack("=I", queue))
     _ask(_RTM_NEWLINK, 0, body, f"set {name} up")
-
-
-def set_mac(name: str, mac: bytes) -> None:
-    body = _IFINFO.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), 0, 0) + _attribute(_IFLA_ADDRESS, mac)
-    _ask(_RTM_NEWLINK, 0, body, f"set address of {name}")
 
 
 def add_address(name: str, address: str, prefix: int) -> None:
@@ -153,21 +148,18 @@ def prefer_source(name: str, address: str, source: str) -> None:
     _ask(_RTM_NEWROUTE, _NLM_CREATE | _NLM_REPLACE, body, what)
 
 
-def add_veth(name: str, peer: str) -> None:
-    """A pair of virtual Ethernet interfaces in the calling thread's namespace: what enters one leaves the other."""
-    other = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, peer.encode() + b"\0")
+def add_veth(name: str, peer: str, peer_namespace: int, peer_mac: bytes) -> None:
+    """A pair of virtual Ethernet interfaces: what enters one leaves the other. `name` is in the calling thread's
+    namespace, `peer` in the one behind the descriptor `peer_namespace`."""
+    other = _new_link(peer) + _attribute(_IFLA_ADDRESS, peer_mac)
+    other += _attribute(_IFLA_NET_NS_FD, struct.pack("=i", peer_namespace))
     info = _attribute(_IFLA_INFO_KIND, b"veth") + _attribute(_IFLA_INFO_DATA, _attribute(_VETH_INFO_PEER, other))
-    body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
-    body += _attribute(_IFLA_LINKINFO, info)
+    body = _new_link(name) + _attribute(_IFLA_LINKINFO, info)
     _ask(_RTM_NEWLINK, _NLM_CREATE | _NLM_EXCLUSIVE, body, "create a veth pair")
 
 
-def move_link(name: str, namespace_fd: int, new_name: str) -> None:
-    """Move interface `name` of the calling thread's namespace into another, under a new name."""
-    body = _IFINFO.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), 0, 0)
-    body += _attribute(_IFLA_NET_NS_FD, struct.pack("=i", namespace_fd))
-    body += _attribute(_IFLA_IFNAME, new_name.encode() + b"\0")
-    _ask(_RTM_NEWLINK, 0, body, f"move {name}")
+def _new_link(name: str) -> bytes:
+    return _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(_IFLA_IFNAME, name.encode() + b"\0")
 
 
 # ---------------------------------------------------------------- devices
@@ -176,7 +168,7 @@ TUN_DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _SIOCETHTOOL = 0x8946
-_ETHTOOL_OFF = {"transmit checksum": 0x17, "TCP segmentation": 0x1F, "generic segmentation": 0x24}
+_ETHTOOL_STXCSUM, _ETHTOOL_STSO, _ETHTOOL_SGSO = 0x17, 0x1F, 0x24
 
 
 def open_tun(name: str) -> int:
@@ -237,7 +229,7 @@ def open_packet_view(name: str) -> socket.socket:
 def switch_offloads_off(name: str) -> None:
     """Have `name` send packets no longer than its MTU with checksums filled in: what a wire would carry."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
-        for command in _ETHTOOL_OFF.values():
+        for command in (_ETHTOOL_STXCSUM, _ETHTOOL_STSO, _ETHTOOL_SGSO):
             value = ctypes.create_string_buffer(struct.pack("=II", command, 0))
             # struct ifreq with a pointer to struct ethtool_value in its union.
             request = struct.pack("=16sQ16x", name.encode(), ctypes.addressof(value))

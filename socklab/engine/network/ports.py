@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from itertools import chain
 
 from socklab.core.errors import MachineError
 from socklab.core.text import safe
@@ -78,10 +79,7 @@ def find(preferred: int) -> tuple[int, str]:
     else:
         why = f"port {preferred} is taken by {holder(preferred)}"
     first = preferred + 1 if preferred >= 1024 else preferred + 8000
-    for port in range(first, min(first + 100, 65536)):
-        if not _refusal(port) and _reserve(port):
-            return port, why
-    for port in range(49152, 65536):
+    for port in chain(range(first, min(first + 100, 65536)), range(49152, 65536)):
         if not _refusal(port) and _reserve(port):
             return port, why
     raise MachineError(f"No TCP port can be bound: {why}.", fix="Look with `ss -tan` what holds them.")

@@ -76,9 +76,24 @@ def try_in_child(set_up: Callable[[], object]) -> Failure | None:
 # ---------------------------------------------------------------- in words
 
 
-def _sysctl(path: str) -> str:
+_SWITCHES = (
+    ("kernel.unprivileged_userns_clone", "0", "1", "{} is 0: user namespaces are for root only"),
+    ("user.max_user_namespaces", "0", "15000", "{} is 0: no user namespace may be made"),
+    ("user.max_net_namespaces", "0", "15000", "{} is 0: no network namespace may be made"),
+    # Ubuntu 23.10 and later: unshare succeeds, but AppArmor takes the capabilities away.
+    (
+        "kernel.apparmor_restrict_unprivileged_userns",
+        "1",
+        "0",
+        "AppArmor ({} is 1) gives a user namespace no capabilities",
+    ),
+)
+"""Kernel settings that refuse namespaces: name, the value that refuses, one that allows, the cause in words."""
+
+
+def _sysctl(name: str) -> str:
     try:
-        return Path("/proc/sys", path).read_text().strip()
+        return Path("/proc/sys", *name.split(".")).read_text().strip()
     except OSError:
         # Not every kernel has every switch; one that is absent refuses nothing.
         return ""
@@ -99,27 +114,9 @@ def _until_next_boot(setting: str) -> str:
 
 def why(failure: Failure) -> tuple[str, str]:
     """The cause in one clause, and the exact fix. The switches are read now, from this machine."""
-    if _sysctl("kernel/unprivileged_userns_clone") == "0":
-        return (
-            "kernel.unprivileged_userns_clone is 0: user namespaces are for root only",
-            _until_next_boot("kernel.unprivileged_userns_clone=1"),
-        )
-    if _sysctl("user/max_user_namespaces") == "0":
-        return (
-            "user.max_user_namespaces is 0: no user namespace may be made",
-            _until_next_boot("user.max_user_namespaces=15000"),
-        )
-    if _sysctl("user/max_net_namespaces") == "0":
-        return (
-            "user.max_net_namespaces is 0: no network namespace may be made",
-            _until_next_boot("user.max_net_namespaces=15000"),
-        )
-    # Ubuntu 23.10 and later: unshare succeeds, but AppArmor takes the capabilities away.
-    if _sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return (
-            "AppArmor (kernel.apparmor_restrict_unprivileged_userns is 1) gives a user namespace no capabilities",
-            _until_next_boot("kernel.apparmor_restrict_unprivileged_userns=0"),
-        )
+    for name, refuses, allows, cause in _SWITCHES:
+        if _sysctl(name) == refuses:
+            return cause.format(name), _until_next_boot(f"{name}={allows}")
     if failure.stage == "unshare" and failure.number == errno.EINVAL and len(os.listdir("/proc/self/task")) > 1:
         return "the engine had threads before it asked for its network", "This is a fault of socklab; please report it."
     if failure.stage == "unshare" and failure.number in (errno.EINVAL, errno.ENOSYS):

@@ -69,20 +69,15 @@ class Topology:
                 return address
         raise MachineError(f"{host} has no IPv{family} address: this kernel has IPv{family} switched off.")
 
-    def fd(self, host: str) -> int | None:
-        """Descriptor of the host's network namespace for setns in a forked child; None = nothing to do."""
-        self.host(host)
-        return self.namespaces.get(host)
-
     def enter(self, host: str) -> None:
         """Put the calling thread into the host's network namespace: sockets it makes from now on are that host's."""
-        fd = self.fd(host)
-        if fd is not None:
-            netns.setns(fd)
+        self.host(host)
+        if host in self.namespaces:
+            netns.setns(self.namespaces[host])
 
     def _within(self, host: str, act: Callable[[], T]) -> T:
         """Run `act` as that host. /proc/sys/net shows the settings of the thread that reads it."""
-        if self.fd(host) is None:
+        if self.host(host).name not in self.namespaces:
             return act()
         done: list[T] = []
         failed: list[BaseException] = []

@@ -37,6 +37,8 @@ class Laid:
     ends: tuple[End, End]
 
 
+_QUIET_IPV6 = {"accept_ra": "0", "router_solicitations": "0", "addr_gen_mode": "1", "dad_transmits": "0"}
+
 DEVICES: tuple[str, ...] = ("tun", "veth")
 """The ways to a wire, better first: TUN gives and takes bare IP packets."""
 
@@ -79,12 +81,7 @@ def _furnish(host: Host) -> bool:
     """Bring eth0 up with the host's addresses; False where there is no IPv6."""
     configure.open_low_ports()
     # A wire between two hosts carries what they say, not the chatter of a stack looking for routers.
-    for name, value in (
-        ("accept_ra", "0"),
-        ("router_solicitations", "0"),
-        ("addr_gen_mode", "1"),
-        ("dad_transmits", "0"),
-    ):
+    for name, value in _QUIET_IPV6.items():
         with suppress(SocklabError):  # no IPv6, or an older kernel: then some ICMPv6 is on the wire, and shown as that
             sysctl.write(f"net.ipv6.conf.eth0.{name}", value)
     netns.set_link("eth0", arp=False, queue=QUEUE)
@@ -107,17 +104,15 @@ def _veth_ends(home: int, namespaces: list[int], ends: list[End]) -> None:
     netns.setns(home)
     for number, (namespace, mac) in enumerate(zip(namespaces, _MACS, strict=True)):
         name = f"wire{number}"
-        netns.add_veth(name, "peer")
-        netns.move_link("peer", namespace, "eth0")
+        netns.add_veth(name, "eth0", namespace, mac)
         with suppress(SocklabError):  # no IPv6 in this kernel: nothing to silence
             sysctl.write(f"net.ipv6.conf.{name}.disable_ipv6", "1")
         netns.set_link(name, arp=False, queue=QUEUE)
         fd = netns.open_packet_ring(name, RING)
         # What the wire writes is addressed to the host's interface, or its stack would take it for another's.
         ends.append(End(fd, mac + _WIRE_MAC + b"\x08\x00", mac + _WIRE_MAC + b"\x86\xdd", RING))
-    for namespace, mac in zip(namespaces, _MACS, strict=True):
+    for namespace in namespaces:
         netns.setns(namespace)
-        netns.set_mac("eth0", mac)
         netns.switch_offloads_off("eth0")
 
 
