@@ -113,11 +113,7 @@ def _lab_thread(lab: Lab) -> None:
     except BaseException:
         traceback.print_exc()
         what = traceback.format_exc().strip().splitlines()[-1]
-        lab.stream.put(
-            ev.Notice(
-                lab.stream.now(), "error", f"The engine failed: {what}", "This is a bug in socklab: please report it."
-            )
-        )
+        lab.stream.notice("error", f"The engine failed: {what}", "This is a bug in socklab: please report it.")
         lab.reason = "failed"
         lab.tracer.ask_end()
 
@@ -178,9 +174,9 @@ def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, strea
     if lesson is not None:
         stream.put(ev.LessonText(stream.now(), lesson.toml))
     for level, text, fix in network.notices:
-        stream.put(ev.Notice(stream.now(), level, text, fix))
+        stream.notice(level, text, fix)
     if taken_by:
-        stream.put(ev.Notice(stream.now(), "info", f"{taken_by[0].upper()}{taken_by[1:]}; the server uses {port}.", ""))
+        stream.notice("info", f"{taken_by[0].upper()}{taken_by[1:]}; the server uses {port}.")
     if failure is not None or subject is None:
         raise failure or SocklabError("nothing to run")
     names = syscalls.RUN_CALLS if lesson is None else syscalls.LESSON_CALLS | guide.pause_names(lesson)
@@ -232,7 +228,7 @@ def _tell_built(stream: Stream, prepared: program.Prepared) -> None:
     if prepared.built:
         stream.put(ev.Built(stream.now(), prepared.built, prepared.cached))
     if prepared.warnings:
-        stream.put(ev.Notice(stream.now(), "warning", prepared.warnings.rstrip(), ""))
+        stream.notice("warning", prepared.warnings.rstrip())
 
 
 def main() -> int:
@@ -245,11 +241,11 @@ def main() -> int:
     try:
         end = _run(wanted, commands, unread, stream)
     except SocklabError as error:
-        stream.put(ev.Notice(stream.now(), "error", error.what, error.fix))
+        stream.notice("error", error.what, error.fix)
         end = ev.Ended(stream.now(), "failed")
     except Exception:
         traceback.print_exc()
-        stream.put(ev.Notice(stream.now(), "error", "The engine failed: " + traceback.format_exc(), ""))
+        stream.notice("error", "The engine failed: " + traceback.format_exc())
         end = ev.Ended(stream.now(), "failed")
     stream.put(end)
     stream.flush()

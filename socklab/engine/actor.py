@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 from socklab.commands import actions
 from socklab.core.errors import MachineError, SocklabError
+from socklab.engine.client_commands import ClientCommands
 from socklab.engine.clients import Address, Clients
-from socklab.engine.commands import Commands
 from socklab.engine.network.topology import Topology
 from socklab.engine.network.wiretap import Wiretap
 from socklab.engine.stream import Stream
@@ -41,7 +41,7 @@ class Actor:
         limit: tuple[int, int],
     ) -> None:
         self.clients = Clients(stream, selector, self._target, self._client_address, self._name_client)
-        self.commands = Commands(stream, selector, topology.enter, limit)
+        self.commands = ClientCommands(stream, selector, topology.enter, limit)
         self.wiretap: Wiretap | None = None
         self.acted_at = 0.0
         """When (time.monotonic) the last action was carried out; 0 = there was none."""
@@ -75,16 +75,13 @@ class Actor:
             refused = error
             # What a lesson can't do on this machine it teaches without; what the student typed deserves an answer.
             if origin == "student":
-                self._tell("warning", error)
+                self._stream.notice("warning", error.what, error.fix)
             elif not (line.startswith("set ") and self._set_in_vain):
-                self._tell("info", error)
+                self._stream.notice("info", error.what, error.fix)
                 self._set_in_vain = line.startswith("set ")
         self._look()
         self.acted_at = time.monotonic()
         return refused
-
-    def _tell(self, level: str, error: SocklabError) -> None:
-        self._stream.put(ev.Notice(self._stream.now(), level, error.what, error.fix))
 
     @property
     def busy(self) -> bool:

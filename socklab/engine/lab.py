@@ -129,7 +129,7 @@ class Lab:
         self._control.terminal = self._terminal
 
     def _not_started(self, reason: str) -> None:
-        self._tell("error", f"The program could not be started: {reason}.", "")
+        self.stream.notice("error", f"The program could not be started: {reason}.")
         self.reason = "failed"
 
     # ---------------------------------------------------------------- the loop
@@ -177,7 +177,7 @@ class Lab:
         try:
             self._actor.wiretap.capture(path)
         except SocklabError as error:
-            self._tell("error", error.what, error.fix)
+            self.stream.notice("error", error.what, error.fix)
 
     def _timeout(self) -> float:
         """How long nothing needs to be done unless something becomes ready."""
@@ -236,7 +236,7 @@ class Lab:
             self._last_change = state, time.monotonic()
         elif time.monotonic() - self._last_change[1] > _STILL_S:
             said = f"Nothing has moved for {_STILL_S:.0f} s, and the lesson is not at its end: it is given up."
-            self._tell("error", said, "Run it by hand to see what is missing.")
+            self.stream.notice("error", said, "Run it by hand to see what is missing.")
             self.reason = "failed"
             self._over = True
 
@@ -261,9 +261,6 @@ class Lab:
             line, _, self._unread = self._unread.partition(b"\n")
             self._control.obey(line)
             self._over |= self._control.over
-
-    def _tell(self, level: str, text: str, fix: str) -> None:
-        self.stream.put(ev.Notice(self.stream.now(), level, text, fix))
 
     # ---------------------------------------------------------------- the state
 

@@ -42,6 +42,10 @@ class Stream:
         if len(self._waiting) >= BATCH:
             self.flush()
 
+    def notice(self, level: str, text: str, fix: str = "") -> None:
+        """Tell the user something, and the next step to take if there is one."""
+        self.put(ev.Notice(self.now(), level, text, fix))
+
     def put_all(self, events: list[ev.Event]) -> None:
         for event in events:
             self.put(event)

@@ -9,11 +9,34 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable
+from functools import partial
 
 from socklab.core.errors import SocklabError
 from socklab.engine.program import Launched
 from socklab.engine.stream import Stream
 from socklab.protocol import events as ev
+
+
+def follow(
+    selector: selectors.BaseSelector, fd: int, show: Callable[[bytes], object], ended: Callable[[], object]
+) -> None:
+    """Call `show` with all that can be read from `fd`, as it comes, then `ended`."""
+
+    def read(_mask: int) -> None:
+        try:
+            data = os.read(fd, 65536)
+        except BlockingIOError:
+            return
+        except OSError:  # EIO: the last process that had the terminal open is gone
+            data = b""
+        if data:
+            show(data)
+        else:
+            selector.unregister(fd)
+            ended()
+
+    os.set_blocking(fd, False)
+    selector.register(fd, selectors.EVENT_READ, read)
 
 
 class Terminal:
@@ -27,44 +50,20 @@ class Terminal:
         not_started: Callable[[str], None],
     ) -> None:
         self._stream = stream
-        self._selector = selector
         self._typed = launched.out
         self._open = {launched.out, launched.err}
         for fd, name in ((launched.out, "out"), (launched.err, "err")):
-            os.set_blocking(fd, False)
-            selector.register(fd, selectors.EVENT_READ, self._reader(fd, name))
-        selector.register(launched.failed, selectors.EVENT_READ, self._exec_reader(launched.failed, not_started))
+            follow(selector, fd, partial(self._show, name), partial(self._open.discard, fd))
+        said = launched.failed
+        follow(selector, said, lambda number: not_started(os.strerror(int(number))), partial(os.close, said))
 
     @property
     def closed(self) -> bool:
         """Nobody can print any more, and everything printed has been told."""
         return not self._open
 
-    def _reader(self, fd: int, name: str) -> Callable[[int], None]:
-        def read(_mask: int) -> None:
-            try:
-                data = os.read(fd, 65536)
-            except BlockingIOError:
-                return
-            except OSError:  # EIO: the last process that had the terminal open is gone
-                data = b""
-            if data:
-                self._stream.put(ev.Output(self._stream.now(), "server", name, data))
-            else:
-                self._selector.unregister(fd)
-                self._open.discard(fd)
-
-        return read
-
-    def _exec_reader(self, fd: int, not_started: Callable[[str], None]) -> Callable[[int], None]:
-        def read(_mask: int) -> None:
-            said = os.read(fd, 16)
-            self._selector.unregister(fd)
-            os.close(fd)
-            if said:
-                not_started(os.strerror(int(said)))
-
-        return read
+    def _show(self, name: str, data: bytes) -> None:
+        self._stream.put(ev.Output(self._stream.now(), "server", name, data))
 
     def write(self, data: bytes) -> None:
         """Type to the program. Raises SocklabError when it cannot take input (any more)."""
@@ -72,6 +71,6 @@ class Terminal:
             if self._typed not in self._open:
                 raise SocklabError("The program has closed its terminal.")
             taken = os.write(self._typed, data)
-            self._stream.put(ev.Output(self._stream.now(), "server", "in", data[:taken]))
+            self._show("in", data[:taken])
         except OSError as error:
             raise SocklabError(f"The program does not take input: {error.strerror}.") from error

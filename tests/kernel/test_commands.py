@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from socklab import lesson as lessons
-from socklab.engine.commands import SHOWN_BYTES
+from socklab.engine.client_commands import SHOWN_BYTES
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link

@@ -38,14 +38,11 @@ class Wiretap:
             try:
                 self._sniffer = topology.sniff()
             except MachineError as error:
-                self._tell("info", error.what, error.fix)
+                self._stream.notice("info", error.what, error.fix)
         source = self._wire or self._sniffer
         if source is not None:
             source.start_ns = stream.start_ns
             selector.register(source.fileno(), selectors.EVENT_READ, lambda _mask: self.pump())
-
-    def _tell(self, level: str, text: str, fix: str = "") -> None:
-        self._stream.put(ev.Notice(self._stream.now(), level, text, fix))
 
     def pump(self) -> None:
         """Put what has been reported since the last time. Never waits."""
@@ -62,12 +59,14 @@ class Wiretap:
         if source.unreported > self._left_out:
             missed = source.unreported - self._left_out
             self._left_out = source.unreported
-            self._tell("warning", f"{missed} packets crossed unseen: there were more than could be shown.")
+            self._stream.notice("warning", f"{missed} packets crossed unseen: there were more than could be shown.")
         if self._wire is not None and self._wire.ended:
             self._selector.unregister(self._wire.fileno())
             self._wire = None
             self.broken = True
-            self._tell("error", "The wire's process is gone: the hosts cannot reach each other.", "Start again.")
+            self._stream.notice(
+                "error", "The wire's process is gone: the hosts cannot reach each other.", "Start again."
+            )
 
     def capture(self, path: str) -> None:
         """Write every packet from now on to a pcap file. Raises MachineError where none can be had, or no file."""
@@ -93,7 +92,9 @@ class Wiretap:
             )
         answer = self._wire.do(action.verb, action.words)
         if answer.text and not (answer.done and action.verb in ("deliver", "drop", "release")):
-            self._tell("info", answer.text, answer.fix)  # what was delivered or dropped, the packets' fates say
+            self._stream.notice(
+                "info", answer.text, answer.fix
+            )  # what was delivered or dropped, the packets' fates say
         self._tell_rules(answer.rules)
         self.pump()
 

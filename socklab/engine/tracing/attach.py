@@ -63,4 +63,4 @@ def attach(tracer: Tracer, wanted: attach_target.Target, *, children: bool, trac
     if wanted.children and not children:
         listed = ", ".join(str(pid) for _, pid in wanted.children[:6]) + (" ..." if len(wanted.children) > 6 else "")
         text = f"Process {wanted.pid} has child processes ({listed}), which run on unseen."
-        stream.put(ev.Notice(stream.now(), "info", text, f"socklab attach --children {wanted.pid}"))
+        stream.notice("info", text, f"socklab attach --children {wanted.pid}")

@@ -72,7 +72,7 @@ class TaskTable(dict[int, Task]):
         if path:
             text = f"{path} is a set-user-ID or set-group-ID program; traced it runs without that privilege."
             fix = "Run socklab as root, with --net machine, to see it with its privilege."
-            stream.put(ev.Notice(stream.now(), "warning", text, fix))
+            stream.notice("warning", text, fix)
 
     def ended(self, task: Task, status: int) -> Stop:
         """The task is gone, with wait's `status`."""

@@ -171,7 +171,7 @@ class Tracer:
         if not self._foreign:
             self._foreign = True
             text = f"Process {task.pid} runs code of another architecture: its calls are not shown."
-            self.stream.put(ev.Notice(self.stream.now(), "warning", text, "Attach to a 64-bit program."))
+            self.stream.notice("warning", text, "Attach to a 64-bit program.")
 
     def _enter_stop(self, task: Task) -> None:
         self._entered(task, ptrace.syscall_entry(task.tid))

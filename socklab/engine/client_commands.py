@@ -15,10 +15,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import IO
 
 from socklab.core.errors import SocklabError
 from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
+from socklab.engine.terminal import follow
 from socklab.host import libc
 from socklab.protocol import events as ev
 
@@ -45,7 +48,7 @@ class Command:
         self.status: int | None = None
 
 
-class Commands:
+class ClientCommands:
     """All commands of a run, by name: the program's own, numbered when it runs again (curl, curl2 ...)."""
 
     def __init__(
@@ -98,8 +101,8 @@ class Commands:
         self._commands[name] = command
         for stream_name, pipe in (("out", process.stdout), ("err", process.stderr)):
             assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
-            self._selector.register(pipe.fileno(), selectors.EVENT_READ, self._reader(command, stream_name))
+            show = partial(self._show, command, stream_name)
+            follow(self._selector, pipe.fileno(), show, partial(self._close, command, pipe))
         self._tell(command, "running")
         if command.pid in self._ended_early:
             self.ended(command.pid, self._ended_early.pop(command.pid))
@@ -109,27 +112,13 @@ class Commands:
         if argv[0] != "curl" or shutil.which("curl") or not _PLAIN_CURL.fullmatch(" ".join(argv)):
             return ()
         said = "curl is not installed: a Python program asks for the page in its place."
-        self._stream.put(ev.Notice(self._stream.now(), "info", said, ""))
+        self._stream.notice("info", said)
         return sys.executable, "-I", "-c", _CURL, argv[-1]
 
-    def _reader(self, command: Command, stream_name: str) -> Callable[[int], None]:
-        pipe = command.process.stdout if stream_name == "out" else command.process.stderr
-        assert pipe is not None
-
-        def read(_mask: int) -> None:
-            try:
-                data = os.read(pipe.fileno(), 65536)
-            except BlockingIOError:
-                return
-            if data:
-                self._show(command, stream_name, data)
-                return
-            self._selector.unregister(pipe.fileno())
-            pipe.close()
-            command.open_pipes -= 1
-            self._finish(command)
-
-        return read
+    def _close(self, command: Command, pipe: IO[bytes]) -> None:
+        pipe.close()
+        command.open_pipes -= 1
+        self._finish(command)
 
     def _show(self, command: Command, stream_name: str, data: bytes) -> None:
         shown = data[: SHOWN_BYTES - command.told_bytes]
@@ -138,7 +127,7 @@ class Commands:
             self._stream.put(ev.Output(self._stream.now(), command.name, stream_name, shown))
             if command.told_bytes == SHOWN_BYTES:
                 said = f"{command.name} has written {SHOWN_BYTES >> 10} KiB; what it writes from now on is not shown."
-                self._stream.put(ev.Notice(self._stream.now(), "info", said, f"close {command.name}   ends it."))
+                self._stream.notice("info", said, f"close {command.name}   ends it.")
 
     def stop(self, name: str, signo: int) -> bool:
         """Send a signal to a running command and what it started in its session; False: there is none of that name."""
