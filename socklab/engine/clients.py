@@ -14,6 +14,8 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from socklab.commands import actions
@@ -30,25 +32,24 @@ _FIRST_PORT, _LAST_PORT = 40_001, 65_000
 _PATIENCE = 3
 
 
+@dataclass(eq=False)
 class Client:
     """One socket of the student's."""
 
-    def __init__(self, name: str, sock: socket.socket) -> None:
-        self.name = name
-        self.sock: socket.socket | None = sock
-        self.inode = os.fstat(sock.fileno()).st_ino
-        self.phase = "connecting"
-        self.local = ""
-        self.remote = ""
-        self.sent = 0
-        self.received = 0
-        self.tail = b""
-        self.eof = False
-        self.errno = 0
-        self.unsent = b""
-        self.shut = False
-        self.deaf = False
-        """It does not read: what comes stays in the kernel's receive queue."""
+    name: str
+    sock: socket.socket | None
+    inode: int
+    phase: str = "connecting"
+    local: str = ""
+    remote: str = ""
+    sent: int = 0
+    received: int = 0
+    tail: bytes = b""
+    eof: bool = False
+    errno: int = 0
+    unsent: bytes = b""
+    deaf: bool = False
+    """It does not read: what comes stays in the kernel's receive queue."""
 
 
 class Clients:
@@ -88,7 +89,10 @@ class Clients:
         elif isinstance(action, actions.Reset):
             self._reset(self._named(action.name))
         elif isinstance(action, actions.StopReading | actions.Read):
-            self._listen(self._named(action.name), deaf=isinstance(action, actions.StopReading))
+            client = self._named(action.name)
+            client.deaf = isinstance(action, actions.StopReading)
+            if client.phase != "connecting":
+                self._watch(client)
 
     def _connect_in_turn(self, names: tuple[str, ...]) -> Iterator[None]:
         """One after the other: a SYN that overtakes the last client's ACK finds a queue that is not yet full.
@@ -143,8 +147,7 @@ class Clients:
             raise SocklabError(
                 f"No socket for client {name}: {error.strerror}.", fix="Close some clients, or raise ulimit -n."
             ) from error
-        client = Client(name, sock)
-        self._clients[name] = client
+        client = self._clients[name] = Client(name, sock, os.fstat(sock.fileno()).st_ino)
         source = self._local(family)
         try:
             if source and not address.startswith("127.") and address != "::1":
@@ -156,11 +159,11 @@ class Clients:
         except BlockingIOError:
             pass  # EINPROGRESS: the SYN is out
         except OSError as error:
-            self._failed(client, error.errno or errno.EIO)
+            self._failed(client, error.errno)
             return
         client.local = _ends(sock.getsockname())
         client.remote = _ends((address, port))
-        self._selector.register(sock, selectors.EVENT_WRITE, lambda mask: self._ready(client, mask))
+        self._selector.register(sock, selectors.EVENT_WRITE, partial(self._ready, client))
         if not self._settle_connect(client):
             self._tell(client)
 
@@ -189,16 +192,16 @@ class Clients:
             return True
         client.phase = "open"
         client.local = _ends(client.sock.getsockname())
-        self._watch(client, self._interest(client))
+        self._watch(client)
         self._tell(client)
         return True
 
-    def _failed(self, client: Client, number: int) -> None:
-        client.errno = number
-        self._close(client, "failed")
+    def _failed(self, client: Client, number: int | None) -> None:
+        client.errno = number or errno.EIO
+        self._close(client, "reset" if number == errno.ECONNRESET and client.phase != "connecting" else "failed")
 
     def _send(self, client: Client, data: bytes) -> None:
-        if client.shut:
+        if client.phase == "half-closed":
             raise SocklabError(f"Client {client.name} has closed its sending side.", fix="connect   opens a new one.")
         client.unsent += data
         if client.phase == "open":
@@ -216,29 +219,19 @@ class Clients:
         except BlockingIOError:
             pass  # EAGAIN: the send buffer is full; the selector tells when there is room
         except OSError as error:
-            client.errno = error.errno or errno.EIO
-            self._close(client, "reset" if error.errno == errno.ECONNRESET else "failed")
+            self._failed(client, error.errno)
             return
-        self._watch(client, self._interest(client))
+        self._watch(client)
 
-    def _watch(self, client: Client, interest: int) -> None:
+    def _watch(self, client: Client) -> None:
+        """Wait for what concerns the client now: bytes to read, or room for bytes not sent yet."""
         assert client.sock is not None
-        watched = client.sock.fileno() in self._selector.get_map()
-        if interest and watched:
-            self._selector.modify(client.sock, interest, lambda mask: self._ready(client, mask))
-        elif interest:
-            self._selector.register(client.sock, interest, lambda mask: self._ready(client, mask))
-        elif watched:
+        interest = 0 if client.eof or client.deaf else selectors.EVENT_READ
+        interest |= selectors.EVENT_WRITE if client.unsent else 0
+        if client.sock.fileno() in self._selector.get_map():
             self._selector.unregister(client.sock)
-
-    def _listen(self, client: Client, *, deaf: bool) -> None:
-        client.deaf = deaf
-        if client.phase != "connecting":
-            self._watch(client, self._interest(client))
-
-    def _interest(self, client: Client) -> int:
-        reads = 0 if client.eof or client.deaf else selectors.EVENT_READ
-        return reads | (selectors.EVENT_WRITE if client.unsent else 0)
+        if interest:
+            self._selector.register(client.sock, interest, partial(self._ready, client))
 
     def _half_close(self, client: Client) -> None:
         assert client.sock is not None
@@ -246,7 +239,6 @@ class Clients:
             client.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise SocklabError(f"Client {client.name} is not connected: {error.strerror}.") from error
-        client.shut = True
         client.phase = "half-closed"
         self._tell(client)
 
@@ -286,15 +278,14 @@ class Clients:
         except BlockingIOError:
             return
         except OSError as error:
-            client.errno = error.errno or errno.EIO
-            self._close(client, "reset" if error.errno == errno.ECONNRESET else "failed")
+            self._failed(client, error.errno)
             return
         if data:
             client.received += len(data)
             client.tail = (client.tail + data)[-TAIL_BYTES:]
         else:
             client.eof = True
-            self._watch(client, self._interest(client))
+            self._watch(client)
         self._tell(client)
 
     def _tell(self, client: Client) -> None:

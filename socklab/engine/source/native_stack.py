@@ -8,8 +8,6 @@ mislead them. Where there is no rule, or it needs a register that is not known, 
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Callable
 from typing import NamedTuple
 
 from socklab import arch
@@ -18,15 +16,12 @@ from socklab.engine.source import cfi_program as cfi
 from socklab.engine.source.addresses import AddressSpace
 from socklab.engine.source.cfi_program import Rule
 from socklab.engine.source.elf import Image
+from socklab.engine.source.memory import Read, StoppedMemory
 from socklab.protocol.events import Frame
-
-Read = Callable[[int, int], bytes]
-"""`read(addr, size)`: memory of the stopped task; shorter than asked where it ends."""
 
 MAX_FRAMES = 64
 MAX_SCAN_BYTES = 16384
 MAX_FRAME_BYTES = 8 << 20
-_CHUNK = 4096
 _ADDRESS = 0x0000_FFFF_FFFF_FFFF
 """Return addresses on aarch64 can carry a signature in their upper bits (pointer authentication)."""
 
@@ -38,26 +33,6 @@ class _Site(NamedTuple):
     rule: Rule | None
     bias: int
     arch: Arch
-
-
-class _Memory:
-    """Words of the stack, read in chunks upward from where they are first needed."""
-
-    def __init__(self, read: Read) -> None:
-        self.read = read
-        self._base = 0
-        self._data = b""
-
-    def word(self, address: int) -> int:
-        """Raises ValueError where the memory cannot be read."""
-        offset = address - self._base
-        if not 0 <= offset <= len(self._data) - 8:
-            self._base, offset = address, 0
-            self._data = self.read(address, _CHUNK)
-            if len(self._data) < 8:
-                raise ValueError(f"no memory at {address:#x}")
-        word: int = struct.unpack_from("<Q", self._data, offset)[0]
-        return word
 
 
 class NativeStack:
@@ -76,7 +51,7 @@ class NativeStack:
         if not self._space.has_lines():
             return ()
         self._refreshed = False
-        memory = _Memory(read)
+        memory = StoppedMemory(read)
         found: list[Frame] = []
         pc, returned = ip, False
         try:
@@ -116,7 +91,7 @@ class NativeStack:
             return tuple(found)  # memory or a register that cannot be had: what was found so far is right
         return tuple(found)
 
-    def _guess(self, memory: _Memory, sp: int, fp: int, site: _Site | None) -> tuple[int, int, int] | None:
+    def _guess(self, memory: StoppedMemory, sp: int, fp: int, site: _Site | None) -> tuple[int, int, int] | None:
         """(return address, stack pointer behind it, frame pointer or 0) of the caller, without an unwind rule.
 
         Code built with frame pointers keeps the caller's and the return address side by side. Otherwise the stack is
@@ -148,7 +123,7 @@ class NativeStack:
                 likely = word, address + 8, saved
         return likely
 
-    def _called_from(self, address: int, callee: int, memory: _Memory) -> int:
+    def _called_from(self, address: int, callee: int, memory: StoppedMemory) -> int:
         """Whether the instruction before `address` is a call: 2 = of `callee` (or of anything, where callee is 0),
         1 = through a register, of who knows what, 0 = no, or not in the user's own text.
 
@@ -161,7 +136,7 @@ class NativeStack:
         offset = image.offset_of(address - module.bias)
         if machine is None or offset < 8 or not image.is_text(address - module.bias):
             return 0
-        return machine.called(image.data[offset - 7 : offset], address, callee, _Memory(memory.read).word)
+        return machine.called(image.data[offset - 7 : offset], address, callee, memory.word)
 
     def _site(self, pc: int, returned: bool) -> _Site | None:
         """`returned`: pc is a return address, so the call is the instruction before it."""
@@ -188,7 +163,7 @@ class NativeStack:
         return site
 
 
-def _saved_frame_pointer(memory: _Memory, address: int, site: _Site | None) -> int:
+def _saved_frame_pointer(memory: StoppedMemory, address: int, site: _Site | None) -> int:
     """The caller's frame pointer, if the function whose return address is at `address` put it on the stack; else 0."""
     if site is None or site.rule is None:
         return 0
@@ -203,7 +178,7 @@ def _after_syscall(image: Image, machine: Arch, vaddr: int) -> int:
     return int(offset >= len(code) and image.data[offset - len(code) : offset] == code)
 
 
-def _saved(rule: tuple[int, int | bytes], cfa: int, known: dict[int, int], memory: _Memory) -> int:
+def _saved(rule: tuple[int, int | bytes], cfa: int, known: dict[int, int], memory: StoppedMemory) -> int:
     """A register of the caller by its rule. Raises KeyError or ValueError where it cannot be had."""
     kind, value = rule
     if kind == cfi.AT_OFFSET and isinstance(value, int):

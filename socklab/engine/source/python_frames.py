@@ -12,11 +12,11 @@ import os
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from socklab.engine.source import python_layouts, python_line_tables
 from socklab.engine.source.elf import Image
+from socklab.engine.source.memory import Read, StoppedMemory
 from socklab.engine.source.python_layouts import Layout
 from socklab.engine.source.user_code import is_python_library
 from socklab.protocol.events import Frame
@@ -46,38 +46,6 @@ class _Code(NamedTuple):
     """lines[i] is the line of the instructions before byte ends[i]."""
 
 
-class _Memory:
-    """The process's memory during one stop, read a page at a time. Raises ValueError where there is none."""
-
-    def __init__(self, read: Callable[[int, int], bytes]) -> None:
-        self._read = read
-        self._pages: dict[int, bytes] = {}
-
-    def bytes(self, address: int, size: int) -> bytes:
-        page, offset = address & ~4095, address & 4095
-        if offset + size > 4096:
-            data = self._read(address, size)
-        else:
-            if page not in self._pages:
-                self._pages[page] = self._read(page, 4096)
-            data = self._pages[page][offset : offset + size]
-        if len(data) < size:
-            raise ValueError(f"no memory at {address:#x}")
-        return data
-
-    def word(self, address: int) -> int:
-        return int.from_bytes(self.bytes(address, 8), "little")
-
-    def chain(self, first: int, next_at: int, most: int) -> Iterator[int]:
-        """The addresses of a linked list whose first element `first` points to; each links at `next_at`."""
-        address = self.word(first)
-        for _ in range(most):
-            if not address:
-                return
-            yield address
-            address = self.word(address + next_at)
-
-
 class PythonFrames:
     """The interpreter of one process. `reason` says why its frames can't be read at all, or is empty."""
 
@@ -98,9 +66,9 @@ class PythonFrames:
         """Where the C library's thread structure holds the kernel's thread id; -1 = not found yet."""
         self._own: dict[str, bool] = {}
 
-    def frames(self, tid: int, read: Callable[[int, int], bytes]) -> tuple[Frame, ...]:
+    def frames(self, tid: int, read: Read) -> tuple[Frame, ...]:
         """The user's own frames of thread `tid`, innermost first; () where it runs none."""
-        memory = _Memory(read)
+        memory = StoppedMemory(read)
         try:
             layout = self._layout or self._published(memory)
             thread = self._thread(tid, layout, memory) if layout is not None else 0
@@ -113,7 +81,7 @@ class PythonFrames:
         except (ValueError, struct.error):
             return ()  # the interpreter is starting or ending: there is nothing to see yet
 
-    def _published(self, memory: _Memory) -> Layout | None:
+    def _published(self, memory: StoppedMemory) -> Layout | None:
         table = memory.bytes(self._runtime, python_layouts.DEBUG_OFFSETS_BYTES)
         layout = python_layouts.published(self.version, table)
         if isinstance(layout, str):
@@ -124,7 +92,7 @@ class PythonFrames:
 
     # ------------------------------------------------------------ which thread it is
 
-    def _thread(self, tid: int, layout: Layout, memory: _Memory) -> int:
+    def _thread(self, tid: int, layout: Layout, memory: StoppedMemory) -> int:
         """Address of the thread's PyThreadState, 0 where the interpreter does not know the thread."""
         known = self._threads.get(tid, 0)
         if known and self._native_id(known, layout, memory) == tid:
@@ -141,7 +109,7 @@ class PythonFrames:
         # Until the child of a fork has run its first Python code it goes by its parent's thread id.
         return found[0] if len(found) == 1 and tid == self.pid else 0
 
-    def _native_id(self, thread: int, layout: Layout, memory: _Memory) -> int:
+    def _native_id(self, thread: int, layout: Layout, memory: StoppedMemory) -> int:
         """The kernel's id of a thread; before 3.11 the C library's own structure has it, the thread_id's target."""
         if layout.native_id >= 0:
             return memory.word(thread + layout.native_id)
@@ -154,7 +122,7 @@ class PythonFrames:
 
     # ------------------------------------------------------------ its frames
 
-    def _walk(self, thread: int, layout: Layout, memory: _Memory) -> list[Frame]:
+    def _walk(self, thread: int, layout: Layout, memory: StoppedMemory) -> list[Frame]:
         found: list[Frame] = []
         holder = memory.word(thread + layout.cframe) if layout.cframe >= 0 else thread
         for frame in memory.chain(holder + layout.frame, layout.previous, MAX_FRAMES):
@@ -173,7 +141,7 @@ class PythonFrames:
             found.append(Frame(code.path, line if 0 < line < MAX_LINE else 0, code.function))
         return found
 
-    def _code(self, address: int, layout: Layout, memory: _Memory) -> _Code:
+    def _code(self, address: int, layout: Layout, memory: StoppedMemory) -> _Code:
         stamp = memory.bytes(address + layout.first_line, layout.line_table + 8 - layout.first_line)
         known = self._codes.get(address)
         if known is not None and known.stamp == stamp:
@@ -202,7 +170,7 @@ class PythonFrames:
             own = self._own[path] = not is_python_library(path)
         return own
 
-    def _find_main(self, stack: list[Frame] | None, layout: Layout, memory: _Memory) -> None:
+    def _find_main(self, stack: list[Frame] | None, layout: Layout, memory: StoppedMemory) -> None:
         """The outermost frame of the main thread is the script; behind `python -m` it stands on runpy's two."""
         if stack is None:
             thread = self._thread(self.pid, layout, memory)
@@ -215,7 +183,7 @@ class PythonFrames:
             break
 
 
-def _text(address: int, layout: Layout, memory: _Memory) -> str:
+def _text(address: int, layout: Layout, memory: StoppedMemory) -> str:
     """A str object's characters. Source: Include/cpython/unicodeobject.h (kind: bits 2-4, compact 5, ascii 6)."""
     state = memory.bytes(address + layout.state, 4)[0]
     length = min(memory.word(address + layout.length), MAX_TEXT_BYTES)

@@ -12,7 +12,8 @@ import re
 import stat
 
 from socklab.engine.source.addresses import AddressSpace
-from socklab.engine.source.native_stack import NativeStack, Read
+from socklab.engine.source.memory import Read
+from socklab.engine.source.native_stack import NativeStack
 from socklab.engine.source.python_frames import PythonFrames
 from socklab.engine.source.python_layouts import NOT_READABLE
 from socklab.protocol import events
