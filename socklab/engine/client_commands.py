@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
@@ -34,18 +35,21 @@ _CURL = """import sys, urllib.request as r
 sys.stdout.buffer.write(r.build_opener(r.ProxyHandler({})).open(sys.argv[1]).read())"""
 
 
+@dataclass(eq=False)
 class Command:
     """One real program, run on a host."""
 
-    def __init__(self, name: str, argv: tuple[str, ...], host: str, process: subprocess.Popen[bytes]) -> None:
-        self.name = name
-        self.argv = argv
-        self.host = host
-        self.process = process
-        self.pid = process.pid
-        self.open_pipes = 2
-        self.told_bytes = 0
-        self.status: int | None = None
+    name: str
+    argv: tuple[str, ...]
+    host: str
+    process: subprocess.Popen[bytes]
+    open_pipes: int = 2
+    told_bytes: int = 0
+    status: int | None = None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
 
 class ClientCommands:

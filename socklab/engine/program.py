@@ -67,8 +67,7 @@ def prepare(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepared
     """A program from a .c, .cc or .py file. Raises ProgramError with the compiler's own message."""
     if source.suffix == ".py":
         return Prepared(argv=(sys.executable, str(source), *arguments), language="python")
-    binary, built, cached, warnings = _compile(source, run_dir)
-    return Prepared((str(binary), *arguments), "c", built, cached, warnings)
+    return _compile(source, arguments, run_dir)
 
 
 def prepare_argv(argv: tuple[str, ...], cwd: str, run_dir: Path) -> Prepared:
@@ -77,9 +76,9 @@ def prepare_argv(argv: tuple[str, ...], cwd: str, run_dir: Path) -> Prepared:
     first = Path(argv[0]).absolute()
     if not first.exists():
         first = Path(cwd or ".").absolute() / argv[0]
-    if first.suffix in (".c", ".py", *_CXX_SUFFIXES) and first.is_file() and not os.access(first, os.X_OK):
-        return prepare(first.resolve(), argv[1:], run_dir)
-    if first.suffix in (".c", *_CXX_SUFFIXES) and first.is_file():
+    # A .py file that may be executed says itself, in its first line, by what.
+    is_source = first.suffix in (".c", *_CXX_SUFFIXES) or (first.suffix == ".py" and not os.access(first, os.X_OK))
+    if is_source and first.is_file():
         return prepare(first.resolve(), argv[1:], run_dir)
     found = shutil.which(argv[0], path=os.environ.get("PATH")) if os.sep not in argv[0] else str(first.absolute())
     if found is None or not Path(found).exists():
@@ -103,7 +102,7 @@ def _cache_folder(run_dir: Path) -> Path:
     return run_dir
 
 
-def _compile(source: Path, run_dir: Path) -> tuple[Path, tuple[str, ...], bool, str]:
+def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepared:
     tool = (
         compiler() if source.suffix == ".c" else shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     )
@@ -121,8 +120,9 @@ def _compile(source: Path, run_dir: Path) -> tuple[Path, tuple[str, ...], bool, 
     folder = _cache_folder(run_dir) / hashlib.sha256(recipe + b"\0" + text).hexdigest()[:24]
     binary = folder / source.stem
     argv = (tool, *C_FLAGS, "-o", str(binary), str(source))
+    run = (str(binary), *arguments)
     if os.access(binary, os.X_OK):
-        return binary, argv, True, ""
+        return Prepared(run, "c", argv, cached=True)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, half_made = tempfile.mkstemp(dir=folder)
     os.close(handle)
@@ -135,7 +135,7 @@ def _compile(source: Path, run_dir: Path) -> tuple[Path, tuple[str, ...], bool, 
         raise ProgramError(message.rstrip() or f"{tool} ended with status {done.returncode} and said nothing.")
     os.chmod(half_made, 0o700)
     os.replace(half_made, binary)
-    return binary, argv, False, message
+    return Prepared(run, "c", argv, warnings=message)
 
 
 def _raw_terminal(fd: int) -> None:

@@ -22,7 +22,7 @@ from socklab.core.errors import MachineError
 from socklab.engine.kernel import descriptors, procfs, snapshot as look_module
 from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.snapshot import Snapshot
-from socklab.engine.kernel.sockdiag import Diag
+from socklab.engine.kernel.sockdiag import Diag, pack_ends
 from socklab.engine.kernel.socktable import DiagTable
 from socklab.engine.kernel.socktext import TextTable
 from socklab.engine.network import netns, topology
@@ -202,9 +202,10 @@ def test_every_row_of_a_dump_is_also_found_by_its_ends() -> None:
         assert table.look_for(socket.AF_INET, "127.0.0.1:1", "127.0.0.1:2") == ([], [], [])
         # The kernel answers with the listener here: no connection has these ends.
         listener = end(kept[0].getsockname())
-        assert Diag().exact(socket.AF_INET, listener, "127.0.0.1:2") is None
-        found = Diag().exact(socket.AF_INET, listener, "0.0.0.0:0")
-        assert found is not None
+        assert Diag().read_exact(socket.AF_INET, pack_ends(socket.AF_INET, listener, "127.0.0.1:2")) is None
+        message = Diag().read_exact(socket.AF_INET, pack_ends(socket.AF_INET, listener, "0.0.0.0:0"))
+        assert message is not None
+        found = Diag().row(message)
         assert (found.state, found.inode) == (10, os.fstat(kept[0].fileno()).st_ino)
 
     privately(act)
@@ -585,7 +586,7 @@ def test_a_process_blocked_in_accept_sleeps_and_says_where_and_then_is_gone_once
             assert [e.gone for e in events if isinstance(e, Processes)] == [(pid,)]
             [closed] = [e.closed for e in events if isinstance(e, Descriptors)]
             assert server.fileno() in closed
-            assert look.watched == []
+            assert look._watched == {}
             assert [e for e in look.everything() if isinstance(e, Processes)] == []
             assert look.process(pid) == []
             assert look.touched(pid, [3]) == []

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from socklab.core.text import safe
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import Unread
-from socklab.host.libc import c_library
+from socklab.host.libc import c_library, checked
 from socklab.protocol.events import Descriptor
 
 READ_ALL = 64
@@ -31,7 +31,6 @@ MOST_WATCHED = 64
 _EPOLL = "anon_inode:[eventpoll]"
 
 _PIDFD_GETFD = 438  # the same number on every architecture (Linux 5.6)
-_SO_COOKIE = 57
 
 _syscall = c_library.syscall
 _syscall.restype = ctypes.c_long
@@ -59,12 +58,11 @@ _PROTOCOLS: dict[tuple[int, int], str] = {
 
 
 class Ends(NamedTuple):
-    """A TCP socket's own account of itself: family, both addresses as sock_diag writes them, and its cookie."""
+    """A TCP socket's own account of itself: family, and both addresses as sock_diag writes them."""
 
     family: int
     local: str
     remote: str
-    cookie: int
 
 
 def describe(domain: int, kind: int, protocol: int) -> str:
@@ -96,9 +94,7 @@ class DescriptorTable:
         self._turn = 0
         self._unreadable = 0
         """How many more the kernel counted at the last listing than could be read: they are no news."""
-        self._pidfd = -1
-        self._fd_directory = -1
-        self._info_directory = -1
+        self._pidfd = self._fd_directory = self._info_directory = -1
 
     def close(self) -> None:
         for descriptor in (self._pidfd, self._fd_directory, self._info_directory):
@@ -176,7 +172,6 @@ class DescriptorTable:
             if copy.family not in (socket.AF_INET, socket.AF_INET6) or copy.type != socket.SOCK_STREAM:
                 return None
             try:
-                cookie = int.from_bytes(copy.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), sys.byteorder)
                 local = copy.getsockname()
             except OSError:
                 # A reset may have taken the addresses since the descriptor was seen: it has no ends then.
@@ -186,7 +181,7 @@ class DescriptorTable:
             except OSError:
                 # ENOTCONN: a listener, or not connected.
                 remote = ("::", 0) if copy.family == socket.AF_INET6 else ("0.0.0.0", 0)
-            return Ends(copy.family, _end(copy.family, local), _end(copy.family, remote), cookie)
+            return Ends(copy.family, _end(copy.family, local), _end(copy.family, remote))
 
     # ---- one entry
 
@@ -239,10 +234,7 @@ class DescriptorTable:
         try:
             if self._pidfd < 0:
                 self._pidfd = os.pidfd_open(self.pid)
-            copy = _syscall(_PIDFD_GETFD, self._pidfd, fd, 0)
-            if copy < 0:
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
+            copy = checked(_syscall(_PIDFD_GETFD, self._pidfd, fd, 0), "pidfd_getfd")
         except OSError as error:
             return Unread.because(error)
         try:
@@ -254,10 +246,11 @@ class DescriptorTable:
     # ---- the table
 
     def _open(self) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         if self._fd_directory < 0:
-            self._fd_directory = os.open(f"/proc/{self.pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd_directory = os.open(f"/proc/{self.pid}/fd", flags)
         if self._info_directory < 0:
-            self._info_directory = os.open(f"/proc/{self.pid}/fdinfo", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._info_directory = os.open(f"/proc/{self.pid}/fdinfo", flags)
 
     def _in_turn(self) -> list[int]:
         if self._turn >= len(self.known):

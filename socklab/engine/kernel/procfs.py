@@ -204,11 +204,10 @@ def read_stat(tid: int) -> Stat | Unread:
         return Unread.because(error)
 
 
-def read_wchan(tid: int) -> str | Unread:
-    """Kernel function a task sleeps in, "" when it runs. Needs the right to trace the task: otherwise Unread("EACCES")
-    or "", as the kernel chooses. Source: proc_pid_wchan(5)."""
+def read_wchan(tid: int) -> str:
+    """Kernel function a task sleeps in; "" when it runs, or where it may not be traced. Source: proc_pid_wchan(5)."""
     try:
         name = read_text(f"/proc/{tid}/wchan")
-    except OSError as error:
-        return Unread.because(error)
+    except OSError:
+        return ""
     return "" if name == "0" else name

@@ -102,10 +102,6 @@ class Snapshot:
         self._processes.pop(pid, None)
         self._refused.discard(pid)
 
-    @property
-    def watched(self) -> list[int]:
-        return list(self._watched)
-
     # ---- snapshots
 
     def everything(self) -> list[Event]:
@@ -127,19 +123,19 @@ class Snapshot:
         self.cost_ns = time.monotonic_ns() - begun
         return events
 
-    def touched(self, pid: int, fds: Iterable[int], listeners: bool = True) -> list[Event]:
+    def touched(self, pid: int, fds: Iterable[int]) -> list[Event]:
         """What one call of process `pid` on `fds` changed: costs the same with ten sockets and with ten thousand.
 
         Looked at: these descriptors (also ones just opened or closed), the sockets behind them before and now, the
-        other ends of those connections where this host has them, counters, the process, and with `listeners` every
-        listener's queue. Not seen: other sockets that moved by themselves; the next full snapshot finds them.
+        other ends of those connections where this host has them, counters, the process, and every listener's queue.
+        Not seen: other sockets that moved by themselves; the next full snapshot finds them.
         """
         table = self._watched.get(pid)
         if table is None:
             return []
         t = self._clock()
         fds = list(dict.fromkeys(fds))
-        deltas = [self._table.look_at_listeners()] if listeners else []
+        deltas = [self._table.look_at_listeners()]
         for fd in fds:
             before = table.known.get(fd)
             deltas += self._behind(table, fd, {before.inode if before else 0, table.inode_of(fd)} - {0})
@@ -209,21 +205,20 @@ class Snapshot:
         deltas: list[Delta] = []
         for inode in inodes:
             id_ = self._table.by_inode.get(inode)
-            row = None if id_ is None else self._table.rows[id_]
-            if id_ is not None and row is not None:
+            if id_ is not None:
+                row = self._table.rows[id_]
+                family, local, remote = row.family, row.local, row.remote
                 deltas.append(self._table.look_at([id_]))
-                ends = (row.family, row.local, row.remote)
             else:
-                asked = table.ends(fd)
-                if isinstance(asked, Unread):
-                    if not asked.gone and asked.reason != "EBADF":  # refused: only a full look can find it
+                ends = table.ends(fd)
+                if isinstance(ends, Unread):
+                    if not ends.gone and ends.reason != "EBADF":  # refused: only a full look can find it
                         deltas.append(self._table.look())
                     continue
-                if asked is None or asked.local.endswith(":0"):  # no address, so in no table
+                if ends is None or ends.local.endswith(":0"):  # no address, so in no table
                     continue
-                ends = (asked.family, asked.local, asked.remote)
-                deltas.append(self._table.look_for(*ends))
-            family, local, remote = ends
+                family, local, remote = ends
+                deltas.append(self._table.look_for(family, local, remote))
             if not remote.endswith(":0"):
                 deltas.append(self._table.look_for(family, remote, local))
         return deltas
@@ -282,15 +277,14 @@ class Snapshot:
             elif row != self._processes.get(pid):
                 self._processes[pid] = row
                 changed.append(row)
-        closed = [self._end_of(t, pid) for pid in gone]
-        event = Processes(t, tuple(changed), tuple(gone))
-        return [*(e for events in closed for e in events), *([event] if changed or gone else [])]
-
-    def _end_of(self, t: int, pid: int) -> list[Event]:
-        table = self._watched.get(pid)
-        left = list(table.known) if table else []
-        self.unwatch(pid)
-        return self._descriptors(t, pid, [], left)
+        events: list[Event] = []
+        for pid in gone:
+            if pid in self._watched:
+                events += self._descriptors(t, pid, [], list(self._watched[pid].known))
+            self.unwatch(pid)
+        if changed or gone:
+            events.append(Processes(t, tuple(changed), tuple(gone)))
+        return events
 
 
 def read_process(tid: int) -> ProcessRow | Unread:
@@ -298,7 +292,6 @@ def read_process(tid: int) -> ProcessRow | Unread:
     stat = procfs.read_stat(tid)
     if isinstance(stat, Unread):
         return stat
-    # A running task's wchan is "0"; a refusal is no reason to hide the rest of the row.
     wchan = procfs.read_wchan(tid) if stat.state in ("S", "D", "t", "T") else ""
     return ProcessRow(
         pid=tid,
@@ -308,7 +301,7 @@ def read_process(tid: int) -> ProcessRow | Unread:
         threads=stat.threads,
         rss_bytes=stat.rss_pages * procfs.PAGE_BYTES,
         cpu_ms=stat.ticks * 1000 // procfs.TICKS_PER_SECOND,
-        waits_in="" if isinstance(wchan, Unread) else safe(wchan),
+        waits_in=safe(wchan),
     )
 
 

@@ -68,20 +68,6 @@ class Diag:
     def close(self) -> None:
         self._netlink.close()
 
-    def dump(self, states: int = ALL_STATES) -> list[SocketRow]:
-        """All TCP sockets, IPv4 and IPv6, in the states of the bit mask, without regard to earlier looks."""
-        messages = chain.from_iterable(map(split_messages, self.read_dump(states)))
-        return [self.row(message) for message in messages]
-
-    def exact(self, family: int, local: str, remote: str) -> SocketRow | None:
-        """The socket with these two ends, whatever the size of the table; None = there is none now.
-
-        A listener's remote is "0.0.0.0:0" or "[::]:0". Of several listeners that share a port (SO_REUSEPORT) the
-        kernel chooses one.
-        """
-        message = self.read_exact(family, pack_ends(family, local, remote))
-        return None if message is None else self.row(message)
-
     def read_dump(self, states: int) -> list[bytes]:
         """Raw replies, each a whole number of messages. Raises OSError."""
         # The older of the two requests takes AF_UNSPEC: one walk through the table instead of one per family.
@@ -102,7 +88,11 @@ class Diag:
             chunks.append(chunk)
 
     def read_exact(self, family: int, ends: bytes) -> bytes | None:
-        """`ends` as in inet_diag_sockid: ports, addresses, and the interface the socket is bound to (0 = none)."""
+        """The inet_diag_msg of the socket with these ends, whatever the size of the table; None = there is none now.
+
+        `ends` as in inet_diag_sockid: ports, addresses, and the interface the socket is bound to (0 = none). A
+        listener's remote end is 0. Of several listeners that share a port (SO_REUSEPORT) the kernel chooses one.
+        """
         body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, ALL_STATES, ends, _NO_COOKIE)
         self._netlink.send(_HEADER.pack(16 + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0) + body)
         reply = self._netlink.recv(_RECEIVE)

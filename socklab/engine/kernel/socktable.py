@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from socklab.engine.kernel.sockdiag import ALL_STATES, LISTEN, Diag, pack_ends, split_messages
 from socklab.protocol.events import SocketRow
@@ -38,30 +38,49 @@ class Delta(NamedTuple):
     unlisted: list[int]
 
 
-class SocketTable(Protocol):
-    """What both readers of a host's sockets (sock_diag, /proc/net/tcp) offer."""
+class SocketTable:
+    """The sockets of one host, by either reader (sock_diag, /proc/net/tcp). `look` is the reader's own, and so is what
+    can be had for less than a look at everything."""
 
-    rows: dict[int, SocketRow]
-    by_inode: dict[int, int]
+    def __init__(self) -> None:
+        self.rows: dict[int, SocketRow] = {}
+        """id to row, as of the last look."""
+        self.by_inode: dict[int, int] = {}
+        """inode to id."""
+
+    def look(self) -> Delta:
+        """All sockets."""
+        raise NotImplementedError
+
+    def look_at(self, ids: Iterable[int]) -> Delta:
+        """At least these sockets of the last look."""
+        return self.look()
+
+    def look_at_listeners(self) -> Delta:
+        """At least all listeners."""
+        return self.look()
+
+    def look_for(self, family: int, local: str, remote: str) -> Delta:
+        """At least the socket with these ends: taken into the table when it is there, gone when it was."""
+        return self.look()
 
     @property
-    def listeners(self) -> list[SocketRow]: ...
-    def look(self) -> Delta: ...
-    def look_at(self, ids: Iterable[int]) -> Delta: ...
-    def look_at_listeners(self) -> Delta: ...
-    def look_for(self, family: int, local: str, remote: str) -> Delta: ...
-    def close(self) -> None: ...
+    def listeners(self) -> list[SocketRow]:
+        """LISTEN rows as of the last look."""
+        return [row for row in self.rows.values() if row.state == LISTEN]
+
+    def close(self) -> None:
+        """Give back the descriptors it reads from."""
 
 
-class DiagTable:
+class DiagTable(SocketTable):
     """The sockets of the network namespace the calling thread is in when this is made, through sock_diag.
 
-    `rows` and `by_inode` (inode to id) are as of the last look. Raises MachineError where the kernel has no sock_diag.
+    Raises MachineError where the kernel has no sock_diag.
     """
 
     def __init__(self, diag: Diag | None = None) -> None:
-        self.rows: dict[int, SocketRow] = {}
-        self.by_inode: dict[int, int] = {}
+        super().__init__()
         self._diag = diag or Diag()
         self._messages: dict[int, bytes] = {}
         """id to the inet_diag_msg its row was made from."""
@@ -114,7 +133,6 @@ class DiagTable:
 
     @property
     def listeners(self) -> list[SocketRow]:
-        """LISTEN rows as of the last look."""
         return [self.rows[id_] for id_ in self._listeners]
 
     def look_at(self, ids: Iterable[int]) -> Delta:
@@ -141,14 +159,12 @@ class DiagTable:
     def look_for(self, family: int, local: str, remote: str) -> Delta:
         """The socket with these ends: taken into the table when it is there, gone when it was."""
         ends = pack_ends(family, local, remote)
-        message = self._diag.read_exact(family, ends)
+        found = self._diag.read_exact(family, ends)
         known = self._messages.get(self._by_ends.get(ends[:_ENDS], 0))
-        lost = (
-            {known}
-            if known and known[1] != LISTEN and (message is None or _cookie(message) != _cookie(known))
-            else set()
-        )
-        return self._patch([] if message is None else [message], lost)
+        lost: set[bytes] = set()
+        if known and known[1] != LISTEN and (found is None or _cookie(found) != _cookie(known)):
+            lost.add(known)
+        return self._patch([] if found is None else [found], lost)
 
     # ---- what changed
 

@@ -8,7 +8,7 @@ finds the line that lists a given row. Never guesses: each call reads the whole 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
 
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.sockdiag import LISTEN
-from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta
+from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta, SocketTable
 from socklab.protocol.events import SocketRow
 
 _Key = tuple[int, str, str, int]
@@ -58,7 +58,7 @@ class TcpText:
         return found[0].line if found else None
 
 
-class TextTable:
+class TextTable(SocketTable):
     """The same as socktable.DiagTable, slower: every look parses everything.
 
     `limit_of(inode)` gives the limit of a listener's accept queue, which the text lacks; 0 = not known.
@@ -68,9 +68,8 @@ class TextTable:
     """
 
     def __init__(self, limit_of: Callable[[int], int] = lambda inode: 0) -> None:
+        super().__init__()
         self._limit_of = limit_of
-        self.rows: dict[int, SocketRow] = {}
-        self.by_inode: dict[int, int] = {}
         self._ids: dict[_Key, int] = {}
         self._next = count(_FIRST_ID)
         self._text = TcpText()
@@ -104,17 +103,3 @@ class TextTable:
         unlisted = [inode for inode in self.by_inode if inode not in by_inode]
         self.by_inode = by_inode
         return Delta(changed, gone, unlisted)
-
-    @property
-    def listeners(self) -> list[SocketRow]:
-        return [row for row in self.rows.values() if row.state == LISTEN]
-
-    def look_at(self, ids: Iterable[int]) -> Delta:
-        """The text cannot be asked for one row: a look at everything."""
-        return self.look()
-
-    def look_at_listeners(self) -> Delta:
-        return self.look()
-
-    def look_for(self, family: int, local: str, remote: str) -> Delta:
-        return self.look()

@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from socklab.core.errors import SocklabError
 from socklab.engine.network import netns, refusals, sysctl
 from socklab.protocol.events import Host
@@ -43,19 +45,24 @@ def new_network() -> None:
 
 def lone_host() -> tuple[Host, ...]:
     """Both hosts' addresses on the loopback interface of the network this process is in. Raises refusals.Refused."""
-    hosts: tuple[Host, ...] = LONE_HOSTS
-    with refusals.stage("addresses"):
-        for host in hosts:
-            netns.add_address("lo", host.addresses[0], 32)
-    try:
-        for host in hosts:
-            netns.add_address("lo", host.addresses[1], 128)
-    except OSError:
-        # A kernel without IPv6, or with it switched off: the hosts have IPv4 alone.
-        hosts = tuple(Host(host.name, host.addresses[:1], host.shares_table_with) for host in hosts)
+    hosts = tuple(add_addresses(host, "lo", 32, 128) for host in LONE_HOSTS)
     _talk_to_each_other(hosts)
     open_low_ports()
     return hosts
+
+
+def add_addresses(host: Host, interface: str, prefix: int, prefix6: int) -> Host:
+    """Give an interface the host's addresses; the host as it is then, IPv4 alone where there is no IPv6.
+
+    Raises refusals.Refused.
+    """
+    with refusals.stage("addresses"):
+        netns.add_address(interface, host.addresses[0], prefix)
+    try:
+        netns.add_address(interface, host.addresses[1], prefix6)
+    except OSError:  # a kernel without IPv6, or with it switched off
+        return replace(host, addresses=host.addresses[:1])
+    return host
 
 
 def _talk_to_each_other(hosts: tuple[Host, ...]) -> None:
@@ -69,13 +76,13 @@ def _talk_to_each_other(hosts: tuple[Host, ...]) -> None:
 
 def open_low_ports() -> None:
     """Let programs of the calling thread's namespace bind every port and use ping, whoever they run as."""
-    for name, value in (("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", _own_group())):
+    group = os.getegid()
+    for name, value in (
+        ("net.ipv4.ip_unprivileged_port_start", "0"),
+        ("net.ipv4.ping_group_range", f"{group} {group}"),
+    ):
         with suppress(SocklabError):  # a read-only /proc/sys: low ports then need root, as on the machine
             sysctl.write(name, value)
-
-
-def _own_group() -> str:
-    return f"{os.getegid()} {os.getegid()}"
 
 
 def name_hosts(hosts: tuple[Host, ...], run_dir: str) -> OSError | None:

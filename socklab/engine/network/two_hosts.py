@@ -60,11 +60,10 @@ def lay(device: str) -> Laid:
             namespaces.append(netns.open_namespace())
         with refusals.stage(device):
             _ENDS[device](home, namespaces, ends)
-        with_ipv6 = True
+        hosts = []
         for fd, host in zip(namespaces, HOSTS, strict=True):
             netns.setns(fd)
-            with refusals.stage("addresses"):
-                with_ipv6 &= _furnish(host)
+            hosts.append(_configure(host))
         netns.setns(namespaces[0])
     except refusals.Refused:
         for fd in (*namespaces, *(end.fd for end in ends)):
@@ -73,24 +72,19 @@ def lay(device: str) -> Laid:
         raise
     finally:
         os.close(home)
-    hosts = HOSTS if with_ipv6 else tuple(Host(host.name, host.addresses[:1]) for host in HOSTS)
-    return Laid(hosts, dict(zip(("server", "client"), namespaces, strict=True)), (ends[0], ends[1]))
+    return Laid(tuple(hosts), dict(zip(("server", "client"), namespaces, strict=True)), (ends[0], ends[1]))
 
 
-def _furnish(host: Host) -> bool:
-    """Bring eth0 up with the host's addresses; False where there is no IPv6."""
+def _configure(host: Host) -> Host:
+    """Bring eth0 up with the host's addresses; the host as it is then."""
     configure.open_low_ports()
     # A wire between two hosts carries what they say, not the chatter of a stack looking for routers.
     for name, value in _QUIET_IPV6.items():
         with suppress(SocklabError):  # no IPv6, or an older kernel: then some ICMPv6 is on the wire, and shown as that
             sysctl.write(f"net.ipv6.conf.eth0.{name}", value)
-    netns.set_link("eth0", arp=False, queue=QUEUE)
-    netns.add_address("eth0", host.addresses[0], 24)
-    try:
-        netns.add_address("eth0", host.addresses[1], 64)
-    except OSError:
-        return False
-    return True
+    with refusals.stage("addresses"):
+        netns.set_link("eth0", arp=False, queue=QUEUE)
+    return configure.add_addresses(host, "eth0", 24, 64)
 
 
 def _tun_ends(_home: int, namespaces: list[int], ends: list[End]) -> None:

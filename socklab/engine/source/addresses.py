@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,12 @@ class Binary:
     def __init__(self, image: Image) -> None:
         self.image = image
         self.unwinder = Unwinder(image)
-        self._lines: LineTable | None = None
 
-    @property
+    @cached_property
     def lines(self) -> LineTable:
-        if self._lines is None:
-            from socklab.engine.source.dwarf import LineTable
+        from socklab.engine.source.dwarf import LineTable
 
-            self._lines = LineTable(self.image)
-        return self._lines
+        return LineTable(self.image)
 
 
 _binaries: dict[tuple[int, int, int, int], Binary | None] = {}
@@ -56,28 +54,30 @@ def open_binary(path: str) -> Binary | None:
         return None
 
 
+@dataclass(frozen=True)
 class Module:
     """A stretch of a process's address space that holds text of a file, which is opened when first asked for."""
 
-    def __init__(self, start: int, end: int, offset: int, name: str, place: str, own: bool, installed: bool) -> None:
-        self.start = start
-        self.end = end
-        self.name = name
-        self.own = own
-        """The program itself or a library of the user's: worth looking for lines in."""
-        self.installed = installed
-        """Comes from one of the system's folders of programs."""
-        self._offset = offset
-        self._place = place
+    start: int
+    end: int
+    offset: int
+    """In the file."""
+    name: str
+    place: str
+    """Path to open the file by."""
+    own: bool
+    """The program itself or a library of the user's: worth looking for lines in."""
+    installed: bool
+    """Comes from one of the system's folders of programs."""
 
     @cached_property
     def binary(self) -> Binary | None:
-        return open_binary(self._place)
+        return open_binary(self.place)
 
     @cached_property
     def bias(self) -> int:
         """Address in the process minus address in the file."""
-        return self.start - self.binary.image.vaddr_of(self._offset) if self.binary else 0
+        return self.start - self.binary.image.vaddr_of(self.offset) if self.binary else 0
 
 
 class AddressSpace:

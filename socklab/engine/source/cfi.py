@@ -144,7 +144,7 @@ class Unwinder:
         self._image = image
         self._arch = arch.of_elf(image.machine)
         self._sorted: _Table | None = None
-        self._tables: list[_Table] | None = None if self._arch is not None else []
+        self._tables: list[_Table] | None = None
         self._at = self._count = 0
         if self._arch is not None and image.eh_frame_hdr:
             try:
@@ -157,7 +157,8 @@ class Unwinder:
         header = image.offset_of(image.eh_frame_hdr)
         # The only form that linkers write: 32-bit, relative to the header, sorted.
         if header >= 0 and image.data[header] == 1 and image.data[header + 3] == 0x3B:
-            self._sorted = _Table(_as_bytes(image), image.eh_frame_hdr - header, registers, False)
+            # The mapped file indexes, slices and finds as bytes do.
+            self._sorted = _Table(cast(bytes, image.data), image.eh_frame_hdr - header, registers, False)
             data, vaddr = self._sorted.data, image.eh_frame_hdr
             _, position = _pointer(data, header + 4, data[header + 1], vaddr + 4, vaddr)
             self._count, self._at = _pointer(data, position, data[header + 2], vaddr, vaddr)
@@ -170,11 +171,10 @@ class Unwinder:
             found = self._by_header(vaddr) if self._count else None
             if found is not None:
                 return found
-            if self._tables is None:
+            if self._tables is None and self._arch is not None:
                 self._tables = []
-                if self._arch is not None:
-                    self._tables.extend(self._read_tables(self._arch.dwarf))
-            for table in self._tables:
+                self._tables.extend(self._read_tables(self._arch.dwarf))
+            for table in self._tables or ():
                 found = table.find(vaddr)
                 if found is not None:
                     return found
@@ -200,8 +200,3 @@ class Unwinder:
             if name in found and not (name == ".eh_frame" and self._count):
                 data = section_data(self._image, found[name])
                 yield _Table(data, found[name].vaddr, registers, "debug" in name)
-
-
-def _as_bytes(image: Image) -> bytes:
-    """The mapped file, which indexes, slices and finds as bytes do."""
-    return cast(bytes, image.data)

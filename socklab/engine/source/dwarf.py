@@ -16,6 +16,7 @@ import struct
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,9 +81,15 @@ class LineTable:
         self._symbols: list[tuple[int, int, str]] | None = None
         self._elf: ELFFile | None = None
         self._text_low = min((one.vaddr for one in image.segments if one.executable), default=0)
+        with self._look_up():
+            self._open(image)
+
+    @contextmanager
+    def _look_up(self) -> Iterator[None]:
+        """Within the budget; `reason` says why it failed."""
         self._deadline = time.monotonic() + BUDGET_S
         try:
-            self._open(image)
+            yield
         except _TooLong:
             self.reason = TOO_LARGE
         except Exception as error:  # a program may carry anything in its sections, and pyelftools trusts them
@@ -92,15 +99,10 @@ class LineTable:
         """Frames of the user's own files at `vaddr`, innermost first; () where the text has no line."""
         if self._info is None:
             return ()
-        self._deadline = time.monotonic() + BUDGET_S
-        try:
+        with self._look_up():
             offset = self._unit_at(vaddr)
             unit = self._unit(offset) if offset >= 0 else None
             return () if unit is None else self._frames(unit, vaddr)
-        except _TooLong:
-            self.reason = TOO_LARGE
-        except Exception as error:  # a program may carry anything in its sections, and pyelftools trusts them
-            self.reason = f"{UNREADABLE} ({type(error).__name__})"
         return ()
 
     # ------------------------------------------------------------ finding the unit

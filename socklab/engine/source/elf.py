@@ -28,16 +28,13 @@ MAX_SECTION_BYTES = 64 << 20
 """Longest a compressed section is unpacked to."""
 
 
-class Segment:
+class Segment(NamedTuple):
     """One PT_LOAD: `vaddr` to `vaddr + size` of the address space comes from `offset` of the file."""
 
-    __slots__ = ("executable", "offset", "size", "vaddr")
-
-    def __init__(self, vaddr: int, offset: int, size: int, executable: bool) -> None:
-        self.vaddr = vaddr
-        self.offset = offset
-        self.size = size
-        self.executable = executable
+    vaddr: int
+    offset: int
+    size: int
+    executable: bool
 
 
 class Image:
