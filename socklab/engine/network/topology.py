@@ -213,7 +213,7 @@ def create(wanted: str = "auto", *, run_dir: str = "") -> Topology:
             notices.append(("warning", *refusals.explain(failure)))
         elif wanted != "machine":
             made = _two_hosts(run_dir, notices) if wanted == "two-hosts" else None
-            made = made or _furnished("private", configure.lone_host(), run_dir)
+            made = made or _with_names("private", configure.lone_host(), run_dir)
     except refusals.Refused as refused:
         # It worked in a child a moment ago; now this process is half in its namespaces and fit for nothing else.
         raise MachineError(f"The private network could not be set up: {refused}.", fix="Start the lab again.") from None
@@ -260,7 +260,7 @@ def _two_hosts(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | 
         except refusals.Refused as refused:
             failures.append(refused.failure)
             continue
-        made = _furnished("two-hosts", laid.hosts, run_dir)
+        made = _with_names("two-hosts", laid.hosts, run_dir)
         made.namespaces = laid.namespaces
         made.wire = wire.start(laid.ends)
         return made
@@ -268,7 +268,7 @@ def _two_hosts(run_dir: str, notices: list[tuple[str, str, str]]) -> Topology | 
     return None
 
 
-def _furnished(network: str, hosts: tuple[Host, ...], run_dir: str) -> Topology:
+def _with_names(network: str, hosts: tuple[Host, ...], run_dir: str) -> Topology:
     """The names, in the mount namespace this process is in now."""
     refused = configure.name_hosts(hosts, run_dir)
     made = Topology(network, hosts, names_resolve=refused is None)
