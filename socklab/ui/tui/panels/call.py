@@ -22,7 +22,6 @@ from socklab.ui.tui.widgets.formats import (
     count,
     descriptors_of,
     error_words,
-    fit,
     signal_name,
     sleeps_in,
     words,
@@ -63,15 +62,16 @@ class CallPanel(Panel):
             else self.title_text
         )
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        return "" if state.task is not None else "No call yet."
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         task = state.task
         if task is None:
-            return fit(words("No call yet.", view), view)
+            return []
         if task.call is None:
-            lines: list[Line] = [task_words(state, task)]
-            if task.status == "running":
-                lines += words("No call has been made yet.", view)
-            return fit(lines, view)
+            never = words("No call has been made yet.", view) if task.status == "running" else []
+            return [task_words(state, task), *never]
         decoded = _decoded(state, task, task.call)
         head = [_heading(state, task, task.call, view), *_call(decoded, view)]
         outcome = _outcome(state, task, decoded, view)
@@ -82,7 +82,7 @@ class CallPanel(Panel):
             decoded = replace(
                 decoded, args=tuple(arg for arg in decoded.args if arg.name not in poll_table.LISTS), meaning=""
             )
-        return fit([*head, *_body(decoded, view, view.height - len(head))], view)
+        return [*head, *_body(decoded, view, view.height - len(head))]
 
 
 def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:

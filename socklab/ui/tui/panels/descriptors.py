@@ -13,7 +13,7 @@ from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, count, fit, marker, obvious, words
+from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, count, marker, obvious
 from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, column, width
 
@@ -31,31 +31,30 @@ class DescriptorsPanel(Panel):
     """The descriptor table of each traced process."""
 
     title_text = "Descriptors"
-    calls = frozenset(("socket", "socketpair", "bind", "close", "dup", "dup2", "openat"))
+    topic = "descriptors"
 
     def title(self, state: st.LabState, view: View | None = None) -> str:
         """ "Descriptors 5"."""
         table = state.descriptors.get(_pid(state))
         return f"{self.title_text} {count(len(table))}" if table is not None else self.title_text
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        if _pids(state):
+            return ""
+        task = state.task
+        ended = task is not None and task.status == "exited"
+        return "The process is gone, and its descriptors with it." if ended else "No process yet."
+
+    def lines(self, state: st.LabState, view: View) -> Iterator[Line]:
         """The table of the process in focus; then, where there are several, those of the others."""
         pids = _pids(state)
-        if not pids:
-            task = state.task
-            ended = task is not None and task.status == "exited"
-            return fit(
-                words("The process is gone, and its descriptors with it." if ended else "No process yet.", view), view
-            )
-        lines: list[Line] = []
         for pid in pids:
             if len(pids) > 1:
                 table = state.descriptors[pid]
                 name = safe(state.processes[pid].name) if pid in state.processes else "process"
                 focus = pid == _pid(state)
-                lines.append(((f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")))
-            lines.extend(_table(state, pid, view, len(pids) > 1))
-        return fit(lines, view)
+                yield (f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")
+            yield from _table(state, pid, view)
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return super().relevance(state, call) or not state.listeners
@@ -76,7 +75,7 @@ def _pids(state: st.LabState) -> list[int]:
     return sorted(alive, key=lambda pid: (pid != _pid(state), pid))
 
 
-def _table(state: st.LabState, pid: int, view: View, several: bool) -> Iterator[Line]:
+def _table(state: st.LabState, pid: int, view: View) -> Iterator[Line]:
     table = state.descriptors[pid]
     fds = HOLDERS.fds(state, pid)
     changed = {fd: before for (of, fd), before in state.changed.descriptors.items() if of == pid}

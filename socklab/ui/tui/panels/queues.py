@@ -13,13 +13,11 @@ from socklab.ui.tui.widgets.formats import (
     address,
     count,
     descriptors_of,
-    fit,
     marker,
     obvious,
     plural,
     server_host,
     table_name,
-    words,
 )
 from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, SOCKETS
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, join, width
@@ -32,7 +30,7 @@ class QueuesPanel(Panel):
     """The accept queue and the SYN queue of each listener."""
 
     title_text = "Queues"
-    calls = frozenset(("listen", "accept", "accept4"))
+    topic = "queues"
     new_at_stop = True
 
     def title(self, state: st.LabState, view: View | None = None) -> str:
@@ -42,10 +40,11 @@ class QueuesPanel(Panel):
             return f"{self.title_text} {count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
         return f"{self.title_text} {len(listeners)} listeners" if listeners else self.title_text
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        return "" if state.listeners else _no_listener(state)
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         listeners = state.listeners
-        if not listeners:
-            return fit(_no_listener(state, view), view)
         lines: list[Line] = []
         shown = listeners[: max(1, view.height // 3)]
         for listener in shown:
@@ -60,24 +59,23 @@ class QueuesPanel(Panel):
             both = (*lines[-1], ("  ", ""), mark, (f"{label.rstrip()} ", role), *rest)
             if width(both) <= view.width:
                 lines[-1], dropped = both, []
-        return fit([*lines, *dropped], view)
+        return [*lines, *dropped]
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return super().relevance(state, call) or bool(state.listeners)
 
 
-def _no_listener(state: st.LabState, view: View) -> list[Line]:
+def _no_listener(state: st.LabState) -> str:
     """Why there is no queue to show: what is true of the server's sockets now."""
     task = state.task
     if task is None or task.status == "exited":
-        return words("No listener: the server is not running.", view)
+        return "No listener: the server is not running."
     table = descriptors_of(state, task.pid)
     idle = [fd for fd, held in table.items() if held.detail.startswith("tcp") and state.socket_of(task.pid, fd) is None]
     if not idle:
-        return words("No listener: the program has no TCP socket that could listen.", view)
+        return "No listener: the program has no TCP socket that could listen."
     fd = min(idle)
-    said = f"fd {fd} is a TCP socket, but it does not listen: /proc/net/tcp does not list it and nobody can connect."
-    return words(said, view)
+    return f"fd {fd} is a TCP socket, but it does not listen: /proc/net/tcp does not list it and nobody can connect."
 
 
 def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Line]:

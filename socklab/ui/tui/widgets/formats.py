@@ -27,6 +27,11 @@ def marker(change: str) -> Span:
     return MARKS[change], change
 
 
+def chosen(line: Line, mark: str = "▸") -> Line:
+    """The row as a chosen one, with `mark` in its first cell."""
+    return ((mark, "current"), *((text, f"current {role}") for text, role in line[1:]))
+
+
 def fit(lines: Iterable[Line], view: View) -> list[Line]:
     """No line longer than the panel is wide."""
     return [clip(line, view.width) for line in lines]
