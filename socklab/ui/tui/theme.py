@@ -82,18 +82,14 @@ class Theme:
         self.palette = palette
         ansi = palette is _ANSI
         self.base = Style() if ansi else Style(color=palette["fg"], bgcolor=palette["bg"])
-        self.current = (
-            Style(reverse=True, bold=True)
-            if ansi
-            else Style(color=palette["on_accent"], bgcolor=palette["accent"], bold=True)
-        )
-        """The line about to make the call."""
         self.cursor = Style(reverse=True) if ansi else Style(bgcolor=palette["raised"], bold=True)
         """A selected row; the text keeps its own colours."""
         self.ground = Style() if ansi else Style(bgcolor=palette["raised"])
         """Under a raised bar."""
         self._colourless = colourless
         self._roles = _rich(palette)
+        self.current = self._roles["current"]
+        """The line about to make the call."""
         self._styles: dict[str, Style] = {}
 
     def style(self, role: str) -> Style:

@@ -53,14 +53,9 @@ class CallPanel(Panel):
     title_text = "Call"
     new_at_stop = True
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Call accept"."""
+    def number(self, state: st.LabState) -> str:
         task = state.task
-        return (
-            f"{self.title_text} {call_name(state, task.call.entered.nr)}"
-            if task is not None and task.call is not None
-            else self.title_text
-        )
+        return call_name(state, task.call.entered.nr) if task is not None and task.call is not None else ""
 
     def nothing(self, state: st.LabState) -> str:
         return "" if state.task is not None else "No call yet."

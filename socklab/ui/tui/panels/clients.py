@@ -33,9 +33,8 @@ class ClientsPanel(Panel):
     title_text = "Clients"
     follow = True
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Clients 10"."""
-        return f"{self.title_text} {count(len(state.clients))}" if state.clients else self.title_text
+    def number(self, state: st.LabState) -> str:
+        return count(len(state.clients)) if state.clients else ""
 
     def nothing(self, state: st.LabState) -> str:
         return "" if state.clients else "No client yet."

@@ -33,10 +33,9 @@ class DescriptorsPanel(Panel):
     title_text = "Descriptors"
     topic = "descriptors"
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Descriptors 5"."""
+    def number(self, state: st.LabState) -> str:
         table = state.descriptors.get(_pid(state))
-        return f"{self.title_text} {count(len(table))}" if table is not None else self.title_text
+        return count(len(table)) if table is not None else ""
 
     def nothing(self, state: st.LabState) -> str:
         if _pids(state):

@@ -54,9 +54,12 @@ class Panel:
 
     # ---------------------------------------------------------------- what is shown
 
+    def number(self, state: st.LabState) -> str:
+        """What the title says behind the panel's name: "3 of 4"."""
+        return ""
+
     def title(self, state: st.LabState, view: View | None = None) -> str:
-        """May carry a live number: "Queues 3 of 4"."""
-        return self.title_text
+        return f"{self.title_text} {self.number(state)}".rstrip()
 
     def nothing(self, state: st.LabState) -> str:
         """Why there are no lines; "" = there are."""

@@ -33,12 +33,12 @@ class QueuesPanel(Panel):
     topic = "queues"
     new_at_stop = True
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Queues 5 of 4" with one listener."""
+    def number(self, state: st.LabState) -> str:
+        """ "5 of 4" with one listener."""
         listeners = state.listeners
         if len(listeners) == 1:
-            return f"{self.title_text} {count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
-        return f"{self.title_text} {len(listeners)} listeners" if listeners else self.title_text
+            return f"{count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
+        return f"{len(listeners)} listeners" if listeners else ""
 
     def nothing(self, state: st.LabState) -> str:
         return "" if state.listeners else _no_listener(state)

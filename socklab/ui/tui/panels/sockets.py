@@ -42,10 +42,8 @@ class SocketsPanel(RowsPanel):
     title_text = "Sockets"
     topic = "sockets"
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Sockets 12"."""
-        listed = sum(len(table.rows) for table in state.tables.values())
-        return f"{self.title_text} {count(listed)}" if state.tables else self.title_text
+    def number(self, state: st.LabState) -> str:
+        return count(sum(len(table.rows) for table in state.tables.values())) if state.tables else ""
 
     def rows(self, state: st.LabState, view: View) -> Sequence[Key]:
         """A row that is gone keeps its place until the next step."""

@@ -55,13 +55,13 @@ class WirePanel(RowsPanel):
     opened_by_choice = True
     first_choice = -1
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Wire 24", "Wire 24, 2 held"."""
+    def number(self, state: st.LabState) -> str:
+        """ "24", "24, 2 held"."""
         if not len(state.packets):
-            return self.title_text
+            return ""
         total = state.packets.dropped + len(state.packets)
         kept = len(state.on_the_way)
-        return f"{self.title_text} {count(total)}" + (f", {count(kept)} {_kept_word(state)}" if kept else "")
+        return count(total) + (f", {count(kept)} {_kept_word(state)}" if kept else "")
 
     def rows(self, state: st.LabState, view: View) -> PacketKeys:
         """Oldest first."""
