@@ -18,7 +18,7 @@ from socklab.core.errors import SocklabError
 from socklab.protocol import commands as cmd
 from socklab.protocol import events as ev
 from socklab.protocol.pending import Pending
-from socklab.ui.tui.widgets.formats import call_name, error_words, signal_name
+from socklab.ui.tui.widgets.formats import call_name, error_words, failed, signal_name
 from socklab.ui.tui.widgets.timeline import Chips
 
 SLICE_S = 0.006
@@ -186,12 +186,12 @@ class Bridge:
         if task.at == "interrupt" or task.call is None:
             self.chips.held("paused", -1)
             return
-        result, failed = "", False
+        result, wrong = "", False
         if task.at == "return" and task.call.returned is not None:
             value = task.call.returned.result
-            failed = -4096 < value < 0
-            result = f"={error_words(-value)[0] if failed else value}"
-        self.chips.held(call_name(state, task.call.entered.nr), task.call.number, result=result, failed=failed)
+            wrong = failed(value)
+            result = f"={error_words(-value)[0] if wrong else value}"
+        self.chips.held(call_name(state, task.call.entered.nr), task.call.number, result=result, failed=wrong)
 
     # ---------------------------------------------------------------- drawing
 

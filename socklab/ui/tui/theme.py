@@ -1,6 +1,6 @@
 """What roles look like: four palettes, and the Rich style of any role in each.
 
-In: a palette's name and a role of `lines.ROLES`. Out: a rich Style. One accent (amber) means *now*: the line about to
+In: a palette's name and a role of `lines.Span`. Out: a rich Style. One accent (amber) means *now*: the line about to
 make the call, and what the last call changed. No meaning rests on colour alone: every such role is bold, reversed or
 underlined too, and the panels put markers. Never draws.
 """

@@ -18,10 +18,12 @@ from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets import hexdump, poll_table
 from socklab.ui.tui.widgets.formats import (
+    arch,
     call_name,
     count,
     descriptors_of,
     error_words,
+    failed,
     signal_name,
     sleeps_in,
     words,
@@ -83,8 +85,7 @@ class CallPanel(Panel):
 def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:
     from socklab.syscalls import decode
 
-    arch = state.header.arch if state.header is not None else "x86_64"
-    return decode(arch, call.entered, call.returned, _target(state, task.pid))
+    return decode(arch(state), call.entered, call.returned, _target(state, task.pid))
 
 
 def _target(state: st.LabState, pid: int) -> Callable[[int], str]:
@@ -128,8 +129,7 @@ def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
     if task.status == "held" and task.at == "enter":
         return (("▶ ", "strong"), ("about to call", "strong"))
     if task.status == "held" and task.at == "return" and returned is not None:
-        failed = -4096 < returned.result < 0
-        return (("✗ returned an error", "strong bad"),) if failed else (("✓ returned", "strong good"),)
+        return (("✗ returned an error", "strong bad"),) if failed(returned.result) else (("✓ returned", "strong good"),)
     if task.status == "held" and task.at == "signal" and task.signal is not None:
         return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "strong warn"))
     if state.blocked(task.tid):

@@ -138,9 +138,7 @@ def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     tail = _bytes(client)
     if row is not None and row.retransmits:
         tail = (*tail, (f" {'sent ' if view.width >= 50 else ''}again {row.retransmits}×", "warn"))
-    if client.errno:
-        named, meaning = error_words(client.errno)
-        tail = (*tail, (f" {named}", "bad"), (f" {meaning}", ""))
+    tail = (*tail, *_error(client))
     if client.eof and client.phase not in _OVER:
         tail = (*tail, (" end of stream", "dim"))
     first: Line = tuple(spans)
@@ -149,14 +147,23 @@ def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     else:
         lines = [(*first, *tail)]
     if client.tail:
-        text = safe(client.tail)
-        quoted: Line = (('"', "dim"), (text, "string"), ('"', "dim"))
+        quoted = _said(client)
         room = view.width - width(lines[-1]) - 2
         if room >= 20:
             lines[-1] = (*lines[-1], ("  ", ""), *clip(quoted, room))
         else:
             lines.append((("   ", ""), *quoted))
     return lines
+
+
+def _error(client: ev.Client) -> Line:
+    named, meaning = error_words(client.errno) if client.errno else ("", "")
+    return ((f" {named}", "bad"), (f" {meaning}", "")) if named else ()
+
+
+def _said(client: ev.Client) -> Line:
+    """The end of what has come to it."""
+    return ('"', "dim"), (safe(client.tail), "string"), ('"', "dim")
 
 
 def _bytes(client: ev.Client) -> Line:
@@ -183,13 +190,12 @@ def _command(client: ev.Client, name: Span, role: str) -> list[Line]:
     else:
         status = (("   ", ""), (safe(client.phase), _PHASE_ROLES.get(client.phase, "")))
     if client.errno:
-        named, meaning = error_words(client.errno)
-        status = (*status, (f"  {named}", "bad"), (f" {meaning}", ""))
+        status = (*status, (" ", ""), *_error(client))
     if client.received:
         status = (*status, (f"  {plural(client.received, 'byte')} of output", "dim"))
     lines = [first, status]
     if client.tail:
-        lines.append((("   ", ""), ('"', "dim"), (safe(client.tail), "string"), ('"', "dim")))
+        lines.append((("   ", ""), *_said(client)))
     return lines
 
 

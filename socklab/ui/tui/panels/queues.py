@@ -11,6 +11,7 @@ from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets.formats import (
     address,
+    change_of,
     count,
     descriptors_of,
     marker,
@@ -83,7 +84,7 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
     table = table_name(state, host)
     key = (table, listener.id)
     before = state.changed.sockets.get(key)
-    change = "" if key not in state.changed.sockets or before == listener else "new" if before is None else "changed"
+    change = change_of(state.changed.sockets, key, listener)
     holders = HOLDERS.holders(state, listener.inode) if listener.inode else []
     head: list[Span] = [("LISTEN ", "listen"), (address(listener.local, max(10, view.width - 16)), "path")]
     if holders:
@@ -106,10 +107,9 @@ def _accept_queue(
 ) -> list[Line]:
     depth, limit = listener.rx_queue, listener.tx_queue
     full = depth > limit
-    label = "accept queue" if view.width >= 44 else "accept"
     numbers: Line = (
         marker(change),
-        (f"{label:<13}" if view.width >= 44 else f"{label:<7}", ""),
+        (_label(view, "accept queue", "accept"), ""),
         (count(depth), f"number {change}".strip()),
         (" of ", "dim"),
         (count(limit), "number"),
@@ -127,6 +127,10 @@ def _accept_queue(
     if waiting and view.height >= 5:
         lines.append(_waiting(state, waiting, view))
     return lines
+
+
+def _label(view: View, full: str, short: str) -> str:
+    return f"{full:<13}" if view.width >= 44 else f"{short:<7}"
 
 
 def _room(depth: int, limit: int) -> str:
@@ -187,14 +191,15 @@ def _syn_queue(state: st.LabState, listener: ev.SocketRow, view: View) -> list[L
     host = table_name(state, server_host(state))
     news = [row for row in rows if (host, row.id) in state.changed.sockets]
     change = "new" if any(state.changed.sockets[host, row.id] is None for row in news) else ""
-    label = f"{'SYN queue':<13}" if view.width >= 44 else f"{'SYN':<7}"
-    line: Line = (marker(change), (label, ""), (count(len(rows)), f"number {change}".strip()))
+    line: Line = (
+        marker(change),
+        (_label(view, "SYN queue", "SYN"), ""),
+        (count(len(rows)), f"number {change}".strip()),
+    )
     if not rows:
         return [line]
     again = max(row.retransmits for row in rows)
-    lines = [line]
-    if again:
-        lines = [(*line, (f"  SYN-ACK sent again {again}×", "warn"))]
+    lines = [(*line, (f"  SYN-ACK sent again {again}×", "warn"))] if again else [line]
     if view.height >= 6:
         lines.append(_waiting(state, rows, view))
     return lines
@@ -208,7 +213,7 @@ def _dropped(state: st.LabState, view: View) -> list[Line]:
     if not rises:
         return []
     shown = [(name, rise) for name, rise in rises if rise or name == DROPS[0]]
-    label = f"{'dropped':<13}" if view.width >= 44 else f"{'drops':<7}"
+    label = _label(view, "dropped", "drops")
     parts: list[Line] = []
     changes: list[str] = []
     for name, rise in shown:

@@ -14,7 +14,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import RowsPanel
-from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, chosen, count, marker, obvious
+from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, change_of, chosen, count, marker, obvious
 from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, HOST, SOCKETS
 from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, width, wrap
 
@@ -70,13 +70,9 @@ class SocketsPanel(RowsPanel):
         table = state.tables.get(host)
         row = table.rows.get(id) if table is not None else None
         before = state.changed.sockets.get(key)
-        if row is not None:
-            change = "" if key not in state.changed.sockets else "new" if before is None else "changed"
-            if before == row:
-                change = ""
-        elif before is not None:
-            row, change = before, "gone"
-        else:
+        change = change_of(state.changed.sockets, key, row)
+        row = row or before
+        if row is None:
             return ()
         shown = _Shown(state, row, before if change == "changed" else None, "gone" if change == "gone" else "")
         spans = [marker(change)]

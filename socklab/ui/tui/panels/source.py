@@ -16,7 +16,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import call_name, words
+from socklab.ui.tui.widgets.formats import call_name, failed, words
 from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, clip, plain, spread, width, wrap
 from socklab.ui.tui.widgets.tasks import result_words
 
@@ -225,7 +225,7 @@ def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:
     """The mark of the current line and a word at its right: about to call, returned, asleep, or left long ago."""
     if task.status == "held" and task.at == "return" and task.call is not None and task.call.returned is not None:
         result = task.call.returned.result
-        return ("✗" if -4096 < result < 0 else "✓"), result_words(result)
+        return ("✗" if failed(result) else "✓"), result_words(result)
     if task.status == "held":
         return "▶", ()
     if task.status == "exited":

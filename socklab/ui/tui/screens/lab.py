@@ -319,11 +319,7 @@ class LabScreen(Screen[None]):
     def on_line_view_resized(self) -> None:
         self._paint_soon()
 
-    def on_descendant_focus(self) -> None:
-        self._paint_soon()
-
-    def on_descendant_blur(self) -> None:
-        self._paint_soon()
+    on_descendant_focus = on_descendant_blur = on_line_view_resized
 
     async def on_line_view_wanted(self, message: LineView.Wanted) -> None:
         message.stop()
