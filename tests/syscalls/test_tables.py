@@ -174,6 +174,6 @@ def test_calls_that_give_a_descriptor() -> None:
 
 
 def test_a_call_touches_the_panel_of_its_topic() -> None:
-    assert [syscalls.touches(name) for name in ("accept4", "socket", "recvmsg", "waitid", "getpid", "nosuchcall")] == [
+    assert [syscalls.touches(name) for name in ("accept4", "socket", "recvmsg", "wait4", "getpid", "nosuchcall")] == [
         "queues", "descriptors", "sockets", "processes", "", "",
     ]  # fmt: skip

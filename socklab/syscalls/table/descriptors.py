@@ -74,7 +74,7 @@ close(fd: fd)
     EINTR: a signal came; on Linux the descriptor is closed all the same
 
 close_range(first: uint, last: uint, flags: CLOSE_RANGE)
-    stop=lesson topic=descriptors
+    stop=lesson
     Close all descriptors of a range.
     first: from
     last: to, inclusive
@@ -105,7 +105,7 @@ ioctl(fd: fd, request: ioctl_request, argp: ioctl_arg(request))
 
 pipe(pipefd: fd_pair)
 pipe2(pipefd: fd_pair, flags: pipe_flags)
-    word=pipe stop=named topic=descriptors
+    word=pipe stop=named
     Make a pipe: what is written to the second descriptor is read from the first.
     done: two new descriptors
     EMFILE: this process has no free descriptor left (RLIMIT_NOFILE)

@@ -30,7 +30,7 @@ openat2(dirfd: dirfd, pathname: path, how: open_how(size), size: size) -> fd
     ETXTBSY: the file is a program that is running
 
 creat(pathname: path, mode: octal) -> fd
-    word=open stop=named topic=descriptors
+    word=open stop=named
     Make or empty a file and open it for writing.
     mode: permissions of a new file
 

@@ -44,7 +44,7 @@ execveat(dirfd: dirfd, pathname: path, argv: argv, envp: envp, flags: hex)
     envp: its environment
 
 exit(status: int) -> none
-    word=exit stop=named topic=processes
+    word=exit stop=named
     End this thread.
     status: 0 = all went well
 
@@ -62,7 +62,7 @@ wait4(pid: int, wstatus: wait_status, options: WAIT, rusage: pointer) -> waited
     EINTR: a signal came before a child changed state
 
 waitid(idtype: WAIT_FOR, id: int, infop: siginfo, options: WAIT, rusage: pointer)
-    word=wait errors=wait4 stop=run topic=processes
+    word=wait errors=wait4 stop=run
     Wait for a child to change state.
 
 kill(pid: int, sig: signal)

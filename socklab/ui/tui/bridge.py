@@ -17,6 +17,7 @@ from socklab import state as st
 from socklab.core.errors import SocklabError
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
+from socklab.ui.tui.widgets.formats import call_name, error_words, failed, signal_name
 from socklab.ui.tui.widgets.timeline import Chips
 
 SLICE_S = 0.006
@@ -179,23 +180,17 @@ class Bridge:
         if task is None:
             return
         if task.at == "signal" and task.signal is not None:
-            from socklab.ui.tui.widgets.formats import signal_name
-
             self.chips.held(signal_name(task.signal.signo), -1)
             return
         if task.at == "interrupt" or task.call is None:
             self.chips.held("paused", -1)
             return
-        from socklab.syscalls import tables
-
-        arch = state.header.arch if state.header else "x86_64"
-        name = tables.name(arch, task.call.entered.nr)
-        result, failed = "", False
+        result, wrong = "", False
         if task.at == "return" and task.call.returned is not None:
             value = task.call.returned.result
-            failed = -4096 < value < 0
-            result = f"={value}" if not failed else f"={_errno(-value)}"
-        self.chips.held(name, task.call.number, result=result, failed=failed)
+            wrong = failed(value)
+            result = f"={error_words(-value)[0] if wrong else value}"
+        self.chips.held(call_name(state, task.call.entered.nr), task.call.number, result=result, failed=wrong)
 
     # ---------------------------------------------------------------- drawing
 
@@ -217,9 +212,3 @@ class Bridge:
         self._tokens = max(0.0, self._tokens - 1)
         self._drawn = time.monotonic()
         self._draw()
-
-
-def _errno(number: int) -> str:
-    from socklab.syscalls import errno_name
-
-    return errno_name(number)

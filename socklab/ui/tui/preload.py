@@ -31,5 +31,5 @@ def preload(language: str) -> Iterator[None]:
     for name in registry.names():
         panel = registry.panel(name)
         yield
-        panel.render(state, view)
+        panel.body(state, view)
         yield

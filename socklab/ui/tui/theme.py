@@ -1,6 +1,6 @@
 """What roles look like: four palettes, and the Rich style of any role in each.
 
-In: a palette's name and a role of `lines.ROLES`. Out: a rich Style. One accent (amber) means *now*: the line about to
+In: a palette's name and a role of `lines.Span`. Out: a rich Style. One accent (amber) means *now*: the line about to
 make the call, and what the last call changed. No meaning rests on colour alone: every such role is bold, reversed or
 underlined too, and the panels put markers. Never draws.
 """
@@ -82,18 +82,14 @@ class Theme:
         self.palette = palette
         ansi = palette is _ANSI
         self.base = Style() if ansi else Style(color=palette["fg"], bgcolor=palette["bg"])
-        self.current = (
-            Style(reverse=True, bold=True)
-            if ansi
-            else Style(color=palette["on_accent"], bgcolor=palette["accent"], bold=True)
-        )
-        """The line about to make the call."""
         self.cursor = Style(reverse=True) if ansi else Style(bgcolor=palette["raised"], bold=True)
         """A selected row; the text keeps its own colours."""
         self.ground = Style() if ansi else Style(bgcolor=palette["raised"])
         """Under a raised bar."""
         self._colourless = colourless
         self._roles = _rich(palette)
+        self.current = self._roles["current"]
+        """The line about to make the call."""
         self._styles: dict[str, Style] = {}
 
     def style(self, role: str) -> Style:

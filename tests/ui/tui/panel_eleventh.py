@@ -16,12 +16,14 @@ class RoutesPanel(Panel):
     """A thousand routes."""
 
     title_text = "Routes"
-    calls = frozenset(("listen",))
 
     def title(self, state: st.LabState, view: View | None = None) -> str:
         return f"Routes {len(ROWS)}"
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def relevance(self, state: st.LabState, call: str) -> int:
+        return 2 if call == "listen" else 0
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         return [self._line(key, view) for key in ROWS[: view.height]]
 
     def _line(self, key: Key, view: View) -> Line:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from socklab import state as st
 from socklab.ui.tui.panels import registry
+from socklab.ui.tui.panels.panel import Panel, RowsPanel
 from socklab.ui.tui.panels.source import SourcePanel
-from socklab.ui.tui.widgets.lines import Line, plain
+from socklab.ui.tui.widgets.formats import count
+from socklab.ui.tui.widgets.lines import Line, View, clip, plain
 
 WIDTHS = (35, 38, 58, 100)
 """The call card at 80x24, the narrow column, the column at 120x36, a maximised panel."""
@@ -24,3 +27,22 @@ def forget_windows() -> None:
     source = registry.panel("source")
     assert isinstance(source, SourcePanel)
     source._tops.clear()
+
+
+def drawn_whole(panel: Panel, state: st.LabState, view: View) -> list[Line]:
+    """All of a panel that has room at its size: of very many rows those about the chosen one, or the first."""
+    if not isinstance(panel, RowsPanel) or not panel.rows(state, view):
+        return panel.render(state, view)
+    body = panel.body(state, view)
+    keys = panel.rows(state, view)
+    room = max(1, view.height - 1 - len(body.foot))
+    if body.tail or body.foot:  # the newest ones, and the chosen one among them
+        chosen = keys.index(view.selected) if view.selected in keys else -1
+        last = len(keys) if chosen < 0 else min(len(keys), max(room, chosen + 1))
+        shown = list(body.lines[max(0, last - room) : last])
+        shown += [()] * (room - len(shown)) if body.foot else []
+    else:
+        shown = list(body.lines[: room if len(keys) <= room else room - 1])
+        if len(keys) > len(shown):
+            shown.append(((f" … {count(len(keys) - len(shown))} more", "dim"),))
+    return [clip(line, view.width) for line in (*body.head, *shown, *body.foot)]

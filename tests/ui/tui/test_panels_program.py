@@ -13,7 +13,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets import markdown, status, tasks
 from socklab.ui.tui.widgets.lines import View, plain, width
 from tests.ui.tui.panel_support import ACCEPT, MOMENTS, PID, READ, STACK, Scene
-from tests.ui.tui.panel_words import WIDTHS, forget_windows, roles_of, text
+from tests.ui.tui.panel_words import WIDTHS, drawn_whole, forget_windows, roles_of, text
 from tests.ui.tui.test_panels_snapshots import LESSON, PANELS
 
 call = registry.panel("call")
@@ -237,7 +237,7 @@ def test_no_line_is_wider_than_its_panel_at_any_moment(cells: int) -> None:
     for make in MOMENTS.values():
         state = make().state
         for name in PANELS:
-            for line in registry.panel(name).render(state, View(cells, 9)):
+            for line in drawn_whole(registry.panel(name), state, View(cells, 9)):
                 assert width(line) <= cells, (name, plain(line))
 
 

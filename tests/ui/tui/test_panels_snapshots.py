@@ -18,7 +18,7 @@ from socklab.ui.tui.widgets import tasks
 from socklab.ui.tui.widgets.lines import Line, View, plain, width
 from tests.ui.tui import fixed_decoder
 from tests.ui.tui.panel_support import MOMENTS
-from tests.ui.tui.panel_words import forget_windows
+from tests.ui.tui.panel_words import drawn_whole, forget_windows
 
 SNAPSHOTS = Path(__file__).parent / "panel_snapshots"
 SIZES = ((38, 9), (58, 12), (100, 16))
@@ -78,7 +78,7 @@ def pictures(panel: str) -> str:
             forget_windows()
             view = View(cells, height, lesson=lesson if panel == "narration" else None)
             out.append(f"== {moment}, {cells}x{height}: {drawn.title(scene.state)}\n")
-            out.append(shown(drawn.render(scene.state, view), cells))
+            out.append(shown(drawn_whole(drawn, scene.state, view), cells))
     return "".join(out)
 
 

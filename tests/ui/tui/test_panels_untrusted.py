@@ -13,6 +13,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets import lines, markdown, tasks
 from socklab.ui.tui.widgets.lines import Line, View
 from tests.ui.tui.panel_support import ACCEPT, BIND, PID, READ, WRITE, Scene, sockaddr_in
+from tests.ui.tui.panel_words import drawn_whole
 
 sockets = registry.panel("sockets")
 
@@ -208,7 +209,7 @@ def draw_all(state: st.LabState, view: View) -> None:
     for name in PANELS:
         panel = registry.panel(name)
         visible([((panel.title(state), ""),)], View(10_000, 1))
-        visible(panel.render(state, view), view)
+        visible(drawn_whole(panel, state, view), view)
     visible(sockets.head(state, view), view)
     visible([sockets.line(state, key, view) for key in sockets.rows(state, view)], view)
     visible([tasks.program_words(state)], View(10_000, 1))
@@ -228,7 +229,7 @@ def test_a_panel_of_any_width_holds_its_lines(width: int) -> None:
     for scene in (Scene(), Scene().full(), Scene().after_write_epipe(), Scene().asleep(), Scene().crashed()):
         view = View(width, 6)
         for name in PANELS:
-            visible(registry.panel(name).render(scene.state, view), view)
+            visible(drawn_whole(registry.panel(name), scene.state, view), view)
 
 
 @given(texts | some.text(alphabet="#*`- \n\ta[]1.", max_size=60), some.integers(4, 60))

@@ -19,6 +19,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets import packet_arrow, packet_details
 from socklab.ui.tui.widgets.lines import Line, View, plain, width
 from tests.support.wirescene import ACK, SYN, WireScene, conversation, not_tcp, syn_ack_held
+from tests.ui.tui.panel_words import drawn_whole
 from tests.ui.tui.test_panels_untrusted import visible
 
 counters = registry.panel("counters")
@@ -36,7 +37,7 @@ SCENES = {
 
 def drawn(state: st.LabState, cells: int, height: int = 20, number: int = 0) -> list[str]:
     view = View(cells, height, selected=("packet", number) if number else None)
-    return [plain(line) for line in wire.render(state, view)]
+    return [plain(line) for line in drawn_whole(wire, state, view)]
 
 
 def in_full(state: st.LabState, view: View, number: int) -> Sequence[Line]:
@@ -58,12 +59,12 @@ def test_the_panel_reads_as_it_did() -> None:
         state = scene().state
         for cells, height in SIZES:
             out.append(f"== {name}, {cells}x{height}: {wire.title(state)}\n")
-            for line in wire.render(state, View(cells, height)):
+            for line in drawn_whole(wire, state, View(cells, height)):
                 out.append(f"|{plain(line)}{' ' * (cells - width(line))}|\n")
     state = conversation().state
     for cells, height in ((38, 24), (58, 30), (100, 26)):
         out.append(f"== the seventh packet chosen, {cells}x{height}\n")
-        for line in wire.render(state, View(cells, height, selected=("packet", 7))):
+        for line in drawn_whole(wire, state, View(cells, height, selected=("packet", 7))):
             out.append(f"|{plain(line)}{' ' * (cells - width(line))}|\n")
     file = SNAPSHOTS / "wire.txt"
     text = "".join(out)
@@ -277,12 +278,12 @@ def test_any_bytes_are_drawn_within_the_panel_and_leave_no_control_character(
     for number in range(len(packets) + 1):
         view = View(cells, height, selected=("packet", number))
         for line in (
-            *wire.render(scene.state, view),
+            *drawn_whole(wire, scene.state, view),
             *in_full(scene.state, view, number),
             *wire.head(scene.state, view),
         ):
             assert width(line) <= cells
-        visible([*wire.render(scene.state, view), *in_full(scene.state, view, number)], view)
+        visible([*drawn_whole(wire, scene.state, view), *in_full(scene.state, view, number)], view)
 
 
 @given(some.lists(some.integers(0, 40), min_size=1, max_size=12))

@@ -15,7 +15,7 @@ from socklab.ui.tui.widgets.tasks import client_of_call
 
 
 class ClientsController:
-    """The clients' keys. `marked`: the row chosen in their panel; `prompt`: opens it with a text, the cursor in it."""
+    """The clients' keys. `marked`: the row chosen in their panel; `prompt`: opens it, the cursor in the text."""
 
     def __init__(self, lab: Lab, marked: Callable[[], Key | None], prompt: Callable[..., None]) -> None:
         self._lab = lab
@@ -32,7 +32,8 @@ class ClientsController:
         served = client_of_call(self._lab.now)
         return served if served in living else living[-1] if living else ""
 
-    def _do(self, verb: str) -> None:
+    def act(self, verb: str) -> None:
+        """What the chosen client is to do."""
         name = self.chosen()
         if name:
             self._lab.post(cmd.Do(f"{verb} {name}"))
@@ -42,22 +43,7 @@ class ClientsController:
     def connect(self) -> None:
         self._lab.post(cmd.Do("connect"))
 
-    def connect_many(self) -> None:
-        self._prompt("connect 5")
-
     def send(self) -> None:
         name = self.chosen()
         text = f'send {name} "\\n"' if name else 'send "\\n"'
         self._prompt(text, cursor=len(text) - 3)
-
-    def half_close(self) -> None:
-        self._do("half-close")
-
-    def close(self) -> None:
-        self._do("close")
-
-    def reset(self) -> None:
-        self._do("reset")
-
-    def command(self) -> None:
-        self._prompt("! ")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from socklab import state as st
-from socklab.ui.tui.widgets.tasks import asleep
+from socklab.ui.tui.widgets.tasks import asleep, held, living
 
 
 class Following:
@@ -59,15 +59,13 @@ class Following:
         shown = now.tasks.get(self.shown)
         if shown is not None and (shown.status == "held" or (shown.status == "running" and not asleep(now, shown))):
             return self.shown
-        held = now.task
-        if held is not None and held.status == "held":
+        last = now.task
+        if last is not None and last.status == "held":
             return now.focus
-        waiting = [tid for tid, task in now.tasks.items() if task.status == "held"]
-        if waiting:
+        if waiting := held(now):
             return waiting[-1]
         if shown is not None and shown.status != "exited":
             return self.shown
-        if held is not None and held.status != "exited":
+        if last is not None and last.status != "exited":
             return now.focus
-        living = [tid for tid, task in now.tasks.items() if task.status != "exited"]
-        return living[0] if living else now.focus
+        return next(iter(living(now)), now.focus)

@@ -22,9 +22,8 @@ _NOT_HELD = {
 class ProgramController:
     """The program's keys."""
 
-    def __init__(self, lab: Lab, prompt: Callable[[str], None], leave: Callable[[int], None]) -> None:
+    def __init__(self, lab: Lab, leave: Callable[[int], None]) -> None:
         self._lab = lab
-        self._prompt = prompt
         self._leave = leave
         self._alone = 0
         """The task that is stepped while the others run; 0 = each stops on its own."""
@@ -94,12 +93,6 @@ class ProgramController:
 
     def next(self) -> None:
         self.run(cmd.Continue("step"))
-
-    def run_until(self) -> None:
-        self._prompt("until ")
-
-    def stdin(self) -> None:
-        self._prompt("stdin ")
 
     def pause(self) -> None:
         now = self._lab.now

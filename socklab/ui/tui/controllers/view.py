@@ -87,19 +87,14 @@ class ViewController:
         if name:
             self.panel(name)
 
-    def _cycle(self, by: int) -> None:
+    def cycle(self, by: int) -> None:
+        """The panel after this one, or before."""
         placed = groups(self._lab.shown).all if self._panes.maximised else [slot.panels for slot in self._stage.placed]
         order = [name for names in placed for name in names]
         if order:
             here = self._panes.maximised or self._focused()
             index = (order.index(here) + by) % len(order) if here in order else (0 if by > 0 else -1)
             self.panel(order[index])
-
-    def next_panel(self) -> None:
-        self._cycle(1)
-
-    def previous_panel(self) -> None:
-        self._cycle(-1)
 
     def maximise(self) -> None:
         self._panes.maximised = "" if self._panes.maximised else self._focused() or registry.names()[0]

@@ -73,8 +73,9 @@ class WireController:
         holds = any(rule.startswith("hold ") for rule in self._lab.now.wire_rules)
         self._if_possible(self._do, "release hold" if holds else "hold all")
 
-    def hold_some(self) -> None:
-        self._if_possible(self._prompt, "hold ")
+    def type(self, text: str) -> None:
+        """Have a rule typed."""
+        self._if_possible(self._prompt, text)
 
     def deliver(self) -> None:
         """The chosen packet, if it is held, else the one that has waited longest."""
@@ -85,12 +86,6 @@ class WireController:
 
     def drop(self) -> None:
         self._if_possible(self._do, f"drop{self._in_hand()}", held=True)
-
-    def delay(self) -> None:
-        self._if_possible(self._prompt, "delay 100 ")
-
-    def loss(self) -> None:
-        self._if_possible(self._prompt, "loss 20 ")
 
     def release(self) -> None:
         now = self._lab.now

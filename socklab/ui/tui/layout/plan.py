@@ -21,6 +21,9 @@ class Box(msgspec.Struct, frozen=True):
     height: int
 
 
+NOWHERE = Box(0, 0, 0, 0)
+
+
 class Groups(msgspec.Struct, frozen=True):
     """Names of panels by their place, in the order of their tabs (panels/registry.py has the table)."""
 
@@ -50,15 +53,12 @@ class Plan(msgspec.Struct, frozen=True):
     kind: str
     """tiny, tabs, wide or tall."""
     slots: tuple[Slot, ...]
-    header: Box
-    question: Box
-    notice: Box
-    timeline: Box
-    status: Box
-    footer: Box
-
-
-NOWHERE = Box(0, 0, 0, 0)
+    header: Box = NOWHERE
+    question: Box = NOWHERE
+    notice: Box = NOWHERE
+    timeline: Box = NOWHERE
+    status: Box = NOWHERE
+    footer: Box = NOWHERE
 
 
 def plan(
@@ -75,7 +75,7 @@ def plan(
     `question` and `notice` are the heights these would like to have; 0 = there is none.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
-        return Plan("tiny", (), NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE)
+        return Plan("tiny", ())
     kind = _kind(width, height)
     head = 0 if kind == "tabs" else 1
     timeline = 1 if height >= 16 else 0

@@ -18,11 +18,12 @@ from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets import hexdump, poll_table
 from socklab.ui.tui.widgets.formats import (
+    arch,
     call_name,
     count,
     descriptors_of,
     error_words,
-    fit,
+    failed,
     signal_name,
     sleeps_in,
     words,
@@ -54,24 +55,20 @@ class CallPanel(Panel):
     title_text = "Call"
     new_at_stop = True
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Call accept"."""
+    def number(self, state: st.LabState) -> str:
         task = state.task
-        return (
-            f"{self.title_text} {call_name(state, task.call.entered.nr)}"
-            if task is not None and task.call is not None
-            else self.title_text
-        )
+        return call_name(state, task.call.entered.nr) if task is not None and task.call is not None else ""
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        return "" if state.task is not None else "No call yet."
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         task = state.task
         if task is None:
-            return fit(words("No call yet.", view), view)
+            return []
         if task.call is None:
-            lines: list[Line] = [task_words(state, task)]
-            if task.status == "running":
-                lines += words("No call has been made yet.", view)
-            return fit(lines, view)
+            never = words("No call has been made yet.", view) if task.status == "running" else []
+            return [task_words(state, task), *never]
         decoded = _decoded(state, task, task.call)
         head = [_heading(state, task, task.call, view), *_call(decoded, view)]
         outcome = _outcome(state, task, decoded, view)
@@ -82,14 +79,13 @@ class CallPanel(Panel):
             decoded = replace(
                 decoded, args=tuple(arg for arg in decoded.args if arg.name not in poll_table.LISTS), meaning=""
             )
-        return fit([*head, *_body(decoded, view, view.height - len(head))], view)
+        return [*head, *_body(decoded, view, view.height - len(head))]
 
 
 def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:
     from socklab.syscalls import decode
 
-    arch = state.header.arch if state.header is not None else "x86_64"
-    return decode(arch, call.entered, call.returned, _target(state, task.pid))
+    return decode(arch(state), call.entered, call.returned, _target(state, task.pid))
 
 
 def _target(state: st.LabState, pid: int) -> Callable[[int], str]:
@@ -133,8 +129,7 @@ def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
     if task.status == "held" and task.at == "enter":
         return (("▶ ", "strong"), ("about to call", "strong"))
     if task.status == "held" and task.at == "return" and returned is not None:
-        failed = -4096 < returned.result < 0
-        return (("✗ returned an error", "strong bad"),) if failed else (("✓ returned", "strong good"),)
+        return (("✗ returned an error", "strong bad"),) if failed(returned.result) else (("✓ returned", "strong good"),)
     if task.status == "held" and task.at == "signal" and task.signal is not None:
         return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "strong warn"))
     if state.blocked(task.tid):

@@ -6,14 +6,14 @@ first, the newest, and how many are in which phase. Colours follow a client thro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import address, count, error_words, fit, obvious, plural, words
+from socklab.ui.tui.widgets.formats import address, count, error_words, obvious, plural
 from socklab.ui.tui.widgets.index import CLIENTS
 from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, pad, width
 
@@ -33,36 +33,38 @@ class ClientsPanel(Panel):
     title_text = "Clients"
     follow = True
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Clients 10"."""
-        return f"{self.title_text} {count(len(state.clients))}" if state.clients else self.title_text
+    def number(self, state: st.LabState) -> str:
+        return count(len(state.clients)) if state.clients else ""
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        return "" if state.clients else "No client yet."
+
+    def lines(self, state: st.LabState, view: View) -> Iterable[Line]:
         clients = state.clients
-        if not clients:
-            return fit(words("No client yet.", view), view)
-        if len(clients) <= _MANY:
-            told = [line for client in clients.values() for line in _client(state, client, view)]
-            if len(told) > view.height and (view.selected is None or view.selected[0] not in clients):
-                told = _grid(state, view) or told
-            return fit(told, view)
-        lines: list[Line] = [
-            tuple(
-                span
-                for phase, number in CLIENTS.phases(state)
-                for span in ((f"{count(number)} ", "number"), (f"{safe(phase)}  ", _PHASE_ROLES.get(phase, "")))
-            )
-        ]
-        room = min(max(2, view.height - 2), 200)
-        names = list(islice(clients, room // 2)) + list(islice(reversed(clients), room - room // 2))[::-1]
-        for place, name in enumerate(names):
-            if place == room // 2:
-                lines.append(((f"… {count(len(clients) - room)} more", "dim"),))
-            lines.append(_client(state, clients[name], view)[0])
-        return fit(lines, view)
+        if len(clients) > _MANY:
+            return _many(state, view)
+        told = [line for client in clients.values() for line in _client(state, client, view)]
+        if len(told) > view.height and (view.selected is None or view.selected[0] not in clients):
+            return _grid(state, view) or told
+        return told
 
     def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
         return [(name, 0) for name in state.clients]
+
+
+def _many(state: st.LabState, view: View) -> Iterator[Line]:
+    """How many are in which phase; the first and the newest."""
+    clients = state.clients
+    spans: list[Span] = []
+    for phase, number in CLIENTS.phases(state):
+        spans += [(f"{count(number)} ", "number"), (f"{safe(phase)}  ", _PHASE_ROLES.get(phase, ""))]
+    yield tuple(spans)
+    room = min(max(2, view.height - 2), 200)
+    for name in islice(clients, room // 2):
+        yield _client(state, clients[name], view)[0]
+    yield ((f"… {count(len(clients) - room)} more", "dim"),)
+    for name in [*islice(reversed(clients), room - room // 2)][::-1]:
+        yield _client(state, clients[name], view)[0]
 
 
 def _grid(state: st.LabState, view: View) -> list[Line]:
@@ -136,9 +138,7 @@ def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     tail = _bytes(client)
     if row is not None and row.retransmits:
         tail = (*tail, (f" {'sent ' if view.width >= 50 else ''}again {row.retransmits}×", "warn"))
-    if client.errno:
-        named, meaning = error_words(client.errno)
-        tail = (*tail, (f" {named}", "bad"), (f" {meaning}", ""))
+    tail = (*tail, *_error(client))
     if client.eof and client.phase not in _OVER:
         tail = (*tail, (" end of stream", "dim"))
     first: Line = tuple(spans)
@@ -147,14 +147,23 @@ def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     else:
         lines = [(*first, *tail)]
     if client.tail:
-        text = safe(client.tail)
-        quoted: Line = (('"', "dim"), (text, "string"), ('"', "dim"))
+        quoted = _said(client)
         room = view.width - width(lines[-1]) - 2
         if room >= 20:
             lines[-1] = (*lines[-1], ("  ", ""), *clip(quoted, room))
         else:
             lines.append((("   ", ""), *quoted))
     return lines
+
+
+def _error(client: ev.Client) -> Line:
+    named, meaning = error_words(client.errno) if client.errno else ("", "")
+    return ((f" {named}", "bad"), (f" {meaning}", "")) if named else ()
+
+
+def _said(client: ev.Client) -> Line:
+    """The end of what has come to it."""
+    return ('"', "dim"), (safe(client.tail), "string"), ('"', "dim")
 
 
 def _bytes(client: ev.Client) -> Line:
@@ -181,13 +190,12 @@ def _command(client: ev.Client, name: Span, role: str) -> list[Line]:
     else:
         status = (("   ", ""), (safe(client.phase), _PHASE_ROLES.get(client.phase, "")))
     if client.errno:
-        named, meaning = error_words(client.errno)
-        status = (*status, (f"  {named}", "bad"), (f" {meaning}", ""))
+        status = (*status, (" ", ""), *_error(client))
     if client.received:
         status = (*status, (f"  {plural(client.received, 'byte')} of output", "dim"))
     lines = [first, status]
     if client.tail:
-        lines.append((("   ", ""), ('"', "dim"), (safe(client.tail), "string"), ('"', "dim")))
+        lines.append((("   ", ""), *_said(client)))
     return lines
 
 

@@ -6,11 +6,13 @@ lab is not shown: it has nothing to do with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.ui import counter_words
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import count, fit, marker, words
+from socklab.ui.tui.widgets.formats import count, marker, words
 from socklab.ui.tui.widgets.lines import Line, Span, View
 
 
@@ -19,23 +21,23 @@ class CountersPanel(Panel):
 
     title_text = "Counters"
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
-        lines: list[Line] = []
-        several = len(state.counters) > 1
+    def lines(self, state: st.LabState, view: View) -> Iterator[Line]:
+        any_moved = False
         for host, values in state.counters.items():
             first = state.counters_at_start.get(host, {})
-            risen = [
-                (name, value - first.get(name, 0)) for name, value in values.items() if value != first.get(name, 0)
-            ]
+            rises = ((name, value - first.get(name, 0)) for name, value in values.items())
             # What the last call moved comes first: it is what one looks for.
-            risen.sort(key=lambda item: (state.changed.counters.get((host, item[0])) is None, item[0]))
-            if several and risen:
-                lines.append(((safe(host), "title"),))
-            lines.extend(_counter(state, host, name, rise, view) for name, rise in risen)
-        if not lines:
-            lines.extend(words("No counter of the kernel has moved since the start.", view))
-        lines.extend(_settings(state, view))
-        return fit(lines, view)
+            risen = sorted(
+                (state.changed.counters.get((host, name)) is None, name, rise) for name, rise in rises if rise
+            )
+            if risen and len(state.counters) > 1:
+                yield ((safe(host), "title"),)
+            for _, name, rise in risen:
+                any_moved = True
+                yield _counter(state, host, name, rise, view)
+        if not any_moved:
+            yield from words("No counter of the kernel has moved since the start.", view)
+        yield from _settings(state, view)
 
     def moved(self, state: st.LabState) -> bool:
         return bool(state.changed.counters or state.changed.settings)
@@ -59,14 +61,14 @@ def _counter(state: st.LabState, host: str, name: str, rise: int, view: View) ->
     return tuple(spans)
 
 
-def _settings(state: st.LabState, view: View) -> list[Line]:
+def _settings(state: st.LabState, view: View) -> Iterator[Line]:
     """A line a setting; hosts that agree share it. What was changed since the program last ran comes first."""
     names = list(dict.fromkeys(name for settings in state.settings.values() for name in settings))
     if not names:
-        return []
+        return
     moved = {name for _, name in state.changed.settings}
     names.sort(key=lambda name: name not in moved)  # a stable sort: the rest keeps its order
-    lines: list[Line] = [(("settings", "title"), (" of the kernel", "dim"))]
+    yield ("settings", "title"), (" of the kernel", "dim")
     for name in names:
         values = {host: settings[name] for host, settings in state.settings.items() if name in settings}
         spans: list[Span] = [marker("changed" if name in moved else ""), (_short(name, view), "name"), (" = ", "dim")]
@@ -79,8 +81,7 @@ def _settings(state: st.LabState, view: View) -> list[Line]:
         for host in values:
             if (host, name) in state.changed.settings:
                 spans.append((f"  (was {safe(state.changed.settings[host, name])})", "dim"))
-        lines.append(tuple(spans))
-    return lines
+        yield tuple(spans)
 
 
 def _short(name: str, view: View) -> str:

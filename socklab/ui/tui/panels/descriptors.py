@@ -6,14 +6,15 @@ changed or closed is marked until the next step. A long table is told in runs; m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 
 from socklab import state as st
 from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, count, fit, marker, obvious, words
+from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, change_of, count, marker, obvious
 from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, column, width
 
@@ -31,31 +32,29 @@ class DescriptorsPanel(Panel):
     """The descriptor table of each traced process."""
 
     title_text = "Descriptors"
-    calls = frozenset(("socket", "socketpair", "bind", "close", "dup", "dup2", "openat"))
+    topic = "descriptors"
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Descriptors 5"."""
+    def number(self, state: st.LabState) -> str:
         table = state.descriptors.get(_pid(state))
-        return f"{self.title_text} {count(len(table))}" if table is not None else self.title_text
+        return count(len(table)) if table is not None else ""
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        if _pids(state):
+            return ""
+        task = state.task
+        ended = task is not None and task.status == "exited"
+        return "The process is gone, and its descriptors with it." if ended else "No process yet."
+
+    def lines(self, state: st.LabState, view: View) -> Iterator[Line]:
         """The table of the process in focus; then, where there are several, those of the others."""
         pids = _pids(state)
-        if not pids:
-            task = state.task
-            ended = task is not None and task.status == "exited"
-            return fit(
-                words("The process is gone, and its descriptors with it." if ended else "No process yet.", view), view
-            )
-        lines: list[Line] = []
         for pid in pids:
             if len(pids) > 1:
                 table = state.descriptors[pid]
                 name = safe(state.processes[pid].name) if pid in state.processes else "process"
                 focus = pid == _pid(state)
-                lines.append(((f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")))
-            lines.extend(_table(state, pid, view, len(pids) > 1))
-        return fit(lines, view)
+                yield (f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")
+            yield from _table(state, pid, view)
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return super().relevance(state, call) or not state.listeners
@@ -76,7 +75,7 @@ def _pids(state: st.LabState) -> list[int]:
     return sorted(alive, key=lambda pid: (pid != _pid(state), pid))
 
 
-def _table(state: st.LabState, pid: int, view: View, several: bool) -> Iterator[Line]:
+def _table(state: st.LabState, pid: int, view: View) -> Iterator[Line]:
     table = state.descriptors[pid]
     fds = HOLDERS.fds(state, pid)
     changed = {fd: before for (of, fd), before in state.changed.descriptors.items() if of == pid}
@@ -84,51 +83,36 @@ def _table(state: st.LabState, pid: int, view: View, several: bool) -> Iterator[
     if not fds and not gone:
         yield (("no descriptor is open", "dim"),)
         return
-    shown = sorted({*fds, *gone}) if gone and len(fds) <= _LONG else fds
+    row = partial(_row, state, pid, table, changed, view)
+    shown = sorted({*fds, *gone}) if len(fds) <= _LONG else fds
     if len(shown) <= _LONG:
-        for fd in shown:
-            yield _row(state, pid, fd, table, changed, view)
+        yield from map(row, shown)
         return
-    yield from _runs(state, pid, fds, table, changed, view)
-
-
-def _runs(
-    state: st.LabState,
-    pid: int,
-    fds: Sequence[int],
-    table: PMap[int, ev.Descriptor],
-    changed: dict[int, ev.Descriptor | None],
-    view: View,
-) -> Iterator[Line]:
-    """A long table: its beginning, its newest changes, and how many lie between."""
+    # A long table: its beginning, its newest changes, and how many lie between.
     room = max(8, min(view.height, 500) - 2) if not view.maximised else 500
     news = sorted(changed)[-(room // 2) :]
     first = fds[: room - len(news)]
-    for fd in first:
-        yield _row(state, pid, fd, table, changed, view)
+    yield from map(row, first)
     rest = [fd for fd in news if not first or fd > first[-1]]
     between = len(fds) - len(first) - sum(fd in table for fd in rest)
     if between:
         yield ((f"   … {count(between)} more", "dim"),)
-    for fd in rest:
-        yield _row(state, pid, fd, table, changed, view)
+    yield from map(row, rest)
 
 
 def _row(
     state: st.LabState,
     pid: int,
-    fd: int,
     table: PMap[int, ev.Descriptor],
     changed: dict[int, ev.Descriptor | None],
     view: View,
+    fd: int,
 ) -> Line:
     now, before = table.get(fd), changed.get(fd)
     descriptor = now or before
     if descriptor is None:
         return ()
-    change = ""
-    if fd in changed and now != before:
-        change = "gone" if now is None else "new" if before is None else "changed"
+    change = change_of(changed, fd, now)
     row = state.socket_of(pid, fd) if now is not None else None
     if row is not None and not change and _row_changed(state, row):
         change = "changed"
@@ -145,11 +129,8 @@ def _row(
 
 
 def _row_changed(state: st.LabState, row: ev.SocketRow) -> bool:
-    return (
-        any(id == row.id and before != row for (_, id), before in state.changed.sockets.items())
-        if (len(state.changed.sockets) <= _LONG)
-        else False
-    )
+    changed = state.changed.sockets
+    return len(changed) <= _LONG and any(id == row.id and before != row for (_, id), before in changed.items())
 
 
 def _kind(descriptor: ev.Descriptor) -> str:
@@ -164,12 +145,8 @@ def _kind(descriptor: ev.Descriptor) -> str:
 def _socket(state: st.LabState, row: ev.SocketRow, view: View) -> Line:
     """A socket that a table lists: what it is and its ends."""
     if row.state == st.LISTEN:
-        return (
-            ("socket ", "") if view.width >= 50 else ("", ""),
-            ("LISTEN", "listen"),
-            (" ", ""),
-            (address(row.local, 23), "path"),
-        )
+        word = "socket " if view.width >= 50 else ""
+        return (word, ""), ("LISTEN", "listen"), (" ", ""), (address(row.local, 23), "path")
     name = st.TCP_STATES.get(row.state, f"state {row.state}")
     client = CLIENTS.at(state, row.remote)
     ports = view.width < 70 and obvious(state, row.local, row.remote)
@@ -178,14 +155,8 @@ def _socket(state: st.LabState, row: ev.SocketRow, view: View) -> Line:
     if client:
         to.append((f" {client}", role))
     if view.width >= 50:
-        return (
-            ("socket ", ""),
-            (name, ""),
-            (" ", ""),
-            (address(row.local, 26, ports=ports), "path"),
-            (" ⇄ ", "dim"),
-            *to,
-        )
+        local = address(row.local, 26, ports=ports)
+        return ("socket ", ""), (name, ""), (" ", ""), (local, "path"), (" ⇄ ", "dim"), *to
     return ((name, ""), (" ⇄ ", "dim"), *to)
 
 

@@ -14,7 +14,6 @@ import msgspec
 from socklab import guide, state as st
 from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.widgets import markdown, own_program
-from socklab.ui.tui.widgets.formats import fit
 from socklab.ui.tui.widgets.lines import EMPTY, Line, View, wrap
 from socklab.ui.tui.widgets.question import your_turn
 
@@ -35,11 +34,11 @@ class NarrationPanel(Panel):
             return "Your program" if state.header is not None and not state.header.lesson else self.title_text
         return f"Step {min(state.step.index + 1, steps)} of {steps}"
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         lesson = view.lesson
         if lesson is None:
-            return fit(own_program.lines(state, view), view)
-        return fit(_told(guide.narration(lesson, state), state, lesson, view), view)
+            return own_program.lines(state, view)
+        return _told(guide.narration(lesson, state), state, lesson, view)
 
     def body(self, state: st.LabState, view: View) -> Body:
         question = state.question

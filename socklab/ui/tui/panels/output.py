@@ -10,7 +10,6 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import fit, words
 from socklab.ui.tui.widgets.lines import Line, View, client_role, column
 
 _STREAMS = {"err": ("! ", "bad"), "in": ("> ", "key")}
@@ -25,11 +24,12 @@ class OutputPanel(Panel):
 
     title_text = "Output"
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        return "" if len(state.output) else "Nothing has been written yet."
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         """The last `view.height` lines, ten times as many when the panel has the screen."""
         log = state.output
-        if not len(log):
-            return fit(words("Nothing has been written yet.", view), view)
         wanted = view.height * (10 if view.maximised else 1)
         chunks: list[ev.Output] = []
         lines_seen = size = 0
@@ -50,7 +50,7 @@ class OutputPanel(Panel):
             for text in safe(data[-_FAR:], lines=True).split("\n"):
                 line: Line = ((mark, role), (text, role))
                 lines.append((column(safe(source), cells, writer), (" ", ""), *line) if cells else line)
-        return fit(lines[-wanted:], view)
+        return lines[-wanted:]
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return int(not state.clients and len(state.output) > 0)

@@ -6,11 +6,13 @@ never draws, never sends a command: layout/panes.py puts its lines on the screen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
 from socklab import state as st
+from socklab.ui.tui.widgets.formats import fit, words
 from socklab.ui.tui.widgets.lines import Key, Line, View
+from socklab.ui.tui.widgets.virtual_lines import VirtualLines
 
 
 class Body(NamedTuple):
@@ -29,8 +31,8 @@ class Panel:
 
     title_text: ClassVar[str]
     """The title without numbers."""
-    calls: ClassVar[frozenset[str]] = frozenset()
-    """The calls whose effect shows here best: among tabs it comes to the front at them."""
+    topic: ClassVar[str] = ""
+    """Of the calls whose effect shows here best, in the table of system calls: at them it comes to the front."""
     follow: ClassVar[bool] = False
     """The line marked `current` is kept in sight."""
     marks_call: ClassVar[bool] = False
@@ -52,16 +54,28 @@ class Panel:
 
     # ---------------------------------------------------------------- what is shown
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """May carry a live number: "Queues 3 of 4"."""
-        return self.title_text
+    def number(self, state: st.LabState) -> str:
+        """What the title says behind the panel's name: "3 of 4"."""
+        return ""
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
-        """As many lines as it wants, none wider than view.width; of very many rows, what fits."""
+    def title(self, state: st.LabState, view: View | None = None) -> str:
+        return f"{self.title_text} {self.number(state)}".rstrip()
+
+    def nothing(self, state: st.LabState) -> str:
+        """Why there are no lines; "" = there are."""
+        return ""
+
+    def lines(self, state: st.LabState, view: View) -> Iterable[Line]:
+        """As many as it wants; what is wider than the panel is cut."""
         raise NotImplementedError
 
+    def render(self, state: st.LabState, view: View) -> list[Line]:
+        """Its lines, none wider than view.width, or why there are none."""
+        why = self.nothing(state)
+        return fit(words(why, view) if why else self.lines(state, view), view)
+
     def body(self, state: st.LabState, view: View) -> Body:
-        """What the screen shows and scrolls. A panel of very many rows gives them as VirtualLines."""
+        """What the screen shows and scrolls."""
         return Body(self.render(state, view))
 
     def relevance(self, state: st.LabState, call: str) -> int:
@@ -70,7 +84,9 @@ class Panel:
         3: something waits for the student here. 2: the call has its effect here. 1: better than nothing. 0: no more
         than another.
         """
-        return 2 if call in self.calls else 0
+        from socklab.syscalls import touches
+
+        return 2 if call and self.topic and touches(call) == self.topic else 0
 
     def no_detail(self, state: st.LabState) -> str:
         """Why its `detail` can't be opened; "" = it can."""
@@ -111,3 +127,36 @@ class Panel:
     def at(self, state: st.LabState, view: View, line: int) -> Key | None:
         """The row that a click on this line of `body` chooses."""
         return None
+
+
+class RowsPanel(Panel):
+    """A panel of very many rows: a key for each, of which only those in sight are drawn."""
+
+    def rows(self, state: st.LabState, view: View) -> Sequence[Key]:
+        """Every row's key, in the order they are shown."""
+        raise NotImplementedError
+
+    def line(self, state: st.LabState, key: Key, view: View) -> Line:
+        """The row of one key; an empty line for a key that is not known."""
+        raise NotImplementedError
+
+    def head(self, state: st.LabState, view: View) -> list[Line]:
+        """Column titles."""
+        return []
+
+    def body(self, state: st.LabState, view: View) -> Body:
+        keys = self.rows(state, view)
+        if not keys:
+            return super().body(state, view)
+        return Body(VirtualLines(keys, lambda key: self.line(state, key, view)), self.head(state, view))
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        return self.rows(state, view)
+
+    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
+        rows = self.rows(state, view)
+        return rows.index(key) if key in rows else -1
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        rows = self.rows(state, view)
+        return rows[line] if line < len(rows) else None

@@ -13,7 +13,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import count, fit, plural, size, sleeps_in, words
+from socklab.ui.tui.widgets.formats import count, plural, size, sleeps_in
 from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, plain, width, wrap
 from socklab.ui.tui.widgets.tasks import task_words
 
@@ -38,7 +38,7 @@ class ProcessesPanel(Panel):
     """The tree of traced processes and threads."""
 
     title_text = "Processes"
-    calls = frozenset(("fork", "vfork", "clone", "clone3", "wait4", "exit_group"))
+    topic = "processes"
     follow = True
     chooses = "task"
 
@@ -50,10 +50,11 @@ class ProcessesPanel(Panel):
             return f"Tasks {count(tasks)}"
         return f"{self.title_text} {count(len(alive))}" if alive else self.title_text
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
-        if not state.tasks:
-            return fit(words("No process yet.", view), view)
-        return fit([line for line, _ in _lines(state, view)], view)
+    def nothing(self, state: st.LabState) -> str:
+        return "" if state.tasks else "No process yet."
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
+        return [line for line, _ in _lines(state, view)]
 
     def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
         return [("task", task.tid) for task, *_ in _walk(state) if task is not None]

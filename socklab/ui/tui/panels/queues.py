@@ -11,15 +11,14 @@ from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets.formats import (
     address,
+    change_of,
     count,
     descriptors_of,
-    fit,
     marker,
     obvious,
     plural,
     server_host,
     table_name,
-    words,
 )
 from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, SOCKETS
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, join, width
@@ -32,20 +31,21 @@ class QueuesPanel(Panel):
     """The accept queue and the SYN queue of each listener."""
 
     title_text = "Queues"
-    calls = frozenset(("listen", "accept", "accept4"))
+    topic = "queues"
     new_at_stop = True
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Queues 5 of 4" with one listener."""
+    def number(self, state: st.LabState) -> str:
+        """ "5 of 4" with one listener."""
         listeners = state.listeners
         if len(listeners) == 1:
-            return f"{self.title_text} {count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
-        return f"{self.title_text} {len(listeners)} listeners" if listeners else self.title_text
+            return f"{count(listeners[0].rx_queue)} of {count(listeners[0].tx_queue)}"
+        return f"{len(listeners)} listeners" if listeners else ""
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def nothing(self, state: st.LabState) -> str:
+        return "" if state.listeners else _no_listener(state)
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         listeners = state.listeners
-        if not listeners:
-            return fit(_no_listener(state, view), view)
         lines: list[Line] = []
         shown = listeners[: max(1, view.height // 3)]
         for listener in shown:
@@ -60,24 +60,23 @@ class QueuesPanel(Panel):
             both = (*lines[-1], ("  ", ""), mark, (f"{label.rstrip()} ", role), *rest)
             if width(both) <= view.width:
                 lines[-1], dropped = both, []
-        return fit([*lines, *dropped], view)
+        return [*lines, *dropped]
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return super().relevance(state, call) or bool(state.listeners)
 
 
-def _no_listener(state: st.LabState, view: View) -> list[Line]:
+def _no_listener(state: st.LabState) -> str:
     """Why there is no queue to show: what is true of the server's sockets now."""
     task = state.task
     if task is None or task.status == "exited":
-        return words("No listener: the server is not running.", view)
+        return "No listener: the server is not running."
     table = descriptors_of(state, task.pid)
     idle = [fd for fd, held in table.items() if held.detail.startswith("tcp") and state.socket_of(task.pid, fd) is None]
     if not idle:
-        return words("No listener: the program has no TCP socket that could listen.", view)
+        return "No listener: the program has no TCP socket that could listen."
     fd = min(idle)
-    said = f"fd {fd} is a TCP socket, but it does not listen: /proc/net/tcp does not list it and nobody can connect."
-    return words(said, view)
+    return f"fd {fd} is a TCP socket, but it does not listen: /proc/net/tcp does not list it and nobody can connect."
 
 
 def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Line]:
@@ -85,7 +84,7 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
     table = table_name(state, host)
     key = (table, listener.id)
     before = state.changed.sockets.get(key)
-    change = "" if key not in state.changed.sockets or before == listener else "new" if before is None else "changed"
+    change = change_of(state.changed.sockets, key, listener)
     holders = HOLDERS.holders(state, listener.inode) if listener.inode else []
     head: list[Span] = [("LISTEN ", "listen"), (address(listener.local, max(10, view.width - 16)), "path")]
     if holders:
@@ -108,10 +107,9 @@ def _accept_queue(
 ) -> list[Line]:
     depth, limit = listener.rx_queue, listener.tx_queue
     full = depth > limit
-    label = "accept queue" if view.width >= 44 else "accept"
     numbers: Line = (
         marker(change),
-        (f"{label:<13}" if view.width >= 44 else f"{label:<7}", ""),
+        (_label(view, "accept queue", "accept"), ""),
         (count(depth), f"number {change}".strip()),
         (" of ", "dim"),
         (count(limit), "number"),
@@ -129,6 +127,10 @@ def _accept_queue(
     if waiting and view.height >= 5:
         lines.append(_waiting(state, waiting, view))
     return lines
+
+
+def _label(view: View, full: str, short: str) -> str:
+    return f"{full:<13}" if view.width >= 44 else f"{short:<7}"
 
 
 def _room(depth: int, limit: int) -> str:
@@ -189,14 +191,15 @@ def _syn_queue(state: st.LabState, listener: ev.SocketRow, view: View) -> list[L
     host = table_name(state, server_host(state))
     news = [row for row in rows if (host, row.id) in state.changed.sockets]
     change = "new" if any(state.changed.sockets[host, row.id] is None for row in news) else ""
-    label = f"{'SYN queue':<13}" if view.width >= 44 else f"{'SYN':<7}"
-    line: Line = (marker(change), (label, ""), (count(len(rows)), f"number {change}".strip()))
+    line: Line = (
+        marker(change),
+        (_label(view, "SYN queue", "SYN"), ""),
+        (count(len(rows)), f"number {change}".strip()),
+    )
     if not rows:
         return [line]
     again = max(row.retransmits for row in rows)
-    lines = [line]
-    if again:
-        lines = [(*line, (f"  SYN-ACK sent again {again}×", "warn"))]
+    lines = [(*line, (f"  SYN-ACK sent again {again}×", "warn"))] if again else [line]
     if view.height >= 6:
         lines.append(_waiting(state, rows, view))
     return lines
@@ -210,7 +213,7 @@ def _dropped(state: st.LabState, view: View) -> list[Line]:
     if not rises:
         return []
     shown = [(name, rise) for name, rise in rises if rise or name == DROPS[0]]
-    label = f"{'dropped':<13}" if view.width >= 44 else f"{'drops':<7}"
+    label = _label(view, "dropped", "drops")
     parts: list[Line] = []
     changes: list[str] = []
     for name, rise in shown:

@@ -13,11 +13,10 @@ from typing import NamedTuple
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.panels.panel import Body, Panel
-from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, count, fit, marker, obvious
+from socklab.ui.tui.panels.panel import RowsPanel
+from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, change_of, chosen, count, marker, obvious
 from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, HOST, SOCKETS
 from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, width, wrap
-from socklab.ui.tui.widgets.virtual_lines import VirtualLines
 
 _RAW = "\0raw"
 """Appended to a host's name with a number: the keys of the /proc line shown under its row."""
@@ -37,22 +36,17 @@ _HEX = {**{number: f"{number:02X}" for number in st.TCP_STATES}, st.NEW_SYN_RECV
 """As /proc/net/tcp prints it, which lists NEW_SYN_RECV as SYN_RECV."""
 
 
-class SocketsPanel(Panel):
+class SocketsPanel(RowsPanel):
     """Every TCP socket of the hosts."""
 
     title_text = "Sockets"
-    calls = frozenset((
-        "connect", "shutdown", "sendfile", "read", "recv", "recvfrom", "recvmsg", "readv",
-        "write", "send", "sendto", "sendmsg", "writev",
-    ))  # fmt: skip
+    topic = "sockets"
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Sockets 12"."""
-        listed = sum(len(table.rows) for table in state.tables.values())
-        return f"{self.title_text} {count(listed)}" if state.tables else self.title_text
+    def number(self, state: st.LabState) -> str:
+        return count(sum(len(table.rows) for table in state.tables.values())) if state.tables else ""
 
     def rows(self, state: st.LabState, view: View) -> Sequence[Key]:
-        """Every row's key, in the order they are shown; a row that is gone keeps its place until the next step."""
+        """A row that is gone keeps its place until the next step."""
         keys = SOCKETS.keys(state)
         raw = state.raw
         if raw is None:
@@ -64,15 +58,10 @@ class SocketsPanel(Panel):
         return keys
 
     def head(self, state: st.LabState, view: View) -> list[Line]:
-        """Column titles."""
-        titles = [
-            (" ", "dim"),
-            *(column(each.title, each.cells, "dim", right=each.right) for each in _columns(view.width)),
-        ]
-        return fit([tuple(titles)], view)
+        titles = (column(each.title, each.cells, "dim", right=each.right) for each in _columns(view.width))
+        return [clip(((" ", "dim"), *titles), view.width)]
 
     def line(self, state: st.LabState, key: Key, view: View) -> Line:
-        """The row of one socket. A key that neither the table nor the last change knows gives an empty line."""
         host, id = key
         if host.endswith(HOST):
             return _heading(state, host.removesuffix(HOST), view)
@@ -81,40 +70,22 @@ class SocketsPanel(Panel):
         table = state.tables.get(host)
         row = table.rows.get(id) if table is not None else None
         before = state.changed.sockets.get(key)
-        if row is not None:
-            change = "" if key not in state.changed.sockets else "new" if before is None else "changed"
-            if before == row:
-                change = ""
-        elif before is not None:
-            row, change = before, "gone"
-        else:
+        change = change_of(state.changed.sockets, key, row)
+        row = row or before
+        if row is None:
             return ()
         shown = _Shown(state, row, before if change == "changed" else None, "gone" if change == "gone" else "")
         spans = [marker(change)]
         for _, cells, draw, _ in _columns(view.width):
             spans += draw(shown, cells)
         if view.selected == key:
-            spans = [(text, f"current {its}") for text, its in spans]
-            spans[0] = ("▸" if change == "" else spans[0][0], "current")
+            return clip(chosen(tuple(spans), spans[0][0] if change else "▸"), view.width)
         return clip(tuple(spans), view.width)
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
-        """As much of the panel as fits, for whoever draws no virtual rows."""
-        keys = self.rows(state, view)
-        if not keys:
-            return fit(_nothing(state, view), view)
-        room = max(1, view.height - 1)
-        shown = keys if len(keys) <= room else keys[: room - 1]
-        lines = [*self.head(state, view), *(self.line(state, key, view) for key in shown)]
-        if len(keys) > len(shown):
-            lines.append(((f" … {count(len(keys) - len(shown))} more", "dim"),))
-        return fit(lines, view)
-
-    def body(self, state: st.LabState, view: View) -> Body:
-        keys = self.rows(state, view)
-        if not keys:
-            return super().body(state, view)
-        return Body(VirtualLines(keys, lambda key: self.line(state, key, view)), self.head(state, view))
+    def nothing(self, state: st.LabState) -> str:
+        if not state.tables:
+            return "No socket is in /proc/net/tcp: a TCP socket is listed there once it listens or connects."
+        return "No TCP socket is listed any more."
 
     def moved(self, state: st.LabState) -> bool:
         return bool(state.changed.sockets)
@@ -122,13 +93,9 @@ class SocketsPanel(Panel):
     def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
         return [key for key in self.rows(state, view) if "\0" not in key[0]]  # no headings, no raw lines
 
-    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
-        rows = self.rows(state, view)
-        return rows.index(key) if key in rows else -1
-
     def at(self, state: st.LabState, view: View, line: int) -> Key | None:
-        key = self.rows(state, view)[line]
-        return None if "\0" in key[0] else key
+        key = super().at(state, view, line)
+        return None if key is None or "\0" in key[0] else key
 
 
 def _heading(state: st.LabState, name: str, view: View) -> Line:
@@ -136,14 +103,6 @@ def _heading(state: st.LabState, name: str, view: View) -> Line:
     addresses = next((host.addresses for host in state.header.hosts if host.name == name), ()) if state.header else ()
     text: Line = ((f" {safe(name)}", "title"), (f" {safe(addresses[0])}" if addresses else "", "dim"), (" ", ""))
     return clip((*text, ("╌" * max(0, view.width - width(text)), "rule")), view.width)
-
-
-def _nothing(state: st.LabState, view: View) -> list[Line]:
-    if not state.tables:
-        said = "No socket is in /proc/net/tcp: a TCP socket is listed there once it listens or connects."
-    else:
-        said = "No TCP socket is listed any more."
-    return wrap(((said, "dim"),), view.width)
 
 
 # ---------------------------------------------------------------- columns, at three widths

@@ -16,7 +16,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import call_name, fit, words
+from socklab.ui.tui.widgets.formats import call_name, failed, words
 from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, clip, plain, spread, width, wrap
 from socklab.ui.tui.widgets.tasks import result_words
 
@@ -51,7 +51,7 @@ class SourcePanel(Panel):
         name = safe(frame.path.rpartition("/")[2])
         return f"{name}:{frame.line}" + (f" {safe(frame.function)}" if frame.function else "") if frame.line else name
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
         frame = frame_of(state, view)
         task = state.task
         if frame is None or task is None:
@@ -59,7 +59,7 @@ class SourcePanel(Panel):
         source = state.sources.get(frame.path)
         if source is None:
             said = f"{safe(frame.path)}, line {frame.line}: the text of this file is not in the stream."
-            return fit(words(said, view), view)
+            return words(said, view)
         text = self._text(source)
         if not frame.line:
             head = words(f"No line information for this stop in {safe(frame.path)}.", view)
@@ -73,7 +73,7 @@ class SourcePanel(Panel):
         listing = _listing(state, task, text, frame.line, top, height, view)
         if stack:  # its frames stand at the bottom of the panel, where clicks look for them
             listing += [EMPTY] * (height - len(listing))
-        return fit([*head, *listing, *stack], view)
+        return [*head, *listing, *stack]
 
     def no_detail(self, state: st.LabState) -> str:
         task = state.task
@@ -113,7 +113,7 @@ class SourcePanel(Panel):
             height = max(1, view.height - len(lines))
             top = self._window(source.path, 0, len(text.lines), height)
             lines = [*_listing(state, task, text, 0, top, height - 1, view), *lines]
-        return fit(lines, view)
+        return lines
 
     def _stack(self, state: st.LabState, task: st.Task, view: View) -> list[Line]:
         """Every frame, when asked for."""
@@ -225,7 +225,7 @@ def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:
     """The mark of the current line and a word at its right: about to call, returned, asleep, or left long ago."""
     if task.status == "held" and task.at == "return" and task.call is not None and task.call.returned is not None:
         result = task.call.returned.result
-        return ("✗" if -4096 < result < 0 else "✓"), result_words(result)
+        return ("✗" if failed(result) else "✓"), result_words(result)
     if task.status == "held":
         return "▶", ()
     if task.status == "exited":

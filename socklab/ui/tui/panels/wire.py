@@ -7,8 +7,7 @@ was dropped. Never holds or delivers anything: keys and verbs do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
+from collections.abc import Iterable, Sequence
 
 from socklab import state as st
 from socklab.core.persistent import Log
@@ -16,9 +15,9 @@ from socklab.core.text import safe
 from socklab.packets import packet_log
 from socklab.packets.packet_log import Passed, index_of
 from socklab.protocol import events as ev
-from socklab.ui.tui.panels.panel import Body, Panel
+from socklab.ui.tui.panels.panel import Body, RowsPanel
 from socklab.ui.tui.widgets import packet_arrow
-from socklab.ui.tui.widgets.formats import count, fit, marker, words
+from socklab.ui.tui.widgets.formats import chosen, count, marker
 from socklab.ui.tui.widgets.index import CLIENTS
 from socklab.ui.tui.widgets.lines import (
     Key,
@@ -35,7 +34,7 @@ from socklab.ui.tui.widgets.lines import (
     wrap,
 )
 from socklab.ui.tui.widgets.packet_details import details
-from socklab.ui.tui.widgets.virtual_lines import VirtualLines
+from socklab.ui.tui.widgets.virtual_lines import Virtual
 
 _KIND = "packet"
 """First part of a packet's Key; the second is its number."""
@@ -48,7 +47,7 @@ _FOOT_FROM = 11
 """Rows of a panel from which on a chosen packet is told below the arrows."""
 
 
-class WirePanel(Panel):
+class WirePanel(RowsPanel):
     """The packets between the hosts, one arrow each."""
 
     title_text = "Wire"
@@ -56,16 +55,16 @@ class WirePanel(Panel):
     opened_by_choice = True
     first_choice = -1
 
-    def title(self, state: st.LabState, view: View | None = None) -> str:
-        """ "Wire 24", "Wire 24, 2 held"."""
+    def number(self, state: st.LabState) -> str:
+        """ "24", "24, 2 held"."""
         if not len(state.packets):
-            return self.title_text
+            return ""
         total = state.packets.dropped + len(state.packets)
         kept = len(state.on_the_way)
-        return f"{self.title_text} {count(total)}" + (f", {count(kept)} {_kept_word(state)}" if kept else "")
+        return count(total) + (f", {count(kept)} {_kept_word(state)}" if kept else "")
 
     def rows(self, state: st.LabState, view: View) -> PacketKeys:
-        """Every packet's key, oldest first. "" of the past keeps its place: nothing is sorted."""
+        """Oldest first."""
         return PacketKeys(state.packets)
 
     def head(self, state: st.LabState, view: View) -> list[Line]:
@@ -91,29 +90,24 @@ class WirePanel(Panel):
 
     def foot(self, state: st.LabState, view: View) -> list[Line]:
         """The chosen packet, told below the arrows: as much of it as half the panel holds."""
-        chosen = _chosen(state, view.selected)
-        if chosen is None or view.height < _FOOT_FROM:
+        packet = _packet(state, view.selected)
+        if packet is None or view.height < _FOOT_FROM:
             return []
         room = max(5, view.height // 2 - 1)
-        told = details(state, chosen, _who(state, chosen), view.width, room)
+        told = details(state, packet, _who(state, packet), view.width, room)
         if len(told) > room:
             told = [*told[: room - 1], clip(with_keys("`Enter` shows all of it"), view.width)]
         return [(("╌" * view.width, "rule"),), *told]
 
     def body(self, state: st.LabState, view: View) -> Body:
         """The arrows; or the chosen packet in full, when it is opened."""
-        keys = self.rows(state, view)
-        if not keys:
+        packet = _packet(state, view.selected)
+        if view.opened and packet is not None:
+            return Body(details(state, packet, _who(state, packet), view.width, 1 << 16))
+        if not len(state.packets):
             return super().body(state, view)
-        chosen = _chosen(state, view.selected)
-        if view.opened and chosen is not None:
-            return Body(details(state, chosen, _who(state, chosen), view.width, 1 << 16))
-        return Body(
-            VirtualLines(keys, lambda key: self.line(state, key, view)),
-            self.head(state, view),
-            self.foot(state, view),
-            tail=chosen is None or view.selected == keys[-1],
-        )
+        tail = packet is None or packet.packet.id == state.packets[-1].id
+        return super().body(state, view)._replace(foot=self.foot(state, view), tail=tail)
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return 3 if len(state.on_the_way) else 0  # something is in the student's hand
@@ -128,18 +122,14 @@ class WirePanel(Panel):
     def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
         return () if view.opened else self.rows(state, view)
 
-    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
-        return self.rows(state, view).place(key)
-
     def at(self, state: st.LabState, view: View, line: int) -> Key | None:
-        return None if view.opened else self.rows(state, view)[line]
+        return None if view.opened else super().at(state, view, line)
 
     def line(self, state: st.LabState, key: Key, view: View) -> Line:
-        """The arrow of one packet; an empty line for a key that is not in the log."""
-        place = index_of(state.packets, key[1]) if key[0] == _KIND else -1
-        if place < 0:
+        """The arrow of one packet."""
+        passed = _packet(state, key)
+        if passed is None:
             return ()
-        passed = packet_log.at(state.packets, place)
         number = passed.packet.id
         change = "new" if number > state.changed.packet else "changed" if number in state.changed.fates else ""
         places = _Places(state, view)
@@ -153,29 +143,14 @@ class WirePanel(Panel):
         )
         if places.numbers:
             spans = (*spans, *packet_arrow.columns(passed, view.width - width(spans)))
-        if view.selected == key:
-            spans = tuple((text, f"current {its}") for text, its in spans)
-            spans = (("▸", "current"), *spans[1:])
-        return clip(spans, view.width)
+        return clip(chosen(spans) if view.selected == key else spans, view.width)
 
-    def render(self, state: st.LabState, view: View) -> list[Line]:
-        """As much as fits, the newest packets at the bottom."""
-        if not len(state.packets):
-            return self._empty(state, view)
-        below = self.foot(state, view)
-        keys = self.rows(state, view)
-        room = max(1, view.height - 1 - len(below))
-        place = keys.place(view.selected)
-        last = len(keys) if place < 0 else min(len(keys), max(room, place + 1))
-        shown = [self.line(state, key, view) for key in keys[max(0, last - room) : last]]
-        shown += [()] * (room - len(shown)) if below else []
-        return fit([*self.head(state, view), *shown, *below], view)
-
-    def _empty(self, state: st.LabState, view: View) -> list[Line]:
-        """What stands here before the first packet."""
+    def nothing(self, state: st.LabState) -> str:
         network = state.header.network if state.header else ""
-        if network != "two-hosts":
-            return words("No packet was seen yet.", view)
+        return "" if network == "two-hosts" else "No packet was seen yet."
+
+    def lines(self, state: st.LabState, view: View) -> Iterable[Line]:
+        """What stands here before the first packet."""
         lines = [*self.head(state, view), pad((), view.width)]
         told = with_keys("`hold-all` holds all that come, `hold` those you say, such as ")
         text: Line = (("No packet has crossed yet. ", ""), *told, ("hold syn-ack", "string"), (".", "dim"))
@@ -187,33 +162,19 @@ def _kept_word(state: st.LabState) -> str:
     return "delayed" if fates == {"delayed"} else "held" if fates == {"held"} else "on the way"
 
 
-class PacketKeys(Sequence[Key]):
-    """The key of every packet in the log, made when it is asked for."""
+class PacketKeys(Virtual[ev.Packet, Key]):
+    """The key of every packet in the log; looked up by number, not one by one."""
 
     def __init__(self, packets: Log[ev.Packet]) -> None:
+        super().__init__(packets, lambda packet: (_KIND, packet.id))
         self._packets = packets
 
-    def __len__(self) -> int:
-        return len(self._packets)
-
-    @overload
-    def __getitem__(self, index: int) -> Key: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Key]: ...
-    def __getitem__(self, index: int | slice) -> Key | list[Key]:
-        if isinstance(index, slice):
-            return [(_KIND, packet.id) for packet in self._packets[index]]
-        return _KIND, self._packets[index].id
-
-    def place(self, key: object) -> int:
-        """Where the packet of this key is; -1 = not in the log."""
-        return index_of(self._packets, key[1]) if isinstance(key, tuple) and key[0] == _KIND else -1
-
     def __contains__(self, key: object) -> bool:
-        return self.place(key) >= 0
+        return self.index(key) >= 0
 
     def index(self, key: object, start: int = 0, stop: int | None = None) -> int:
-        return self.place(key)
+        """Where the packet of this key is; -1 = not in the log."""
+        return index_of(self._packets, key[1]) if isinstance(key, tuple) and key[0] == _KIND else -1
 
 
 # ---------------------------------------------------------------- above and below the arrows
@@ -241,8 +202,8 @@ def _rules(state: st.LabState, cells: int) -> str:
     return next((way for way in ways if cell_len(way) <= cells), "")
 
 
-def _chosen(state: st.LabState, selected: Key | None) -> Passed | None:
-    place = PacketKeys(state.packets).place(selected)
+def _packet(state: st.LabState, selected: Key | None) -> Passed | None:
+    place = index_of(state.packets, selected[1]) if selected is not None and selected[0] == _KIND else -1
     return packet_log.at(state.packets, place) if place >= 0 else None
 
 

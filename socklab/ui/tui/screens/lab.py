@@ -79,7 +79,7 @@ class LabScreen(Screen[None]):
         self.lab = lab = Lab(link, lesson, self.paint)
         self.panes = panes = Panes(lesson)
         self.prompt = PromptLine(lab, self._mount, self.set_focus, self._typed)
-        self.program = ProgramController(lab, self.prompt.open, leave)
+        self.program = ProgramController(lab, leave)
         self.clients = ClientsController(lab, lambda: panes.selected.get("clients"), self.prompt.open)
         self.wire = WireController(lab, lambda: panes.selected.get("wire"), self.prompt.open)
         self.question = QuestionController(lab)
@@ -109,23 +109,18 @@ class LabScreen(Screen[None]):
 
     def _actions(self) -> dict[str, Callable[..., None]]:
         """Every action of a key or a click: the name in keys.KEYS, and what does it."""
-        program, clients, wire, view = self.program, self.clients, self.wire, self.view
+        lab, program, clients, wire, view = self.lab, self.program, self.clients, self.wire, self.view
         return {
             "step": program.step, "over": program.over, "next": program.next, "pause": program.pause,
-            "run_until": program.run_until, "stdin": program.stdin, "neighbour": program.neighbour,
-            "others": program.others, "task": self.lab.follow, "quit_lab": program.quit_lab,
-            "connect": clients.connect, "connect_many": clients.connect_many, "send": clients.send,
-            "half_close": clients.half_close, "close": clients.close, "reset": clients.reset,
-            "command": clients.command,
-            "hold_all": wire.hold_all, "hold_some": wire.hold_some, "deliver": wire.deliver,
-            "deliver_all": wire.deliver_all, "drop": wire.drop, "delay": wire.delay, "loss": wire.loss,
-            "release": wire.release,
-            "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": self.lab.go,
-            "panel": view.panel, "next_panel": view.next_panel, "previous_panel": view.previous_panel,
-            "number": view.number, "maximise": view.maximise, "stack": view.stack, "verbose": view.verbose,
-            "raw": view.raw, "row": view.row, "page": view.page, "pick": view.pick,
-            "enter": view.enter, "escape": view.escape,
-            "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help,
+            "neighbour": program.neighbour, "others": program.others, "task": lab.follow,
+            "connect": clients.connect, "send": clients.send, "client": clients.act,
+            "hold_all": wire.hold_all, "deliver": wire.deliver, "deliver_all": wire.deliver_all, "drop": wire.drop,
+            "release": wire.release, "wire_prompt": wire.type,
+            "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": lab.go,
+            "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
+            "stack": view.stack, "verbose": view.verbose, "raw": view.raw,
+            "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
+            "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "quit_lab": program.quit_lab,
         }  # fmt: skip
 
     def act(self, action: str, *arguments: object) -> None:
@@ -324,11 +319,7 @@ class LabScreen(Screen[None]):
     def on_line_view_resized(self) -> None:
         self._paint_soon()
 
-    def on_descendant_focus(self) -> None:
-        self._paint_soon()
-
-    def on_descendant_blur(self) -> None:
-        self._paint_soon()
+    on_descendant_focus = on_descendant_blur = on_line_view_resized
 
     async def on_line_view_wanted(self, message: LineView.Wanted) -> None:
         message.stop()

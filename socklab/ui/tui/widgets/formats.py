@@ -5,7 +5,8 @@ In: values of LabState. Out: safe text and Spans. Never looks at a panel's own b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
 
 from socklab import state as st
 from socklab.core.persistent import PMap
@@ -13,6 +14,9 @@ from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.syscalls import tables
 from socklab.ui.tui.widgets.lines import Line, Span, View, clip, wrap
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 MARKS = {"changed": "*", "new": "+", "gone": "-", "": " "}
 """The sign beside a row that the last call changed: never by colour alone."""
@@ -22,9 +26,31 @@ NO_ADDRESS = ("0.0.0.0:0", "[::]:0", "*:0", "")
 _LOOPBACK = ("127.0.0.1", "[::1]")
 
 
+def change_of(changed: Mapping[K, T | None], key: K, now: T | None) -> str:
+    """What the last call did to a row: "changed", "new", "gone", "". `changed`: the rows it touched, as they were."""
+    if key not in changed or changed[key] == now:
+        return ""
+    return "gone" if now is None else "new" if changed[key] is None else "changed"
+
+
+def arch(state: st.LabState) -> str:
+    """The architecture of the machine the stream was made on."""
+    return state.header.arch if state.header is not None else "x86_64"
+
+
+def failed(result: int) -> bool:
+    """The result of a call is -errno."""
+    return -4096 < result < 0
+
+
 def marker(change: str) -> Span:
     """One cell: what happened to the row since the program last ran (changed, new, gone or "")."""
     return MARKS[change], change
+
+
+def chosen(line: Line, mark: str = "▸") -> Line:
+    """The row as a chosen one, with `mark` in its first cell."""
+    return ((mark, "current"), *((text, f"current {role}") for text, role in line[1:]))
 
 
 def fit(lines: Iterable[Line], view: View) -> list[Line]:
@@ -47,14 +73,8 @@ def brief(number: int, cells: int) -> str:
     exact = str(number)
     if len(exact) <= cells:
         return exact
-    for size, unit in (
-        (1000, "K"),
-        (1_000_000, "M"),
-        (1_000_000_000, "G"),
-        (10**12, "T"),
-        (10**15, "P"),
-        (10**18, "E"),
-    ):
+    for power, unit in enumerate("KMGTPE", 1):
+        size = 1000**power
         whole = number // size
         if len(str(whole)) < cells:
             tenths = number // (size // 10) % 10
@@ -111,7 +131,7 @@ def _host_of(text: str) -> str:
 
 def call_name(state: st.LabState, nr: int) -> str:
     """Name of a syscall on the machine the stream was made on."""
-    return tables.name(state.header.arch if state.header else "x86_64", nr)
+    return tables.name(arch(state), nr)
 
 
 _SIGNALS = (

@@ -33,13 +33,9 @@ def hexdump(data: bytes, cells: int, height: int) -> list[Line]:
     lines: list[Line] = []
     for start in range(0, shown * per_row, per_row):
         piece = data[start : start + per_row]
-        lines.append(
-            (
-                (f"{start:4x}  " if offsets else "", "dim"),
-                (f"{piece.hex(' '):<{3 * per_row}}", "number"),
-                ("".join(map(_character, piece)), "string"),
-            )
-        )
+        offset: Span = (f"{start:4x}  " if offsets else "", "dim")
+        shown_hex: Span = (f"{piece.hex(' '):<{3 * per_row}}", "number")
+        lines.append((offset, shown_hex, ("".join(map(_character, piece)), "string")))
     if rows > shown:
         left = len(data) - shown * per_row
         lines.append(((f"{'      ' * offsets}… {plural(left, 'more byte')}", "dim"),))
@@ -84,19 +80,8 @@ def _listed(data: bytes, parts: Sequence[Field], cells: int) -> list[Line]:
         shown = (raw[:8].hex(" ") if roomy else raw[:8].hex()) + ("…" if len(raw) > 8 else "")
         room = widest * (3 if roomy else 2)
         role = _FIELD_ROLES[place % len(_FIELD_ROLES)]
-        lines.append(
-            clip(
-                (
-                    ("  ", ""),
-                    column(shown, room, role),
-                    (" ", ""),
-                    column(safe(part.name), name_cells, "dim"),
-                    (" ", ""),
-                    (safe(part.text), role if role != "dim" else ""),
-                ),
-                cells,
-            )
-        )
+        name, said = column(safe(part.name), name_cells, "dim"), (safe(part.text), role if role != "dim" else "")
+        lines.append(clip((("  ", ""), column(shown, room, role), (" ", ""), name, (" ", ""), said), cells))
     return lines
 
 

@@ -110,8 +110,7 @@ class SocketIndex:
         same_ports, self._ports = ports == self._ports and places == self._places, ports
         self._places = places
         for host in {**self._rows, **rows}:
-            old = self._rows.get(host, _NONE)
-            for id, before, after in rows.get(host, _NONE).differences(old):
+            for id, before, after in rows.get(host, _NONE).differences(self._rows.get(host, _NONE)):
                 self._wait(host, id, after)
                 if same_ports and not _same_place(before, after):
                     moved.append((host, before, after))
@@ -230,8 +229,7 @@ class ClientIndex:
     def of(self, state: st.LabState, row: ev.SocketRow) -> str:
         """Name of the client that holds this socket, "" when none."""
         self._follow(state)
-        name = self._by_inode.get(row.inode, "") if row.inode else ""
-        return name or self._by_local.get(row.local, "")
+        return self._by_inode.get(row.inode) or self._by_local.get(row.local, "")
 
     def place(self, state: st.LabState, name: str) -> int:
         """Clients in the order they were made; whoever is no client comes after them."""
@@ -244,35 +242,14 @@ class ClientIndex:
         return self._phases.most_common()
 
     def _follow(self, state: st.LabState) -> None:
-        now, old = state.clients, self._clients
-        if now is old:
+        if state.clients is self._clients:
             return
-        self._clients = now
-        for name, client in now.items():
-            before = old.get(name)
-            if before is not client:
-                self._forget(before)
-                self._by_local[client.local] = self._by_inode[client.inode] = safe(name)
-                self._phases[client.phase] += 1
-                self._place.setdefault(safe(name), len(self._place))
-        for name in [name for name in old if name not in now]:
-            self._forget(old[name])
-        if len(self._place) != len(now) or list(old) != list(now)[: len(old)]:  # the past, or another lab
-            self._place = {safe(name): place for place, name in enumerate(now)}
-        self._by_local.pop("", None)
-        self._by_inode.pop(0, None)
-
-    def _forget(self, client: ev.Client | None) -> None:
-        if client is None:
-            return
-        name = safe(client.name)
-        if self._by_local.get(client.local) == name:
-            del self._by_local[client.local]
-        if self._by_inode.get(client.inode) == name:
-            del self._by_inode[client.inode]
-        self._phases[client.phase] -= 1
-        if not self._phases[client.phase]:
-            del self._phases[client.phase]
+        self._clients = state.clients
+        named = [(safe(name), client) for name, client in state.clients.items()]
+        self._by_local = {client.local: name for name, client in named if client.local}
+        self._by_inode = {client.inode: name for name, client in named if client.inode}
+        self._place = {name: place for place, (name, _) in enumerate(named)}
+        self._phases = Counter(client.phase for _, client in named)
 
 
 def _insert(order: list[tuple[_Order, Key]], keys: list[Key], entry: tuple[_Order, Key]) -> None:

@@ -147,11 +147,8 @@ class LineView(Widget, can_focus=True):
 
     def keep_in_sight(self, line: int) -> None:
         height = self.body_height
-        if not self.top <= line < self.top + height:
-            self.top = max(0, line - height // 2)
-        self._clamp()
-        self.at_end = self.top >= len(self._lines) - self.body_height
-        self._draw_changed()
+        seen = self.top <= line < self.top + height
+        self.scroll_to_line(self.top if seen else line - height // 2)
 
     def use(self, theme: Theme) -> None:
         """Draw everything anew with another theme."""

@@ -22,8 +22,35 @@ if TYPE_CHECKING:
     from socklab.lesson import Lesson
 
 Span: TypeAlias = tuple[str, str]
-"""(text, role). The text is one line and already safe. A role is one of ROLES, or several separated by spaces:
-"number changed" is a number that the last call changed."""
+"""(text, role). The text is one line and already safe. A role is one of these, or several separated by spaces ("number
+changed" is a number that the last call changed):
+
+(none): plain text
+dim: secondary: units, labels, punctuation, what has not changed for long
+strong: bold
+title: a heading inside a panel
+name: an identifier: a call, a function, a constant, a probe
+number: a number the kernel gave
+string: bytes or text of the program
+keyword: source: a word of the language
+comment: source: a comment
+path: a file, a host, an address
+current: the line about to make the call, the selected row; whole line when first
+changed: is different since the program last ran (the panel also puts a marker: *)
+new: was not there before (marker: +)
+gone: is not there any more (marker: -)
+good: success, a right answer, a check that holds
+warn: a limit reached, a drop, a refusal
+bad: an error, a signal, a wrong answer
+mask: hidden until the student answers (░)
+key: a key to press
+accept: a slot of the accept queue that is taken
+syn: a slot of the SYN queue that is taken
+free: a slot that is free
+listen: state LISTEN
+link: can be clicked
+client0 ... client5: client colours, see client_role
+"""
 
 Line: TypeAlias = tuple[Span, ...]
 
@@ -31,34 +58,6 @@ Key: TypeAlias = tuple[str, int]
 """Names one row of a panel: (host, socket id), ("packet", number), (client's name, 0), ("task", tid)."""
 
 EMPTY: Line = ()
-
-ROLES = {
-    "": "plain text",
-    "dim": "secondary: units, labels, punctuation, what has not changed for long",
-    "strong": "bold",
-    "title": "a heading inside a panel",
-    "name": "an identifier: a call, a function, a constant, a probe",
-    "number": "a number the kernel gave",
-    "string": "bytes or text of the program",
-    "keyword": "source: a word of the language",
-    "comment": "source: a comment",
-    "path": "a file, a host, an address",
-    "current": "the line about to make the call, the selected row; whole line when first",
-    "changed": "is different since the program last ran (the panel also puts a marker: *)",
-    "new": "was not there before (marker: +)",
-    "gone": "is not there any more (marker: -)",
-    "good": "success, a right answer, a check that holds",
-    "warn": "a limit reached, a drop, a refusal",
-    "bad": "an error, a signal, a wrong answer",
-    "mask": "hidden until the student answers (░)",
-    "key": "a key to press",
-    "accept": "a slot of the accept queue that is taken",
-    "syn": "a slot of the SYN queue that is taken",
-    "free": "a slot that is free",
-    "listen": "state LISTEN",
-    "link": "can be clicked",
-    **{f"client{n}": f"client colour {n}: see client_role" for n in range(6)},
-}
 
 
 class View(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.formats import call_name, server_host, sleeps_in
+from socklab.ui.tui.widgets.formats import arch, call_name, server_host, sleeps_in
 from socklab.ui.tui.widgets.index import HOLDERS
 from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, with_keys, wrap
 from socklab.ui.tui.widgets.tasks import client_of_call, sleeps_unseen
@@ -43,8 +43,7 @@ def _said(text: str, view: View) -> list[Line]:
 def _about_call(state: st.LabState, task: st.Task, call: st.Call, view: View) -> list[list[Line]]:
     from socklab.syscalls import decode
 
-    arch = state.header.arch if state.header is not None else "x86_64"
-    decoded = decode(arch, call.entered, call.returned)
+    decoded = decode(arch(state), call.entered, call.returned)
     told = []
     if decoded.meaning:
         told.append(wrap(((f"{safe(decoded.name)}: ", "name"), (safe(decoded.meaning), "")), view.width))

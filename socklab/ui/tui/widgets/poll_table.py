@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from socklab import state as st
 from socklab.core.text import safe
-from socklab.ui.tui.widgets.formats import address, count, descriptors_of, obvious
+from socklab.ui.tui.widgets.formats import address, arch, count, descriptors_of, obvious
 from socklab.ui.tui.widgets.index import CLIENTS
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, clip, column
 
@@ -25,9 +25,8 @@ def table(state: st.LabState, task: st.Task, call: st.Call, view: View, room: in
     """In at most `room` lines; none for any other call, or when there is nothing to tell."""
     from socklab.syscalls import watching
 
-    arch = state.header.arch if state.header is not None else "x86_64"
     instance = descriptors_of(state, task.pid).get(call.entered.args[0] & 0xFFFFFFFF)
-    rows = watching.watched(arch, call.entered, call.returned, instance.watches if instance is not None else ())
+    rows = watching.watched(arch(state), call.entered, call.returned, instance.watches if instance is not None else ())
     if not rows:
         return []
     done = rows[0].ready is not None
@@ -39,15 +38,8 @@ def table(state: st.LabState, task: st.Task, call: st.Call, view: View, room: in
     wanted = max(3, *(len(row.wanted) for row in shown))
     ready = max(5, *(len(row.ready or "") for row in shown)) + 2 if done else 0
     what = view.width - 8 - wanted - 2 - ready
-    lines: list[Line] = [
-        (
-            ("    fd  ", "dim"),
-            column("watched", max(0, what), "dim"),
-            ("  ", ""),
-            column("for", wanted, "dim"),
-            ("  ready" if done else "", "dim"),
-        )
-    ]
+    heads = column("watched", max(0, what), "dim"), ("  ", ""), column("for", wanted, "dim")
+    lines: list[Line] = [(("    fd  ", "dim"), *heads, ("  ready" if done else "", "dim"))]
     lines += [_row(state, task, row, what, wanted, done) for row in shown]
     left_out = len(rows) - len(shown)
     if left_out or (instance is not None and instance.watches_more):

@@ -102,10 +102,8 @@ def _program(state: st.LabState) -> str:
 
 def header(state: st.LabState, lesson: Lesson | None, width: int) -> Line:
     """The lesson's title on the left, the machine on the right."""
-    if lesson is not None:
-        left: Line = ((" socklab", "focus"), ("   ", ""), (safe(lesson.title), "title"))
-    else:
-        left = ((" socklab", "focus"), ("   ", ""), (safe(_program(state)), "title"))
+    title = lesson.title if lesson is not None else _program(state)
+    left: Line = ((" socklab", "focus"), ("   ", ""), (safe(title), "title"))
     head = state.header
     if head is None:
         return clip(left, width)

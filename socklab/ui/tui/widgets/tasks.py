@@ -7,7 +7,7 @@ In: LabState. Out: words, and answers to small questions about tasks. Says "asle
 from __future__ import annotations
 
 from socklab import state as st
-from socklab.ui.tui.widgets.formats import call_name, count, error_words, signal_name
+from socklab.ui.tui.widgets.formats import call_name, count, error_words, failed, signal_name
 from socklab.ui.tui.widgets.lines import Line
 
 # si_code values, sigaction(2)
@@ -44,6 +44,11 @@ def situation(state: st.LabState) -> str:
     return "h" if "held" in statuses else "r" if "running" in statuses else "e"
 
 
+def living(state: st.LabState) -> list[int]:
+    """Tasks that have not ended."""
+    return [tid for tid, task in state.tasks.items() if task.status != "exited"]
+
+
 def held(state: st.LabState) -> list[int]:
     """Tasks that wait for a command."""
     return [tid for tid, task in state.tasks.items() if task.status == "held"]
@@ -67,10 +72,10 @@ def sleeps_unseen(state: st.LabState, task: st.Task) -> bool:
 
 def neighbour(state: st.LabState, by: int) -> int:
     """The living task before or after the one in focus, in the order they came; 0 when there is no other."""
-    living = [tid for tid, task in state.tasks.items() if task.status != "exited"]
-    if state.focus not in living:
-        return living[0 if by > 0 else -1] if living else 0
-    found = living[(living.index(state.focus) + by) % len(living)]
+    tids = living(state)
+    if state.focus not in tids:
+        return tids[0 if by > 0 else -1] if tids else 0
+    found = tids[(tids.index(state.focus) + by) % len(tids)]
     return found if found != state.focus else 0
 
 
@@ -156,7 +161,7 @@ def task_words(state: st.LabState, task: st.Task) -> Line:
 
 def result_words(result: int) -> Line:
     """ " = 4", " = -1 EAGAIN"."""
-    if -4096 < result < 0:
+    if failed(result):
         return ((" = -1 ", "bad"), (error_words(-result)[0], "bad"))
     return ((" = ", "dim"), (str(result), "number"))
 

@@ -1,32 +1,39 @@
-"""A table of any length as a sequence of lines, of which only those looked at are made.
+"""A sequence of any length of which only the items looked at are made.
 
-In: the keys of all rows, in order, and a function that draws one. Out: a Sequence of Lines. Never goes through the
-rows: ten thousand cost what ten cost.
+In: what there is one of for each item, in order, and a function that makes an item of it. Out: a Sequence. Never goes
+through all of it: ten thousand cost what ten cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import overload
+from typing import Generic, TypeVar, overload
 
 from socklab.ui.tui.widgets.lines import Key, Line
 
+S = TypeVar("S")
+T = TypeVar("T")
 
-class VirtualLines(Sequence[Line]):
-    """The rows of one state; made anew (that is free) whenever the state is another."""
 
-    def __init__(self, keys: Sequence[Key], draw: Callable[[Key], Line]) -> None:
-        self.keys = keys
-        self._draw = draw
+class Virtual(Sequence[T], Generic[S, T]):
+    """Made anew (that is free) whenever the state is another."""
+
+    def __init__(self, sources: Sequence[S], make: Callable[[S], T]) -> None:
+        self.sources = sources
+        self._make = make
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.sources)
 
     @overload
-    def __getitem__(self, index: int) -> Line: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Line]: ...
-    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
         if isinstance(index, slice):
-            return [self._draw(key) for key in self.keys[index]]
-        return self._draw(self.keys[index])
+            return [self._make(source) for source in self.sources[index]]
+        return self._make(self.sources[index])
+
+
+VirtualLines = Virtual[Key, Line]
+"""The rows of one state."""
