@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -183,14 +184,9 @@ class SocklabApp(App[int]):
             return
         for key in effective().commands:
             if key.name != "row":
-                yield SystemCommand(f"{key.label}  ({key.face})", key.help, _runner(screen, key.action))
-
-
-def _runner(screen: LabScreen, action: str) -> Callable[[], None]:
-    def run_it() -> None:
-        screen.call_later(screen.run_action, action)
-
-    return run_it
+                yield SystemCommand(
+                    f"{key.label}  ({key.face})", key.help, partial(screen.call_later, screen.run_action, key.action)
+                )
 
 
 def run(link: Link, lesson: Lesson | None) -> int:

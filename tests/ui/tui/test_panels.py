@@ -183,3 +183,10 @@ def test_drops_stay_in_sight_in_three_lines() -> None:
     drawn = queues.render(Scene().full().resume().state, View(79, 3))
     assert "5 of 4" in plain(drawn[1])
     assert "ListenOverflows" in plain(drawn[2])
+
+
+def test_a_click_where_no_socket_is_listed_chooses_nothing() -> None:
+    for cells, height in ((38, 9), (100, 16)):
+        view = View(cells, height)
+        lines = sockets.body(Scene().state, view).lines
+        assert [sockets.at(Scene().state, view, line) for line in range(len(lines))] == [None] * len(lines)

@@ -135,7 +135,7 @@ class ViewController:
 
     def row(self, by: int) -> None:
         """Choose the row above or below, or scroll where there is nothing to choose."""
-        if self._question_first() and self._question.move(by):
+        if not isinstance(self._stage.focused, LineView) and self._question.move(by):
             return
         view = self._view()
         if view is None or not view.panel:
@@ -145,9 +145,6 @@ class ViewController:
             view.scroll_by(by)
         else:
             self._choose(view.panel, key)
-
-    def _question_first(self) -> bool:
-        return not isinstance(self._stage.focused, LineView)
 
     def pick(self, name: str, line: int) -> None:
         """The mouse chooses the row on a line of a panel."""

@@ -180,7 +180,8 @@ def _bytes(client: ev.Client) -> Line:
 
 def _command(client: ev.Client, name: Span, role: str) -> list[Line]:
     """A real program, and how it ended."""
-    line = " ".join(_quoted(word) for word in client.argv)
+    shown = [safe(word) for word in client.argv]
+    line = " ".join(f'"{word}"' if " " in word or not word else word for word in shown)
     first: Line = (name, ("! ", "dim"), (line, role))
     if client.phase == "done":
         good = client.code == 0
@@ -197,8 +198,3 @@ def _command(client: ev.Client, name: Span, role: str) -> list[Line]:
     if client.tail:
         lines.append((("   ", ""), *_said(client)))
     return lines
-
-
-def _quoted(word: str) -> str:
-    shown = safe(word)
-    return f'"{shown}"' if " " in shown or not shown else shown

@@ -71,7 +71,11 @@ def _settings(state: st.LabState, view: View) -> Iterator[Line]:
     yield ("settings", "title"), (" of the kernel", "dim")
     for name in names:
         values = {host: settings[name] for host, settings in state.settings.items() if name in settings}
-        spans: list[Span] = [marker("changed" if name in moved else ""), (_short(name, view), "name"), (" = ", "dim")]
+        spans: list[Span] = [
+            marker("changed" if name in moved else ""),
+            (safe(name if view.width >= 50 else name.rpartition(".")[2]), "name"),
+            (" = ", "dim"),
+        ]
         role = "number changed" if name in moved else "number"
         if len(set(values.values())) == 1 and len(values) == len(state.settings):
             spans.append((safe(next(iter(values.values()))), role))
@@ -82,8 +86,3 @@ def _settings(state: st.LabState, view: View) -> Iterator[Line]:
             if (host, name) in state.changed.settings:
                 spans.append((f"  (was {safe(state.changed.settings[host, name])})", "dim"))
         yield tuple(spans)
-
-
-def _short(name: str, view: View) -> str:
-    shown = safe(name)
-    return shown if view.width >= 50 else shown.rpartition(".")[2]

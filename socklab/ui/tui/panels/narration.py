@@ -60,20 +60,16 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
             role = "good" if sign == "✓ " else "bad"
             lines[place] = ((sign, role), (line[0][0][len(sign) :], line[0][1]), *line[1:])
             break
-    held, failed = _checks(state)
-    if state.lesson_done and held + failed:
-        total: Line = ((f"{held} of {held + failed} checks held", "bad" if failed else "good"),)
+    checks = len(state.checks)
+    if state.lesson_done and checks:
+        held = sum(check.held for check in state.checks.values())
+        total: Line = ((f"{held} of {checks} checks held", "good" if held == checks else "bad"),)
         lines = [*lines, *([] if view.compact else [EMPTY]), total]
     offer = guide.your_turn(state)
     asks = state.question is not None and state.question.measured is None
     if offer and lines and not asks:  # an open question says it itself
         lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(your_turn(offer), view.width)]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
-
-
-def _checks(state: st.LabState) -> tuple[int, int]:
-    held = sum(check.held for check in state.checks.values())
-    return held, len(state.checks) - held
 
 
 @lru_cache(maxsize=4)

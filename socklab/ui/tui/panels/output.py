@@ -64,9 +64,5 @@ def _pieces(chunks: list[ev.Output]) -> list[tuple[str, str, bytes]]:
             pieces[-1][2].append(chunk.data)
         else:
             pieces.append((chunk.source, chunk.stream, [chunk.data]))
-    return [(source, stream, _ended(b"".join(parts))) for source, stream, parts in pieces]
-
-
-def _ended(data: bytes) -> bytes:
-    """Without the last line end, which would show as an empty line."""
-    return data[:-1] if data.endswith(b"\n") else data
+    # The last line end would show as an empty line.
+    return [(source, stream, b"".join(parts).removesuffix(b"\n")) for source, stream, parts in pieces]

@@ -180,9 +180,9 @@ def _facts(state: st.LabState, task: st.Task, row: ev.ProcessRow | None, cells: 
     if task.tid == task.pid:
         table = state.descriptors.get(task.pid)
         if table is not None:
-            pieces.append((_value(len(table), "fd", "fds"),))
+            pieces.append(((plural(len(table), "fd"), "number"),))
         if row.threads > 1:
-            pieces.append((_value(row.threads, "thread", "threads"),))
+            pieces.append(((plural(row.threads, "thread"), "number"),))
         if row.rss_bytes:
             pieces.append(((size(row.rss_bytes), "number"), ("" if brief else " resident", "dim")))
         if row.cpu_ms:
@@ -194,7 +194,3 @@ def _facts(state: st.LabState, task: st.Task, row: ev.ProcessRow | None, cells: 
             break
         spans += [*gap, *piece]
     return tuple(spans)
-
-
-def _value(number: int, one: str, many: str) -> Span:
-    return plural(number, one, many), "number"

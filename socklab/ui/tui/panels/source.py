@@ -204,21 +204,17 @@ def _current(state: st.LabState, task: st.Task, number: int, digits: int, body: 
     sign, said = _sign(state, task) if not _place(task, view) else ("▷", (("in this call", "dim"),))
     role = "current" if sign != "·" else "dim"
     gutter: Span = (f"{sign}{number:>{digits}}  ", role)
-    indent = min(_indent(body) + 4, view.width // 3)
+    code = plain(body)
+    indent = min(len(code) - len(code.lstrip(" ")) + 4, view.width // 3)
     room = max(8, view.width - len(gutter[0]))
     # The whole line is painted in one style, so its colours need not survive the wrapping.
-    rows = wrap(((plain(body), ""),), room, indent) if view.height >= 6 and width(body) > room else [body]
+    rows = wrap(((code, ""),), room, indent) if view.height >= 6 and width(body) > room else [body]
     rows = rows if len(rows) <= 3 else [*rows[:2], (*rows[2], ("…", ""))]
     lines: list[Line] = [(gutter, *rows[0])]
     lines += [((" " * len(gutter[0]), role), *row) for row in rows[1:]]
     if said and width(said) < view.width // 2:
         lines[-1] = spread(lines[-1], said, view.width)
     return [clip(line, view.width) for line in lines]
-
-
-def _indent(body: Line) -> int:
-    text = plain(body)
-    return len(text) - len(text.lstrip(" "))
 
 
 def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:

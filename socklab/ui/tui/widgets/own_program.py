@@ -9,7 +9,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.formats import arch, call_name, server_host, sleeps_in
+from socklab.ui.tui.widgets.formats import arch, call_name, server_host, sleeps_in, words
 from socklab.ui.tui.widgets.index import HOLDERS
 from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, with_keys, wrap
 from socklab.ui.tui.widgets.tasks import client_of_call, sleeps_unseen
@@ -21,23 +21,18 @@ def lines(state: st.LabState, view: View) -> list[Line]:
     """Sentences, each on lines of its own; the hint last."""
     task = state.task
     if task is None:
-        return _said(
-            "The program is being started. It will be held before each of its socket calls, and after it.", view
-        )
+        said = "The program is being started. It will be held before each of its socket calls, and after it."
+        return words(said, view, "")
     told: list[list[Line]] = []
     if task.call is not None and task.status != "exited":
         told += _about_call(state, task, task.call, view)
     elif task.call is None and task.status != "exited":
-        told.append(_said("It has made no socket call yet. It will be held before each, and after it.", view))
+        told.append(words("It has made no socket call yet. It will be held before each, and after it.", view, ""))
     hint = _hint(state, task)
     if hint:
         told.append(wrap(hint, view.width))
     gap = [] if view.compact else [EMPTY]
     return [line for place, piece in enumerate(told) for line in ([*gap, *piece] if place else piece)]
-
-
-def _said(text: str, view: View) -> list[Line]:
-    return wrap(((text, ""),), view.width)
 
 
 def _about_call(state: st.LabState, task: st.Task, call: st.Call, view: View) -> list[list[Line]]:
@@ -48,7 +43,7 @@ def _about_call(state: st.LabState, task: st.Task, call: st.Call, view: View) ->
     if decoded.meaning:
         told.append(wrap(((f"{safe(decoded.name)}: ", "name"), (safe(decoded.meaning), "")), view.width))
     if _is_import(state, task):
-        told.append(_said("An import makes this call, not the program's own lines.", view))
+        told.append(words("An import makes this call, not the program's own lines.", view, ""))
     changes = _changes(state, task) if call.returned is not None and task.status == "held" else ()
     if changes:
         told.append(wrap(changes, view.width))
