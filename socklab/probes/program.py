@@ -149,9 +149,8 @@ def _last(state: LabState) -> Call:
     raise Unmeasured("no call has returned yet")
 
 
-_GIVES_FD = frozenset(
-    "socket accept accept4 open openat openat2 dup dup2 dup3 epoll_create epoll_create1 eventfd2".split()
-)
+_GIVE_FD = "socket accept accept4 open openat openat2 dup dup2 dup3 epoll_create epoll_create1 eventfd2"
+_GIVES_FD = frozenset(_GIVE_FD.split())
 
 
 def _result(call: Call) -> int:
