@@ -63,7 +63,8 @@ class _Traced(msgspec.Struct):
     memory: str = "not tried"
 
 
-def _trace_a_child() -> _Traced:
+@cache
+def _traced() -> _Traced:
     import ctypes
 
     result = _Traced()
@@ -108,24 +109,10 @@ def _tried(action: Callable[[], object]) -> str:
     return ""
 
 
-@cache
-def _traced() -> _Traced:
-    return _trace_a_child()
-
-
-def check_ptrace() -> Result:
-    refused = _traced().seize
-    return not refused, refused or "a child process was traced"
-
-
-def check_syscall_info() -> Result:
-    refused = _traced().syscall_info
-    return not refused, refused or "calls can be read at a stop"
-
-
-def check_memory() -> Result:
-    refused = _traced().memory
-    return not refused, refused or "a stopped program's memory can be read"
+def check_traced(what: str, good: str) -> Result:
+    """One of the things that were tried with a traced child: a field of _Traced."""
+    refused: str = getattr(_traced(), what)
+    return not refused, refused or good
 
 
 def check_yama() -> Result:
