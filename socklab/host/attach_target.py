@@ -40,10 +40,7 @@ def read(pid: int) -> Target:
         raise UsageError(f"Process {pid} ({status['Name']}) has ended; its parent has not asked for its status yet.")
     tracer = int(status.get("TracerPid", "0"))
     if tracer:
-        raise UsageError(
-            f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
-            fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
-        )
+        raise _traced(pid, tracer)
     if pid == os.getpid() or pid in _ancestors(os.getpid()):
         raise UsageError(
             f"Process {pid} ({status['Name']}) is one that socklab itself runs under.", fix="Choose another."
@@ -68,10 +65,7 @@ def refused(pid: int) -> SocklabError:
         return UsageError(f"Process {pid} ended just now.")
     tracer = int(status.get("TracerPid", "0"))
     if tracer and tracer != os.getpid():
-        return UsageError(
-            f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
-            fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
-        )
+        return _traced(pid, tracer)
     argv = f"socklab attach {pid}"
     owner = int(status["Uid"].split()[1])
     if os.geteuid() not in (owner, 0):
@@ -101,6 +95,13 @@ def refused(pid: int) -> SocklabError:
     return MachineError(
         f"The kernel does not let socklab trace process {pid} ({status['Name']}).",
         fix="Run `socklab doctor`: it names what refuses and the exact fix.",
+    )
+
+
+def _traced(pid: int, tracer: int) -> UsageError:
+    return UsageError(
+        f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
+        fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
     )
 
 

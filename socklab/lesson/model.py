@@ -17,18 +17,7 @@ from socklab.syscalls.rows import ROWS
 
 FORMAT = 1
 
-PANELS = (
-    "source",
-    "call",
-    "narration",
-    "queues",
-    "descriptors",
-    "sockets",
-    "clients",
-    "output",
-    "counters",
-    "wire",
-)
+PANELS = ("source", "call", "narration", "queues", "descriptors", "sockets", "clients", "output", "counters", "wire")
 """What a prediction may hide."""
 
 SAME_CALL = WORDS

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from socklab.core.persistent import PMap
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.probes.registry import Unmeasured, Value, probes, probes_of, the_state
 from socklab.protocol import events as ev
@@ -225,17 +226,6 @@ def _exit_code(ended: ev.Exited) -> int:
     return ended.code
 
 
-def _signal(ended: ev.Exited) -> str:
-    if not ended.signo:
-        return "none"
-    import signal
-
-    try:
-        return signal.Signals(ended.signo).name
-    except ValueError:
-        return f"signal {ended.signo}"
-
-
 def text_of(output: Iterable[ev.Output], source: str, streams: tuple[str, ...]) -> str:
     """The last 4096 bytes that `source` wrote to these streams, as visible text."""
     data = b"".join(piece.data for piece in output if piece.source == source and piece.stream in streams)
@@ -251,5 +241,6 @@ probes_of(the_state, {
 })  # fmt: skip
 probes_of(_exit, {
     "process.exit_code": ("exit status of the program", _exit_code),
-    "process.signal": ("the signal that killed it, SIGPIPE; none", _signal),
+    "process.signal": ("the signal that killed it, SIGPIPE; none",
+                       lambda ended: signal_name(ended.signo) if ended.signo else "none"),
 })  # fmt: skip

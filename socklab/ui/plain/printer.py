@@ -12,13 +12,14 @@ import signal
 import textwrap
 
 from socklab import guide, state as st
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.lesson import Lesson, shown
 from socklab.probes import call_name
 from socklab.protocol import events as ev
 from socklab.ui.plain import prompt
 from socklab.ui.plain.facts import Told, everything
-from socklab.ui.plain.words import check_table, decoded, explained, place, signal_name, signal_text, source_around, who
+from socklab.ui.plain.words import check_table, decoded, explained, place, signal_text, source_around, who
 
 _EMPHASIS = re.compile(r"(\*\*|(?<![\w*])\*|``\ |`)(?=\S)(.+?)(?<=\S)(?:\ ``|\1)(?!\w)")
 """**strong**, *emphasis*, `code` and `` code ``."""

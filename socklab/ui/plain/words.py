@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from socklab import state as st
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.lesson import Lesson, shown
 from socklab.protocol import events as ev
@@ -41,15 +42,6 @@ def decoded(state: st.LabState, task: st.Task | None, call: st.Call) -> tuple[st
 def who(state: st.LabState, tid: int) -> str:
     """Which task, when there are several."""
     return f"[{tid}] " if len(state.tasks) > 1 else ""
-
-
-def signal_name(signo: int) -> str:
-    import signal
-
-    try:
-        return signal.Signals(signo).name
-    except ValueError:  # a real-time signal has no name
-        return f"signal {signo}"
 
 
 def signal_text(event: ev.Signal) -> str:
