@@ -26,18 +26,12 @@ from socklab.arch import MACHINES
 from socklab.engine.network import configure, netns, refusals, two_hosts
 from socklab.engine.tracing import ptrace
 from socklab.host import libc
+from socklab.host.processes import read_switch
 
 Result: TypeAlias = tuple[bool | None, str]
 
 KERNEL_NEEDED = (5, 3)
 """PTRACE_GET_SYSCALL_INFO came with Linux 5.3."""
-
-
-def read_switch(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""  # not every kernel has every switch
 
 
 def kernel_version() -> tuple[int, int]:

@@ -13,9 +13,9 @@ import sys
 
 from socklab.arch import MACHINES
 from socklab.core.text import safe
-from socklab.doctor.checks import KERNEL_NEEDED, kernel_version, private_host, read_switch, try_two_hosts
+from socklab.doctor.checks import KERNEL_NEEDED, kernel_version, private_host, try_two_hosts
 from socklab.engine.network import refusals
-from socklab.host.processes import read_status
+from socklab.host.processes import read_status, read_switch
 
 
 def sudo(command: str) -> str:

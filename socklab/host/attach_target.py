@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from socklab.core.errors import MachineError, SocklabError, UsageError
-from socklab.host.processes import read_argv, read_descendants, read_processes, read_stat, read_status
+from socklab.host.processes import read_argv, read_descendants, read_processes, read_stat, read_status, read_switch
 
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h: in the flags of /proc/PID/stat
 
@@ -74,7 +74,7 @@ def refused(pid: int) -> SocklabError:
             "and root trace it.",
             fix=f"sudo {argv}",
         )
-    scope = _yama()
+    scope = read_switch("/proc/sys/kernel/yama/ptrace_scope")
     if scope == "3":
         return MachineError(
             "This machine forbids attaching to any process (kernel.yama.ptrace_scope is 3).",
@@ -116,13 +116,6 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _yama() -> str:
-    try:
-        return Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
-    except OSError:
-        return ""  # the kernel has no Yama
 
 
 def _ancestors(pid: int) -> set[int]:
