@@ -23,26 +23,23 @@ def sudo(command: str) -> str:
 
 
 _INSTALL = {
-    "debian": "apt install",
-    "ubuntu": "apt install",
-    "fedora": "dnf install",
-    "rhel": "dnf install",
-    "centos": "dnf install",
-    "arch": "pacman -S",
-    "alpine": "apk add",
-    "suse": "zypper install",
+    "apt install": ("debian", "ubuntu"),
+    "dnf install": ("fedora", "rhel", "centos"),
+    "pacman -S": ("arch",),
+    "apk add": ("alpine",),
+    "zypper install": ("suse",),
 }
 
 
 def install(packages: dict[str, str]) -> str:
     """The command that installs a package here. `packages`: by apt, dnf, pacman, apk, zypper; "" = the usual name."""
     words = re.findall(r'^ID(?:_LIKE)?="?([^"\n]*)', read_switch("/etc/os-release"), re.MULTILINE)
+    everywhere = {command: sudo(f"{command} {packages.get(command.split()[0], packages[''])}") for command in _INSTALL}
     for word in " ".join(words).split():
-        command = _INSTALL.get(word)
-        if command:
-            return sudo(f"{command} {packages.get(command.split()[0], packages[''])}")
-    commands = sorted(set(_INSTALL.values()))
-    return "One of: " + "; ".join(sudo(f"{each} {packages.get(each.split()[0], packages[''])}") for each in commands)
+        for command, systems in _INSTALL.items():
+            if word in systems:
+                return everywhere[command]
+    return "One of: " + "; ".join(everywhere[command] for command in sorted(_INSTALL))
 
 
 def fix_kernel() -> str:

@@ -268,4 +268,9 @@ def everything(state: st.LabState, kind: str) -> list[str]:
     """All lines of one kind: descriptors, sockets, queues, counters, clients or wire; never cut, "none" when empty."""
     if kind == "wire":
         return packet_facts.every_packet(state) or ["no packet"]
-    return [line[2:] for line in NEWS[kind](st.LabState(), state)] or [f"no {kind}"]
+    if kind == "sockets":  # without the host in front: the addresses say it
+        owners = Owners(state)
+        lines = [socket_text(owners, row) for t in state.tables.values() for row in sorted(t.rows.values(), key=_order)]
+    else:
+        lines = [line[2:] for line in NEWS[kind](st.LabState(), state)]  # all of it is new
+    return lines or [f"no {kind}"]
