@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from socklab.lesson.finding import find as find
-from socklab.lesson.finding import folder as folder
-from socklab.lesson.finding import names as names
-from socklab.lesson.model import CALLS as CALLS
-from socklab.lesson.model import DEFAULT_PAUSE as DEFAULT_PAUSE
-from socklab.lesson.model import PANELS as PANELS
-from socklab.lesson.model import SAME_CALL as SAME_CALL
-from socklab.lesson.model import At as At
-from socklab.lesson.model import Check as Check
-from socklab.lesson.model import Lesson as Lesson
-from socklab.lesson.model import Predict as Predict
-from socklab.lesson.model import Settle as Settle
-from socklab.lesson.model import Step as Step
-from socklab.lesson.model import Value as Value
-from socklab.lesson.model import shown as shown
-from socklab.lesson.reading import load as load
-from socklab.lesson.reading import parse as parse
+from socklab.lesson.finding import find as find, folder as folder, names as names
+from socklab.lesson.model import (
+    CALLS as CALLS,
+    DEFAULT_PAUSE as DEFAULT_PAUSE,
+    PANELS as PANELS,
+    SAME_CALL as SAME_CALL,
+    At as At,
+    Check as Check,
+    Lesson as Lesson,
+    Predict as Predict,
+    Settle as Settle,
+    Step as Step,
+    Value as Value,
+    shown as shown,
+)
+from socklab.lesson.reading import load as load, parse as parse
 from socklab.syscalls.groups import canonical as canonical
 
 
