@@ -98,9 +98,10 @@ def cli(ctx: click.Context) -> int:
 def lesson(name: str, lang: str | None, net: str, plain: bool, auto: bool, json_: bool, pcap: str) -> int:
     """Run the lesson NAME (see `socklab lessons`), or the one in a folder."""
     from socklab import launch
+    from socklab.protocol.run_spec import RunSpec
 
-    mode = launch.Mode.of(plain, auto, json_)
-    return launch.lesson(name, language=lang or "", network=net, capture=pcap, mode=mode)
+    wanted = RunSpec(language=lang or "", network=net, capture=pcap)
+    return launch.lesson(name, wanted, launch.Mode.of(plain, auto, json_))
 
 
 @cli.command(short_help="List the lessons, or check their files.")
@@ -146,6 +147,7 @@ def run(
 ) -> int:
     """Run PROGRAM of your own: a .c or .py file, or any command. Its exit status is passed on."""
     from socklab import launch
+    from socklab.protocol.run_spec import RunSpec
 
     environment: dict[str, str] = {}
     for each in variables:
@@ -153,16 +155,16 @@ def run(
         if not equals or not name:
             raise click.BadParameter(f'"{each}" is not of the form NAME=VALUE.', param_hint="--env")
         environment[name] = value
-    return launch.program(
-        (program, *arguments),
-        cwd=cwd or "",
+    wanted = RunSpec(
+        argv=(program, *arguments),
+        cwd=cwd or launch.here(),
         environment=environment,
         network=net,
         free=free,
         until=until,
         capture=pcap,
-        mode=launch.Mode.of(plain, auto, json_),
     )
+    return launch.program(wanted, launch.Mode.of(plain, auto, json_))
 
 
 @cli.command(short_help="Look at a program that runs already.")
@@ -172,9 +174,10 @@ def run(
 def attach(plain: bool, auto: bool, json_: bool, free: bool, until: str, children: bool, pid: int) -> int:
     """Look at process PID, which runs already. It is let go when you leave, and runs on."""
     from socklab import launch
+    from socklab.protocol.run_spec import RunSpec
 
-    mode = launch.Mode.of(plain, auto, json_)
-    return launch.attach(pid, children=children, free=free, until=until, mode=mode)
+    wanted = RunSpec(attach=pid, children=children, free=free, until=until)
+    return launch.attach(wanted, launch.Mode.of(plain, auto, json_))
 
 
 @cli.command(short_help="Write the packets of a recorded stream as a capture file.")

@@ -34,71 +34,36 @@ class Mode(enum.Enum):
     @classmethod
     def of(cls, plain: bool, auto: bool, json: bool) -> Mode:
         """--json and --auto each imply --plain."""
-        if json:
-            return cls.JSON_AUTO if auto else cls.JSON
-        if auto:
-            return cls.PLAIN_AUTO
-        return cls.PLAIN if plain else cls.SCREEN
+        way = "json" if json else "plain" if plain or auto else "screen"
+        return cls(f"{way} auto" if auto else way)
 
     @property
     def is_auto(self) -> bool:
         return self in (Mode.PLAIN_AUTO, Mode.JSON_AUTO)
 
-    @property
-    def is_json(self) -> bool:
-        return self in (Mode.JSON, Mode.JSON_AUTO)
 
-
-def lesson(name: str, *, language: str = "", network: str = "auto", capture: str = "", mode: Mode = Mode.SCREEN) -> int:
+def lesson(name: str, wanted: RunSpec, mode: Mode) -> int:
     """Run a lesson. Raises UsageError (no such lesson, no terminal), LessonError, SocklabError."""
     _prepare(mode, f"socklab lesson {safe(name)} --plain")
     from socklab import lesson as lessons
-    from socklab.protocol.run_spec import RunSpec
 
-    folder = lessons.find(name)
-    capture = _capture_path(capture)
-    wanted = RunSpec(lesson=str(folder), language=language, network=network, capture=capture, unattended=mode.is_auto)
-    return _play(wanted, mode, folder)
+    return _play(wanted, mode, lessons.find(name))
 
 
-def program(
-    argv: tuple[str, ...],
-    *,
-    cwd: str = "",
-    environment: dict[str, str] | None = None,
-    network: str = "auto",
-    free: bool = False,
-    until: str = "",
-    capture: str = "",
-    mode: Mode = Mode.SCREEN,
-) -> int:
+def program(wanted: RunSpec, mode: Mode) -> int:
     """Run a program of the user's own; its exit status is ours. Raises UsageError, SocklabError."""
-    from socklab.protocol.run_spec import RunSpec
-
-    _check_condition(until)
-    wanted = RunSpec(
-        argv=argv,
-        cwd=cwd or _here(),
-        environment=environment or {},
-        network=network,
-        free=free,
-        until=until,
-        capture=_capture_path(capture),
-        unattended=mode.is_auto,
-    )
+    _check_condition(wanted.until)
     _prepare(mode, "socklab run --plain PROGRAM")
     return _play(wanted, mode)
 
 
-def attach(pid: int, *, children: bool = False, free: bool = False, until: str = "", mode: Mode = Mode.SCREEN) -> int:
+def attach(wanted: RunSpec, mode: Mode) -> int:
     """Look at a process that runs already; it runs on when we leave. Raises UsageError, SocklabError."""
     from socklab.host import attach_target
-    from socklab.protocol.run_spec import RunSpec
 
-    _check_condition(until)
-    attach_target.read(pid)
-    wanted = RunSpec(attach=pid, children=children, free=free, until=until, unattended=mode.is_auto)
-    _prepare(mode, f"socklab attach --plain {pid}")
+    _check_condition(wanted.until)
+    attach_target.read(wanted.attach)
+    _prepare(mode, f"socklab attach --plain {wanted.attach}")
     return _play(wanted, mode)
 
 
@@ -135,8 +100,11 @@ def _prepare(mode: Mode, instead: str) -> None:
 
 def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
     """Start the run and show it as `mode` says, with the lesson in `folder` if it is one."""
+    from msgspec.structs import replace
+
     from socklab.session import Link
 
+    wanted = replace(wanted, lesson=str(folder or ""), capture=_capture_path(wanted.capture), unattended=mode.is_auto)
     if mode is Mode.SCREEN:
         terminal_guard.guard()
     with Link.start(wanted) as link:
@@ -154,11 +122,12 @@ def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
 
         gc.enable()  # imports are over (cli.py)
 
-        show = json_stream.run if mode.is_json else run.run
+        show = json_stream.run if mode in (Mode.JSON, Mode.JSON_AUTO) else run.run
         return show(link, lesson, auto=mode.is_auto, free=wanted.free)
 
 
-def _here() -> str:
+def here() -> str:
+    """The current directory. Raises UsageError where it is gone."""
     try:
         return str(Path.cwd())
     except FileNotFoundError:

@@ -10,19 +10,18 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
 
 from socklab.core.errors import SocklabError
+from socklab.core.signals import signal_name
 from socklab.host import run_directory, subreaper
 from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec, encode as encode_spec
@@ -155,9 +154,7 @@ class Link:
 
         Raises SocklabError at a line that is no event of this format; what came before it was given first.
         """
-        if self._trouble is not None:
-            trouble, self._trouble, self.ended = self._trouble, None, True
-            raise trouble
+        self._raise_trouble()
         lines = self._receive(_PER_CALL)
         found = self._decode(lines) if lines else []
         return found + self._last_events() if self.ended and self._trouble is None else found
@@ -170,22 +167,9 @@ class Link:
         while not self.ended or self._trouble is not None:
             found = self.read_available()
             yield from found
-            if (
-                not found
-                and not self.ended
-                and self._trouble is None
-                and not _wait(self._alarm, select.POLLIN, timeout)
-            ):
+            waits = not (found or self.ended or self._trouble is not None)
+            if waits and not _wait(self._alarm, select.POLLIN, timeout):
                 raise TimeoutError(f"no event for {timeout} s")
-
-    def raw_lines(self) -> Iterator[bytes]:
-        """The stream as the engine wrote it, in batches of whole lines; decoded nowhere but in its first line."""
-        while not self.ended:
-            lines = self.read_lines()
-            if lines:
-                yield lines
-            elif not self.ended:
-                _wait(self._alarm, select.POLLIN, None)
 
     def read_lines(self) -> bytes:
         """As `read_available`, but the engine's own lines, untouched: what has arrived of them, or b""."""
@@ -193,9 +177,7 @@ class Link:
         if lines and self._first:
             self._first = False
             self._decode(lines[: lines.index(b"\n") + 1])
-            if self._trouble is not None:
-                trouble, self._trouble, self.ended = self._trouble, None, True
-                raise trouble
+            self._raise_trouble()
         if lines:
             if _STARTED in lines:
                 for line in lines.splitlines():
@@ -208,6 +190,11 @@ class Link:
             self._t = _time_of(self._last_line, self._t)
             lines += codec.encode_batch(list(self._last_events()))
         return lines
+
+    def _raise_trouble(self) -> None:
+        if self._trouble is not None:
+            trouble, self._trouble, self.ended = self._trouble, None, True
+            raise trouble
 
     def _receive(self, most: int) -> bytes:
         """Whole lines that have arrived, at most about `most` bytes; sets `ended` at end of stream."""
@@ -283,10 +270,7 @@ class Link:
         if code is None:
             return "it closed the event stream"
         if code < 0:
-            try:
-                return f"killed by {signal.Signals(-code).name}"
-            except ValueError:  # a real-time signal has no name
-                return f"killed by signal {-code}"
+            return f"killed by {signal_name(-code)}"
         return f"exit status {code}"
 
     def diagnostics(self) -> list[str]:
@@ -338,9 +322,7 @@ class Link:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -171,10 +172,21 @@ def test_another_format_is_refused_with_both_numbers(fake: FakeEngine) -> None:
         list(link.events(timeout=10))
 
 
+def raw_lines(link: Link) -> Iterator[bytes]:
+    """The stream as the engine wrote it, in batches of whole lines, as a copier takes it."""
+    alarm = select.poll()
+    alarm.register(link, select.POLLIN)
+    while not link.ended:
+        if lines := link.read_lines():
+            yield lines
+        elif not link.ended:
+            assert alarm.poll(10_000)
+
+
 def test_raw_lines_are_the_engines_bytes_untouched(fake: FakeEngine) -> None:
     odd = b'{ "t":3,"e":"notice", "level":"info","text":"spaces \\u00e9" , "unknown":[1] }\n'
     with fake(f"s.sendall(HEADER + {odd!r}); notice('x' * 400_000); s.sendall(ENDED)") as link:
-        batches = list(link.raw_lines())
+        batches = list(raw_lines(link))
     assert all(batch.endswith(b"\n") for batch in batches)
     lines = b"".join(batches).splitlines(keepends=True)
     assert lines[1] == odd
@@ -184,7 +196,7 @@ def test_raw_lines_are_the_engines_bytes_untouched(fake: FakeEngine) -> None:
 
 def test_raw_lines_of_a_crash_end_in_an_event_too(fake: FakeEngine) -> None:
     with fake("s.sendall(HEADER); notice('a'); os._exit(9)") as link:
-        events = codec.decode_events(b"".join(link.raw_lines()))
+        events = codec.decode_events(b"".join(raw_lines(link)))
     assert isinstance(events[-1], ev.Ended)
     assert events[-1].reason == "failed"
 
@@ -194,7 +206,7 @@ def test_raw_lines_refuse_another_format(fake: FakeEngine) -> None:
         fake("s.sendall(HEADER.replace(b'\"format\":1', b'\"format\":99'))") as link,
         pytest.raises(SocklabError, match="format 99"),
     ):
-        list(link.raw_lines())
+        list(raw_lines(link))
 
 
 def test_close_asks_the_engine_to_quit_first(fake: FakeEngine, tmp_path: Path) -> None:

@@ -33,34 +33,30 @@ class Send(msgspec.Struct, frozen=True, tag="send"):
     data: bytes
 
 
-class HalfClose(msgspec.Struct, frozen=True, tag="half-close"):
+class _OfClient(msgspec.Struct, frozen=True):
+    """What is done to one client."""
+
+    name: str
+
+
+class HalfClose(_OfClient, frozen=True, tag="half-close"):
     """`half-close a`: shutdown(SHUT_WR); a FIN goes out, reading goes on."""
 
-    name: str
 
-
-class Close(msgspec.Struct, frozen=True, tag="close"):
+class Close(_OfClient, frozen=True, tag="close"):
     """`close a`; for a running program of `!`: SIGTERM."""
 
-    name: str
 
-
-class Reset(msgspec.Struct, frozen=True, tag="reset"):
+class Reset(_OfClient, frozen=True, tag="reset"):
     """`reset a`: SO_LINGER 0 and close; an RST goes out. A running program of `!` gets SIGKILL."""
 
-    name: str
 
-
-class StopReading(msgspec.Struct, frozen=True, tag="stop-reading"):
+class StopReading(_OfClient, frozen=True, tag="stop-reading"):
     """`stop-reading a`: what comes stays in the kernel's receive queue."""
 
-    name: str
 
-
-class Read(msgspec.Struct, frozen=True, tag="read"):
+class Read(_OfClient, frozen=True, tag="read"):
     """`read a`: reads what has come, and all that comes from now on."""
-
-    name: str
 
 
 class Run(msgspec.Struct, frozen=True, tag="!"):

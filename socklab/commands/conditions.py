@@ -19,7 +19,9 @@ A word about the outcome (errno, error, ok, result) stops after the call; otherw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -33,7 +35,8 @@ ALIASES = WORDS
 """A word that stands here means all of its calls, as it does in lessons."""
 
 _FLAGS = ("error", "ok", "socket")
-_KEYS = ("fd", "errno", "result")
+_KEYS = {"fd": "fds", "errno": "errnos", "result": "results"}
+"""By the word before the `=`: the field of a Condition."""
 _ANY = ("any", "*")
 
 
@@ -94,62 +97,32 @@ def parse(text: str) -> Condition:
 
     Raises UsageError naming the word that is not known and the nearest one that is.
     """
-    words = text.replace(" | ", "|").replace("|", " | ").replace(",", " | ").split()
-    groups = _join(words, text)
+    groups = [word.split("|") for word in re.sub(r"\s*[|,]\s*", "|", text.strip()).split()]
+    if any("" in group for group in groups):
+        raise UsageError(f"A `|` with nothing beside it in the stop condition `{text}`.", fix="Say `socket|bind`.")
     if not groups:
         raise UsageError("An empty stop condition.", fix="Name a call, such as `accept`, or write `any error`.")
     calls: frozenset[str] = frozenset()
     if "=" not in groups[0][0] and groups[0] not in (["error"], ["ok"]):
         calls = _calls(groups.pop(0))
-    values: dict[str, frozenset[int]] = {}
-    flags: set[str] = set()
+    asked: dict[str, Any] = {}
     for group in groups:
         first = group[0]
         if "=" in first:
             key, _, value = first.partition("=")
             if key not in _KEYS:
                 raise UsageError(f"Unknown word `{key}=` in the stop condition `{text}`.", fix=_nearest(key, _KEYS))
-            values[key] = frozenset(_number(key, each, text) for each in (value, *group[1:]))
+            asked[_KEYS[key]] = frozenset(_number(key, each, text) for each in (value, *group[1:]))
         elif len(group) == 1 and first in _FLAGS:
-            flags.add(first)
+            asked[first] = True
         else:
             raise UsageError(
                 f"Unknown word `{'|'.join(group)}` in the stop condition `{text}`.",
                 fix=_nearest(first, (*_FLAGS, *(f"{key}=" for key in _KEYS))) + " Join calls with `|`.",
             )
-    if "ok" in flags and ("error" in flags or "errno" in values):
+    if "ok" in asked and ("error" in asked or "errnos" in asked):
         raise UsageError(f"`{text}` asks for a call that worked and failed.", fix="Leave out `ok` or the error.")
-    return Condition(
-        text=text.strip(),
-        calls=calls,
-        fds=values.get("fd", frozenset()),
-        errnos=values.get("errno", frozenset()),
-        results=values.get("result", frozenset()),
-        error="error" in flags,
-        ok="ok" in flags,
-        socket="socket" in flags,
-    )
-
-
-def _join(words: list[str], text: str) -> list[list[str]]:
-    """Words with those a `|` joins to them: [["socket", "bind"], ["fd=3", "4"]]."""
-    groups: list[list[str]] = []
-    joined = False
-    for word in words:
-        if word == "|":
-            if joined or not groups:
-                raise UsageError(
-                    f"A `|` with nothing beside it in the stop condition `{text}`.", fix="Say `socket|bind`."
-                )
-            joined = True
-        elif joined:
-            groups[-1].append(word)
-            joined = False
-        else:
-            groups.append([word])
-    if joined:
-        raise UsageError(f"A `|` with nothing beside it in the stop condition `{text}`.", fix="Say `socket|bind`.")
-    return groups
+    return Condition(text.strip(), calls, **asked)
 
 
 def _calls(words: list[str]) -> frozenset[str]:

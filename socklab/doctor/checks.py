@@ -26,18 +26,12 @@ from socklab.arch import MACHINES
 from socklab.engine.network import configure, netns, refusals, two_hosts
 from socklab.engine.tracing import ptrace
 from socklab.host import libc
+from socklab.host.processes import read_switch
 
 Result: TypeAlias = tuple[bool | None, str]
 
 KERNEL_NEEDED = (5, 3)
 """PTRACE_GET_SYSCALL_INFO came with Linux 5.3."""
-
-
-def read_switch(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""  # not every kernel has every switch
 
 
 def kernel_version() -> tuple[int, int]:
@@ -63,7 +57,8 @@ class _Traced(msgspec.Struct):
     memory: str = "not tried"
 
 
-def _trace_a_child() -> _Traced:
+@cache
+def _traced() -> _Traced:
     import ctypes
 
     result = _Traced()
@@ -108,24 +103,10 @@ def _tried(action: Callable[[], object]) -> str:
     return ""
 
 
-@cache
-def _traced() -> _Traced:
-    return _trace_a_child()
-
-
-def check_ptrace() -> Result:
-    refused = _traced().seize
-    return not refused, refused or "a child process was traced"
-
-
-def check_syscall_info() -> Result:
-    refused = _traced().syscall_info
-    return not refused, refused or "calls can be read at a stop"
-
-
-def check_memory() -> Result:
-    refused = _traced().memory
-    return not refused, refused or "a stopped program's memory can be read"
+def check_traced(what: str, good: str) -> Result:
+    """One of the things that were tried with a traced child: a field of _Traced."""
+    refused: str = getattr(_traced(), what)
+    return not refused, refused or good
 
 
 def check_yama() -> Result:

@@ -7,14 +7,14 @@ child that is gone afterwards. `fix_for` gives the same words to whoever fails a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
 from socklab.core.errors import MachineError
 from socklab.core.text import safe
-from socklab.doctor import checks
-from socklab.doctor.fixes import FIXES
+from socklab.doctor import checks, fixes
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -41,47 +41,60 @@ def can_run(findings: list[Finding]) -> bool:
 
 def fix_for(code: str) -> str:
     """What to do on this machine about the finding `code`: the text that `socklab doctor` shows."""
-    return FIXES[code]()
+    return _CHECKS[code].fix()
 
 
 def _examined(code: str) -> Finding:
-    name, means, check = _CHECKS[code]
-    ok, found = check()
-    return Finding(code, name, ok, found) if ok else Finding(code, name, ok, found, means, fix_for(code))
+    check = _CHECKS[code]
+    ok, found = check.look()
+    return Finding(code, check.name, ok, found, *(() if ok else (check.means, check.fix())))
+
+
+class _Check(NamedTuple):
+    name: str
+    means: str
+    """What does not work without it."""
+    look: Callable[[], checks.Result]
+    fix: Callable[[], str]
 
 
 _NO_LESSON = "No program can be watched: no lesson can run."
-_CHECKS: dict[str, tuple[str, str, Callable[[], checks.Result]]] = {
-    "kernel": ("Linux 5.3 or later", _NO_LESSON, checks.check_kernel),
-    "ptrace": ("ptrace", _NO_LESSON, checks.check_ptrace),
-    "yama": ("Yama ptrace_scope", _NO_LESSON, checks.check_yama),
-    "syscall-info": ("PTRACE_GET_SYSCALL_INFO", _NO_LESSON, checks.check_syscall_info),
-    "memory": ("/proc/PID/mem", _NO_LESSON, checks.check_memory),
-    "seccomp": ("seccomp filter", _NO_LESSON, checks.check_seccomp),
-    "namespaces": (
-        "user and network namespaces",
-        "Lessons run on this machine's own network, with a free port and without settings of their own.",
-        checks.check_namespaces,
-    ),
-    "tun": ("TUN devices", "Lessons with two hosts and a wire between them can't run.", checks.check_tun),
-    "sock_diag": (
-        "sock_diag",
-        "The length of an accept queue can't be read, and large socket tables are slow.",
-        checks.check_sock_diag,
-    ),
-    "compiler": ("C compiler", "Lessons run with their Python server.", checks.check_compiler),
-    "curl": ("curl", "A Python program asks for pages where lessons would show a real curl.", checks.check_curl),
-    "terminal": ("terminal of 80x24", "The screen is cramped or can't be drawn; --plain works.", checks.check_terminal),
-    "utf8": ("UTF-8", "Lines and arrows may show as question marks.", checks.check_utf8),
-}
+_OWN_NETWORK = "Lessons run on this machine's own network, with a free port and without settings of their own."
+_NO_QUEUE = "The length of an accept queue can't be read, and large socket tables are slow."
+_NO_CURL = "A Python program asks for pages where lessons would show a real curl."
+
+_CHECKS = {
+    "kernel": _Check("Linux 5.3 or later", _NO_LESSON, checks.check_kernel, fixes.fix_kernel),
+    "ptrace": _Check("ptrace", _NO_LESSON, partial(checks.check_traced, "seize", "a child process was traced"),
+                     fixes.fix_ptrace),
+    "yama": _Check("Yama ptrace_scope", _NO_LESSON, checks.check_yama, fixes.fix_yama),
+    "syscall-info": _Check("PTRACE_GET_SYSCALL_INFO", _NO_LESSON,
+                           partial(checks.check_traced, "syscall_info", "calls can be read at a stop"),
+                           fixes.fix_ptrace),
+    "memory": _Check("/proc/PID/mem", _NO_LESSON,
+                     partial(checks.check_traced, "memory", "a stopped program's memory can be read"),
+                     fixes.fix_ptrace),
+    "seccomp": _Check("seccomp filter", _NO_LESSON, checks.check_seccomp, fixes.fix_seccomp),
+    "namespaces": _Check("user and network namespaces", _OWN_NETWORK, checks.check_namespaces, fixes.fix_namespaces),
+    "tun": _Check("TUN devices", "Lessons with two hosts and a wire between them can't run.", checks.check_tun,
+                  fixes.fix_tun),
+    "sock_diag": _Check("sock_diag", _NO_QUEUE, checks.check_sock_diag,
+                        lambda: fixes.sudo("modprobe -a inet_diag tcp_diag")),
+    "compiler": _Check("C compiler", "Lessons run with their Python server.", checks.check_compiler,
+                       lambda: fixes.install({"": "gcc", "apt": "gcc libc6-dev", "apk": "gcc musl-dev"})),
+    "curl": _Check("curl", _NO_CURL, checks.check_curl, lambda: fixes.install({"": "curl"})),
+    "terminal": _Check("terminal of 80x24", "The screen is cramped or can't be drawn; --plain works.",
+                       checks.check_terminal, fixes.fix_terminal),
+    "utf8": _Check("UTF-8", "Lines and arrows may show as question marks.", checks.check_utf8,
+                   lambda: "export LC_ALL=C.UTF-8"),
+}  # fmt: skip
 
 
 def report(*, as_json: bool = False) -> int:
     """Print the table. Exit code 0 if lessons can run here, else 4."""
     findings = examine()
     if as_json:
-        rows: Any = msgspec.to_builtins(findings)
-        print(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
     else:
         print(table(findings))
     return 0 if can_run(findings) else MachineError.exit_code

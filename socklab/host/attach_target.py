@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from socklab.core.errors import MachineError, SocklabError, UsageError
-from socklab.host.processes import read_argv, read_descendants, read_processes, read_stat, read_status
+from socklab.host.processes import read_argv, read_descendants, read_processes, read_stat, read_status, read_switch
 
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h: in the flags of /proc/PID/stat
 
@@ -40,10 +40,7 @@ def read(pid: int) -> Target:
         raise UsageError(f"Process {pid} ({status['Name']}) has ended; its parent has not asked for its status yet.")
     tracer = int(status.get("TracerPid", "0"))
     if tracer:
-        raise UsageError(
-            f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
-            fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
-        )
+        raise _traced(pid, tracer)
     if pid == os.getpid() or pid in _ancestors(os.getpid()):
         raise UsageError(
             f"Process {pid} ({status['Name']}) is one that socklab itself runs under.", fix="Choose another."
@@ -68,10 +65,7 @@ def refused(pid: int) -> SocklabError:
         return UsageError(f"Process {pid} ended just now.")
     tracer = int(status.get("TracerPid", "0"))
     if tracer and tracer != os.getpid():
-        return UsageError(
-            f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
-            fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
-        )
+        return _traced(pid, tracer)
     argv = f"socklab attach {pid}"
     owner = int(status["Uid"].split()[1])
     if os.geteuid() not in (owner, 0):
@@ -80,7 +74,7 @@ def refused(pid: int) -> SocklabError:
             "and root trace it.",
             fix=f"sudo {argv}",
         )
-    scope = _yama()
+    scope = read_switch("/proc/sys/kernel/yama/ptrace_scope")
     if scope == "3":
         return MachineError(
             "This machine forbids attaching to any process (kernel.yama.ptrace_scope is 3).",
@@ -104,6 +98,13 @@ def refused(pid: int) -> SocklabError:
     )
 
 
+def _traced(pid: int, tracer: int) -> UsageError:
+    return UsageError(
+        f"Process {pid} is already traced by process {tracer} ({_name(tracer)}); only one tracer is possible.",
+        fix=f"End that one first, then attach again. `ps {tracer}` shows it.",
+    )
+
+
 def _name(pid: int) -> str:
     return read_status(pid).get("Name", "gone")
 
@@ -115,13 +116,6 @@ def _user(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _yama() -> str:
-    try:
-        return Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
-    except OSError:
-        return ""  # the kernel has no Yama
 
 
 def _ancestors(pid: int) -> set[int]:

@@ -73,6 +73,15 @@ def read_status(tid: int) -> dict[str, str]:
         return {}
 
 
+def read_switch(path: str) -> str:
+    """What a file of one line says, such as a switch below /proc/sys; "" where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""  # not every kernel has every switch
+
+
 def read_argv(pid: int) -> tuple[str, ...]:
     """Its command line; () when it is gone, or is a thread of the kernel."""
     try:

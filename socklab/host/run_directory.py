@@ -46,16 +46,16 @@ def remove(path: str) -> None:
 def _sweep(parent: str) -> None:
     """Remove what a run left whose every process was killed at once: ours, old, and of a process that is gone."""
     try:
-        names = [entry.name for entry in os.scandir(parent) if _NAME.fullmatch(entry.name)]
+        entries = list(os.scandir(parent))
     except OSError:
         return  # a directory that may be written but not listed
-    for name in names:
-        found = _NAME.fullmatch(name)
-        path = f"{parent}/{name}"
+    for entry in entries:
+        found = _NAME.fullmatch(entry.name)
+        if found is None or os.path.exists(f"/proc/{found[1]}"):
+            continue
         try:
-            known = os.lstat(path)
+            known = os.lstat(entry.path)
         except OSError:
             continue  # its own run has just removed it
-        ours = known.st_uid == os.geteuid() and time.time() - known.st_mtime > _FORGOTTEN_S
-        if found is not None and ours and not os.path.exists(f"/proc/{found[1]}"):
-            remove(path)
+        if known.st_uid == os.geteuid() and time.time() - known.st_mtime > _FORGOTTEN_S:
+            remove(entry.path)

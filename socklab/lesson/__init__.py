@@ -8,49 +8,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from socklab.lesson.finding import find, folder, names
+from socklab.lesson.finding import find as find, folder as folder, names as names
 from socklab.lesson.model import (
-    CALLS,
-    DEFAULT_PAUSE,
-    FORMAT,
-    PANELS,
-    SAME_CALL,
-    At,
-    Check,
-    Lesson,
-    Predict,
-    Servers,
-    Settle,
-    Step,
-    Value,
-    shown,
+    CALLS as CALLS,
+    DEFAULT_PAUSE as DEFAULT_PAUSE,
+    PANELS as PANELS,
+    SAME_CALL as SAME_CALL,
+    At as At,
+    Check as Check,
+    Lesson as Lesson,
+    Predict as Predict,
+    Settle as Settle,
+    Step as Step,
+    Value as Value,
+    shown as shown,
 )
-from socklab.lesson.reading import load, parse
-from socklab.syscalls.groups import canonical
-
-__all__ = [
-    "CALLS",
-    "DEFAULT_PAUSE",
-    "FORMAT",
-    "PANELS",
-    "SAME_CALL",
-    "At",
-    "Check",
-    "Lesson",
-    "Predict",
-    "Servers",
-    "Settle",
-    "Step",
-    "Value",
-    "canonical",
-    "find",
-    "folder",
-    "lint",
-    "load",
-    "names",
-    "parse",
-    "shown",
-]
+from socklab.lesson.reading import load as load, parse as parse
+from socklab.syscalls.groups import canonical as canonical
 
 
 def lint(folder: Path) -> list[str]:

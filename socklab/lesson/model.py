@@ -17,18 +17,7 @@ from socklab.syscalls.rows import ROWS
 
 FORMAT = 1
 
-PANELS = (
-    "source",
-    "call",
-    "narration",
-    "queues",
-    "descriptors",
-    "sockets",
-    "clients",
-    "output",
-    "counters",
-    "wire",
-)
+PANELS = ("source", "call", "narration", "queues", "descriptors", "sockets", "clients", "output", "counters", "wire")
 """What a prediction may hide."""
 
 SAME_CALL = WORDS
@@ -64,33 +53,45 @@ class At(Part, frozen=True):
         return msgspec.structs.replace(self, beat=self.beat + 1)
 
 
-def fulfils(value: Value, is_: Value | None, at_least: int | None, at_most: int | None) -> bool:
-    """Whether a measured value is what is wanted. 1 is not true and "1" is not 1."""
-    if is_ is not None:
-        return type(value) is type(is_) and value == is_
-    if not isinstance(value, int) or isinstance(value, bool):
-        return False
-    return (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+class Bounds:
+    """What a probe is wanted to be: exactly one of `is`, `at_least`, `at_most`."""
+
+    __slots__ = ()
+    is_: Value | None
+    at_least: int | None
+    at_most: int | None
+
+    def holds(self, value: Value) -> bool:
+        """Whether a measured value is what is wanted. 1 is not true and "1" is not 1."""
+        if self.is_ is not None:
+            return type(value) is type(self.is_) and value == self.is_
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+    @property
+    def expected(self) -> Value:
+        """The bound itself."""
+        for bound in (self.is_, self.at_least, self.at_most):
+            if bound is not None:
+                return bound
+        raise LessonError("a check without is, at_least or at_most")  # load refuses such a lesson
+
+    @property
+    def wanted(self) -> str:
+        """`5`, `at least 5`, `at most 5`."""
+        relation = "" if self.is_ is not None else "at least " if self.at_least is not None else "at most "
+        return relation + shown(self.expected)
 
 
-class Settle(Part, frozen=True, rename={"is_": "is"}):
-    """Wait, at most `within_ms`, until the probe says so. Exactly one of is, at_least, at_most."""
+class Settle(Bounds, Part, frozen=True, rename={"is_": "is"}):
+    """Wait, at most `within_ms`, until the probe says so."""
 
     probe: str
     is_: Value | None = None
     within_ms: int = 2000
     at_least: int | None = None
     at_most: int | None = None
-
-    def holds(self, value: Value) -> bool:
-        return fulfils(value, self.is_, self.at_least, self.at_most)
-
-    @property
-    def wanted(self) -> str:
-        """`5`, `at least 5`, `at most 5`."""
-        if self.is_ is not None:
-            return shown(self.is_)
-        return f"at least {self.at_least}" if self.at_least is not None else f"at most {self.at_most}"
 
 
 class Predict(Part, frozen=True):
@@ -121,8 +122,8 @@ class Step(Part, frozen=True):
     """How the lesson knows that it was done."""
 
 
-class Check(Part, frozen=True, rename={"is_": "is"}):
-    """What must be true at a moment. Exactly one of is, at_least, at_most."""
+class Check(Bounds, Part, frozen=True, rename={"is_": "is"}):
+    """What must be true at a moment."""
 
     at: At | Literal["end"]
     probe: str
@@ -131,21 +132,9 @@ class Check(Part, frozen=True, rename={"is_": "is"}):
     at_most: int | None = None
 
     @property
-    def expected(self) -> Value:
-        for bound in (self.is_, self.at_least, self.at_most):
-            if bound is not None:
-                return bound
-        raise LessonError("a check without is, at_least or at_most")  # load refuses such a lesson
-
-    def holds(self, value: Value) -> bool:
-        """Whether a measured value fulfils the check."""
-        return fulfils(value, self.is_, self.at_least, self.at_most)
-
-    @property
     def claim(self) -> str:
         """The check in words: `listener.accept_queue is 5`."""
-        relation = "is" if self.is_ is not None else "is at least" if self.at_least is not None else "is at most"
-        return f"{self.probe} {relation} {shown(self.expected)}"
+        return f"{self.probe} is {self.wanted}"
 
 
 class Servers(Part, frozen=True):

@@ -7,25 +7,22 @@ language. Never reads the kernel. docs/probe-howto.md lists them all.
 
 from __future__ import annotations
 
-from socklab.probes import packets  # noqa: F401  registers its probes
-from socklab.probes.network import client_row, own_listeners, port_of, server_ports
-from socklab.probes.program import call_name, errno_name
-from socklab.probes.registry import COUNTERS, NAMES, PARTS, Unmeasured, Value, check_name, measure, names_in, substitute
-
-__all__ = [
-    "COUNTERS",
-    "NAMES",
-    "PARTS",
-    "Unmeasured",
-    "Value",
-    "call_name",
-    "check_name",
-    "client_row",
-    "errno_name",
-    "measure",
-    "names_in",
-    "own_listeners",
-    "port_of",
-    "server_ports",
-    "substitute",
-]
+from socklab.probes import packets as packets  # registers its probes
+from socklab.probes.network import (
+    client_row as client_row,
+    own_listeners as own_listeners,
+    port_of as port_of,
+    server_ports as server_ports,
+)
+from socklab.probes.program import call_name as call_name, errno_name as errno_name
+from socklab.probes.registry import (
+    COUNTERS as COUNTERS,
+    NAMES as NAMES,
+    PARTS as PARTS,
+    Unmeasured as Unmeasured,
+    Value as Value,
+    check_name as check_name,
+    measure as measure,
+    names_in as names_in,
+    substitute as substitute,
+)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from socklab.core.text import safe
 from socklab.probes.program import errno_name, text_of
-from socklab.probes.registry import Unmeasured, Value, probe, probes_of
+from socklab.probes.registry import Unmeasured, Value, probes, probes_of
 from socklab.protocol import events as ev
 from socklab.state import LISTEN, TCP_STATES, LabState, Table
 
@@ -44,32 +44,25 @@ def tcp_state(row: ev.SocketRow) -> str:
     return TCP_STATES[row.state]
 
 
-probes_of(
-    "listener",
-    _listener,
-    {
-        "local": ("address and port it listens on, 0.0.0.0:8080", lambda row: row.local),
-        "port": ("its port", lambda row: port_of(row.local)),
-        "state": ("its TCP state, LISTEN", tcp_state),
-        "backlog": (
-            "limit of its accept queue: what listen was given, after the cap of net.core.somaxconn",
-            lambda row: row.tx_queue,
-        ),
-        "accept_queue": ("connections that wait for accept", lambda row: row.rx_queue),
-        "inode": ("inode of the socket", lambda row: row.inode),
-    },
-)
-
-
-@probe("listener.syn_queue", "connections whose handshake is not complete (SYN_RECV)")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return len(state.syn_queue(_listener(state, parts)))
-
-
-@probe("listener.fd", "the descriptor that names it")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _listener_fd(state: LabState, parts: dict[str, str]) -> Value:
     inode = _listener(state, parts).inode
     return min(d.fd for table in state.descriptors.values() for d in table.values() if d.inode == inode)
+
+
+probes_of(_listener, {
+    "listener.local": ("address and port it listens on, 0.0.0.0:8080", lambda row: row.local),
+    "listener.port": ("its port", lambda row: port_of(row.local)),
+    "listener.state": ("its TCP state, LISTEN", tcp_state),
+    "listener.backlog": ("limit of its accept queue: what listen was given, after the cap of net.core.somaxconn",
+                         lambda row: row.tx_queue),
+    "listener.accept_queue": ("connections that wait for accept", lambda row: row.rx_queue),
+    "listener.inode": ("inode of the socket", lambda row: row.inode),
+})  # fmt: skip
+probes({
+    "listener.syn_queue": ("connections whose handshake is not complete (SYN_RECV)",
+                           lambda state, parts: len(state.syn_queue(_listener(state, parts)))),
+    "listener.fd": ("the descriptor that names it", _listener_fd),
+})  # fmt: skip
 
 
 # ---------------------------------------------------------------- clients
@@ -115,39 +108,26 @@ def _exit_status(client: ev.Client) -> int:
     return client.code
 
 
-probes_of(
-    "client.CLIENT",
-    _own_row,
-    {
-        "state": ("TCP state of its socket, SYN_SENT", tcp_state),
-        "retransmits": ("times its last segment was sent again without an answer", lambda row: row.retransmits),
-        "rx_queue": ("Recv-Q of its socket: bytes received and not read yet", lambda row: row.rx_queue),
-        "tx_queue": ("Send-Q of its socket: bytes written and not acknowledged yet", lambda row: row.tx_queue),
-    },
-)
-probes_of(
-    "client.CLIENT",
-    client_of,
-    {
-        "phase": (
-            "connecting, open, half-closed, closed, reset, failed; a command: running, done",
-            lambda client: client.phase,
-        ),
-        "local": ("its own address and port", address_of),
-        "port": ("its own port, which its kernel picked", lambda client: port_of(address_of(client))),
-        "received": ("bytes it has received", lambda client: client.received),
-        "sent": ("bytes it has sent", lambda client: client.sent),
-        "errno": ("error its last call met, ECONNREFUSED; none", lambda client: errno_name(client.errno)),
-        "eof": ("yes when it has read the end of the stream", lambda client: client.eof),
-        "tail": ("the last bytes it received, as text", lambda client: safe(client.tail, lines=True)),
-        "code": ("exit status of its command", _exit_status),
-    },
-)
-
-
-@probe("client.CLIENT.output", "what its command printed on standard output")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return text_of(state.output, client_of(state, parts).name, ("out",))
+probes_of(_own_row, {
+    "client.CLIENT.state": ("TCP state of its socket, SYN_SENT", tcp_state),
+    "client.CLIENT.retransmits": ("times its last segment was sent again without an answer",
+                                  lambda row: row.retransmits),
+    "client.CLIENT.rx_queue": ("Recv-Q of its socket: bytes received and not read yet", lambda row: row.rx_queue),
+    "client.CLIENT.tx_queue": ("Send-Q of its socket: bytes written and not acknowledged yet",
+                               lambda row: row.tx_queue),
+})  # fmt: skip
+probes_of(client_of, {
+    "client.CLIENT.phase": ("connecting, open, half-closed, closed, reset, failed; a command: running, done",
+                            lambda client: client.phase),
+    "client.CLIENT.local": ("its own address and port", address_of),
+    "client.CLIENT.port": ("its own port, which its kernel picked", lambda client: port_of(address_of(client))),
+    "client.CLIENT.received": ("bytes it has received", lambda client: client.received),
+    "client.CLIENT.sent": ("bytes it has sent", lambda client: client.sent),
+    "client.CLIENT.errno": ("error its last call met, ECONNREFUSED; none", lambda client: errno_name(client.errno)),
+    "client.CLIENT.eof": ("yes when it has read the end of the stream", lambda client: client.eof),
+    "client.CLIENT.tail": ("the last bytes it received, as text", lambda client: safe(client.tail, lines=True)),
+    "client.CLIENT.code": ("exit status of its command", _exit_status),
+})  # fmt: skip
 
 
 def _server_end(state: LabState, parts: dict[str, str]) -> ev.SocketRow | None:
@@ -165,20 +145,11 @@ def _server_row(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
     return row
 
 
-@probe("server.CLIENT.listed", "yes when the server's host has a socket for this client's connection")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _server_end(state, parts) is not None
-
-
-probes_of(
-    "server.CLIENT",
-    _server_row,
-    {
-        "state": ("TCP state of the server's end of this client's connection", tcp_state),
-        "rx_queue": ("its Recv-Q: bytes received and not read yet", lambda row: row.rx_queue),
-        "tx_queue": ("its Send-Q: bytes written and not acknowledged yet", lambda row: row.tx_queue),
-    },
-)
+probes_of(_server_row, {
+    "server.CLIENT.state": ("TCP state of the server's end of this client's connection", tcp_state),
+    "server.CLIENT.rx_queue": ("its Recv-Q: bytes received and not read yet", lambda row: row.rx_queue),
+    "server.CLIENT.tx_queue": ("its Send-Q: bytes written and not acknowledged yet", lambda row: row.tx_queue),
+})  # fmt: skip
 
 
 def _client_states(state: LabState) -> list[str]:
@@ -186,19 +157,17 @@ def _client_states(state: LabState) -> list[str]:
     return [TCP_STATES[row.state].lower() for row in rows if row is not None]
 
 
-@probe("clients.count", "clients made so far")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return len(state.clients)
-
-
-@probe("clients.open", "clients whose connection is open (half-closed ones too)")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return sum(client.phase in ("open", "half-closed") for client in state.clients.values())
-
-
-@probe("clients.STATE", "clients whose own end is in this TCP state")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _client_states(state).count(parts["STATE"])
+probes({
+    "client.CLIENT.output": ("what its command printed on standard output",
+                             lambda state, parts: text_of(state.output, client_of(state, parts).name, ("out",))),
+    "server.CLIENT.listed": ("yes when the server's host has a socket for this client's connection",
+                             lambda state, parts: _server_end(state, parts) is not None),
+    "clients.count": ("clients made so far", lambda state, parts: len(state.clients)),
+    "clients.open": ("clients whose connection is open (half-closed ones too)",
+                     lambda state, parts: sum(c.phase in ("open", "half-closed") for c in state.clients.values())),
+    "clients.STATE": ("clients whose own end is in this TCP state",
+                      lambda state, parts: _client_states(state).count(parts["STATE"])),
+})  # fmt: skip
 
 
 # ---------------------------------------------------------------- socket tables
@@ -214,14 +183,12 @@ def _count(table: Table, wanted: str, ours: Callable[[ev.SocketRow], bool]) -> i
     return sum(TCP_STATES.get(row.state, "").lower() == wanted and ours(row) for row in table.rows.values())
 
 
-@probe("host.server.STATE", "the server's ends in this state: rows whose local port is the server's")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _server_ends(state: LabState, parts: dict[str, str]) -> Value:
     ports = server_ports(state)
     return _count(state.table_of(_server_host(state)), parts["STATE"], lambda row: port_of(row.local) in ports)
 
 
-@probe("host.client.STATE", "the clients' ends in this state: rows whose remote port is the server's")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _client_ends(state: LabState, parts: dict[str, str]) -> Value:
     ports = server_ports(state)
     hosts = state.header.hosts if state.header else ()
     client = next((host.name for host in hosts if host.name == "client"), _server_host(state))
@@ -229,10 +196,16 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
     return _count(table, parts["STATE"], lambda row: row.state != LISTEN and port_of(row.remote) in ports)
 
 
-@probe("counter.COUNTER", "how far the server host's counter has risen since the lab began")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _risen(state: LabState, parts: dict[str, str]) -> Value:
     host, name = _server_host(state), parts["COUNTER"]
     for known in (host, state.table_host(host)):
         if name in state.counters.get(known, {}):
             return state.counters[known][name] - state.counters_at_start[known][name]
     raise Unmeasured(f"the counter {name} was not read")
+
+
+probes({
+    "host.server.STATE": ("the server's ends in this state: rows whose local port is the server's", _server_ends),
+    "host.client.STATE": ("the clients' ends in this state: rows whose remote port is the server's", _client_ends),
+    "counter.COUNTER": ("how far the server host's counter has risen since the lab began", _risen),
+})  # fmt: skip

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from socklab.commands.wire import KINDS
+from socklab.commands.packet_filter import KINDS
 from socklab.packets import packet_log
 from socklab.packets.flows import RETRANSMISSION, ZERO_WINDOW, ZERO_WINDOW_PROBE
 from socklab.packets.packet_log import Passed
 from socklab.probes.network import address_of, client_of
-from socklab.probes.registry import Unmeasured, Value, probe, probes_of
+from socklab.probes.registry import Read, Unmeasured, Value, probes, probes_of
 from socklab.state import LabState
 
 
@@ -32,39 +32,19 @@ def _all(state: LabState, parts: dict[str, str]) -> Iterator[Passed]:
             yield passed
 
 
-def _counted(name: str, meaning: str, counts: Callable[[LabState, Passed], bool]) -> None:
-    """Register how many packets there are that count: of all, and of one client's connection."""
-
-    def read(state: LabState, parts: dict[str, str]) -> Value:
-        return sum(counts(state, passed) for passed in _all(state, parts))
-
-    probe(f"packets.CLIENT.{name}", "those of this client's connection")(read)
-    probe(f"packets.{name}", meaning)(read)
+def _counted(counts: Callable[[LabState, Passed], bool]) -> Read:
+    return lambda state, parts: sum(counts(state, passed) for passed in _all(state, parts))
 
 
-def _has_fate(fate: str) -> Callable[[LabState, Passed], bool]:
-    return lambda state, passed: state.fates.get(passed.packet.id) == fate
+def _has_fate(fate: str) -> Read:
+    return _counted(lambda state, passed: state.fates.get(passed.packet.id) == fate)
 
 
-def _is_marked(mark: str) -> Callable[[LabState, Passed], bool]:
-    return lambda state, passed: mark in passed.seen.marks
+def _is_marked(mark: str) -> Read:
+    return _counted(lambda state, passed: mark in passed.seen.marks)
 
 
-_counted("count", "packets that have entered the wire, copies included", lambda state, passed: True)
-_counted("held", "packets the wire holds now", _has_fate("held"))
-_counted("retransmits", "packets that were sent again", _is_marked(RETRANSMISSION))
-_counted("zero_windows", "packets that closed the window: their sender takes no more bytes", _is_marked(ZERO_WINDOW))
-_counted("window_probes", "packets that asked whether the window is still closed", _is_marked(ZERO_WINDOW_PROBE))
-
-
-@probe("packets.dropped", "packets that a rule or a verb dropped")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return sum(state.fates.get(packet.packet.id) == "dropped" for packet in _all(state, parts))
-
-
-@probe("packets.CLIENT.KIND", "those of this client's connection: packets.a.rst")
-@probe("packets.KIND", "packets of this kind so far, copies left out: packets.syn-ack")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _of_kind(state: LabState, parts: dict[str, str]) -> Value:
     fits = KINDS[parts["KIND"]]
     return sum(fits(passed.segment) and RETRANSMISSION not in passed.seen.marks for passed in _all(state, parts))
 
@@ -76,26 +56,11 @@ def _last(state: LabState, parts: dict[str, str]) -> Passed:
     return found[-1]
 
 
-@probe("packets.CLIENT.last.flags", "the same of this client's connection")
-@probe("packets.last.flags", "the last packet's flags: SYN, SYN-ACK, FIN-ACK, RST-ACK ...")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _last(state, parts).segment.summary
-
-
-@probe("packets.CLIENT.last.from", "the same of this client's connection")
-@probe("packets.last.from", "the host that sent it: server, client")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _last(state, parts).packet.source
-
-
-@probe("packets.CLIENT.last.fate", "the same of this client's connection")
-@probe("packets.last.fate", "what became of it: delivered, held, dropped, delayed")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _fate(state: LabState, parts: dict[str, str]) -> Value:
     return state.fates.get(_last(state, parts).packet.id, "on the wire")
 
 
-@probe("packets.CLIENT.window", "bytes that the client's end said last it would still take")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _window(state: LabState, parts: dict[str, str]) -> Value:
     for passed in reversed(list(_all(state, parts))):
         if passed.rightward:
             return passed.seen.window
@@ -111,14 +76,32 @@ def _next(state: LabState, parts: dict[str, str]) -> Passed:
     raise Unmeasured("no packet is held")
 
 
-probes_of(
-    "packets.next",
-    _next,
-    {
-        "flags": (
-            "of the packet that `deliver` would deliver: the one held longest",
-            lambda passed: passed.segment.summary,
-        ),
-        "from": ("the host that sent it", lambda passed: passed.packet.source),
-    },
-)
+_OF_CLIENT, _SAME = "those of this client's connection", "the same of this client's connection"
+_OF_ALL_OR_ONE: dict[str, tuple[str, str, Read]] = {
+    "count": ("packets that have entered the wire, copies included", _OF_CLIENT, _counted(lambda state, passed: True)),
+    "held": ("packets the wire holds now", _OF_CLIENT, _has_fate("held")),
+    "retransmits": ("packets that were sent again", _OF_CLIENT, _is_marked(RETRANSMISSION)),
+    "zero_windows": ("packets that closed the window: their sender takes no more bytes", _OF_CLIENT,
+                     _is_marked(ZERO_WINDOW)),
+    "window_probes": ("packets that asked whether the window is still closed", _OF_CLIENT,
+                      _is_marked(ZERO_WINDOW_PROBE)),
+    "KIND": ("packets of this kind so far, copies left out: packets.syn-ack", f"{_OF_CLIENT}: packets.a.rst", _of_kind),
+    "last.flags": ("the last packet's flags: SYN, SYN-ACK, FIN-ACK, RST-ACK ...", _SAME,
+                   lambda state, parts: _last(state, parts).segment.summary),
+    "last.from": ("the host that sent it: server, client", _SAME,
+                  lambda state, parts: _last(state, parts).packet.source),
+    "last.fate": ("what became of it: delivered, held, dropped, delayed", _SAME, _fate),
+}  # fmt: skip
+"""By the end of the name: what it means of all packets, what of one client's connection (packets.CLIENT. ...)."""
+
+probes({f"packets.CLIENT.{name}": (of_one, read) for name, (_, of_one, read) in _OF_ALL_OR_ONE.items()})
+probes({f"packets.{name}": (of_all, read) for name, (of_all, _, read) in _OF_ALL_OR_ONE.items()})
+probes({
+    "packets.dropped": ("packets that a rule or a verb dropped", _has_fate("dropped")),
+    "packets.CLIENT.window": ("bytes that the client's end said last it would still take", _window),
+})  # fmt: skip
+probes_of(_next, {
+    "packets.next.flags": ("of the packet that `deliver` would deliver: the one held longest",
+                           lambda passed: passed.segment.summary),
+    "packets.next.from": ("the host that sent it", lambda passed: passed.packet.source),
+})  # fmt: skip

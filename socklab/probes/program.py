@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from socklab.core.persistent import PMap
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
-from socklab.probes.registry import Unmeasured, Value, probe, probes_of
+from socklab.probes.registry import Unmeasured, Value, probes, probes_of, the_state
 from socklab.protocol import events as ev
 from socklab.state import CLOSE, TCP_STATES, Call, LabState, Task
 
@@ -30,10 +31,7 @@ def _signed(value: int) -> int:
 
 def _fd_number(state: LabState, word: str) -> int:
     if word == "call":
-        call = _task(state).call
-        if call is None:
-            raise Unmeasured("the program has made no call yet")
-        return _signed(call.entered.args[0])
+        return _signed(_current(state).entered.args[0])
     return _last_fd(state) if word == "last" else int(word)
 
 
@@ -69,11 +67,6 @@ _KINDS = (
 )
 
 
-@probe("fd.FD.open", "yes when the number is in use")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _fd_number(state, parts["FD"]) in _open_descriptors(state)
-
-
 def _kind(descriptor: ev.Descriptor) -> str:
     return next((kind for prefix, kind in _KINDS if descriptor.target.startswith(prefix)), "other")
 
@@ -84,46 +77,13 @@ def _inode(descriptor: ev.Descriptor) -> int:
     return descriptor.inode
 
 
-probes_of(
-    "fd.FD",
-    _descriptor,
-    {
-        "number": ("the number itself", lambda descriptor: descriptor.fd),
-        "kind": ("socket, pipe, file, terminal, device, epoll", _kind),
-        "target": (
-            "what /proc/PID/fd/N points to, socket:[12345]",
-            lambda descriptor: safe(descriptor.target),
-        ),
-        "inode": ("inode of a socket or a pipe", _inode),
-    },
-)
-
-
-@probe("fd.FD.listed", "yes when the host's TCP table lists it (/proc/net/tcp, tcp6)")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _is_listed(state: LabState, parts: dict[str, str]) -> Value:
     row = state.socket_of(_task(state).pid, _descriptor(state, parts).fd)
     # sock_diag of newer kernels knows sockets that are only bound (CLOSE); /proc/net/tcp lists none of them.
     return row is not None and row.state != CLOSE
 
 
-probes_of(
-    "fd.FD",
-    _socket,
-    {
-        "state": ("TCP state of the socket", lambda row: TCP_STATES[row.state]),
-        "local": ("its own address and port", lambda row: row.local),
-        "remote": ("address and port of the other end", lambda row: row.remote),
-        "rx_queue": (
-            "bytes received and not read yet (a listener: see listener.accept_queue)",
-            lambda row: row.rx_queue,
-        ),
-        "tx_queue": ("bytes written and not acknowledged yet", lambda row: row.tx_queue),
-    },
-)
-
-
-@probe("fd.FD.client", "name of the lab's client at the other end")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _client_at(state: LabState, parts: dict[str, str]) -> Value:
     row = _socket(state, parts)
     for client in state.clients.values():
         if client.local and client.local == row.remote:
@@ -131,9 +91,27 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
     raise Unmeasured(f"{row.remote} is no client of the lab")
 
 
-@probe("fd.count", "descriptors the program has open")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return len(_open_descriptors(state))
+probes_of(_descriptor, {
+    "fd.FD.number": ("the number itself", lambda descriptor: descriptor.fd),
+    "fd.FD.kind": ("socket, pipe, file, terminal, device, epoll", _kind),
+    "fd.FD.target": ("what /proc/PID/fd/N points to, socket:[12345]", lambda descriptor: safe(descriptor.target)),
+    "fd.FD.inode": ("inode of a socket or a pipe", _inode),
+})  # fmt: skip
+probes_of(_socket, {
+    "fd.FD.state": ("TCP state of the socket", lambda row: TCP_STATES[row.state]),
+    "fd.FD.local": ("its own address and port", lambda row: row.local),
+    "fd.FD.remote": ("address and port of the other end", lambda row: row.remote),
+    "fd.FD.rx_queue": ("bytes received and not read yet (a listener: see listener.accept_queue)",
+                       lambda row: row.rx_queue),
+    "fd.FD.tx_queue": ("bytes written and not acknowledged yet", lambda row: row.tx_queue),
+})  # fmt: skip
+probes({
+    "fd.FD.open": ("yes when the number is in use",
+                   lambda state, parts: _fd_number(state, parts["FD"]) in _open_descriptors(state)),
+    "fd.FD.listed": ("yes when the host's TCP table lists it (/proc/net/tcp, tcp6)", _is_listed),
+    "fd.FD.client": ("name of the lab's client at the other end", _client_at),
+    "fd.count": ("descriptors the program has open", lambda state, parts: len(_open_descriptors(state))),
+})  # fmt: skip
 
 
 # ---------------------------------------------------------------- calls
@@ -172,9 +150,7 @@ def _last(state: LabState) -> Call:
     raise Unmeasured("no call has returned yet")
 
 
-_GIVE_FD = """
-socket accept accept4 open openat openat2 dup dup2 dup3 epoll_create epoll_create1 eventfd2
-"""
+_GIVE_FD = "socket accept accept4 open openat openat2 dup dup2 dup3 epoll_create epoll_create1 eventfd2"
 _GIVES_FD = frozenset(_GIVE_FD.split())
 
 
@@ -192,36 +168,26 @@ def _last_fd(state: LabState) -> int:
     return _result(call)
 
 
-@probe("call.name", "the call it is in or about to make; after the return the same call")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return call_name(state, _current(state))
-
-
-@probe("call.arg.I", "the register that holds the argument, as a signed number")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _argument(state: LabState, parts: dict[str, str]) -> Value:
     value = _current(state).entered.args[int(parts["I"])]
     return value - (1 << 64) if value >> 63 else value
 
 
-@probe("last.name", "the call that returned last")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return call_name(state, _last(state))
-
-
-@probe("last.result", "what it returned: negative = -errno")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _result(_last(state))
-
-
-@probe("last.errno", "the error it returned, by name; none")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    result = _result(_last(state))
+def _error(call: Call) -> str:
+    result = _result(call)
     return errno_name(result) if -4096 < result < 0 else "none"
 
 
-@probe("last.fd", "the descriptor it was about: what it returned (socket, accept, open), else its first argument")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _last_fd(state)
+probes({"call.arg.I": ("the register that holds the argument, as a signed number", _argument)})
+probes_of(the_state, {
+    "call.name": ("the call it is in or about to make; after the return the same call",
+                  lambda state: call_name(state, _current(state))),
+    "last.name": ("the call that returned last", lambda state: call_name(state, _last(state))),
+    "last.result": ("what it returned: negative = -errno", lambda state: _result(_last(state))),
+    "last.errno": ("the error it returned, by name; none", lambda state: _error(_last(state))),
+    "last.fd": ("the descriptor it was about: what it returned (socket, accept, open), else its first argument",
+                _last_fd),
+})  # fmt: skip
 
 
 # ---------------------------------------------------------------- the process and its output
@@ -239,8 +205,7 @@ _PROCESS_STATES = {
 }
 
 
-@probe("process.state", "running, sleeping, tracing stop, zombie ... as /proc/PID/stat has it")
-def _(state: LabState, parts: dict[str, str]) -> Value:
+def _process_state(state: LabState) -> str:
     task = _task(state)
     row = state.processes.get(task.pid)
     if row is None:
@@ -248,50 +213,34 @@ def _(state: LabState, parts: dict[str, str]) -> Value:
     return _PROCESS_STATES.get(row.state, safe(row.state))
 
 
-@probe("process.blocked", "yes when it sleeps inside a call")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return state.blocked(_task(state).tid)
-
-
-@probe("process.alive", "no once the program has ended")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return _task(state).status != "exited"
-
-
-def _exit(state: LabState) -> ev.Exited:
+def _exit(state: LabState, parts: dict[str, str]) -> ev.Exited:
     task = _task(state)
     if task.exited is None:
         raise Unmeasured("the program has not ended")
     return task.exited
 
 
-@probe("process.exit_code", "exit status of the program")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    ended = _exit(state)
+def _exit_code(ended: ev.Exited) -> int:
     if ended.signo:
         raise Unmeasured("a signal killed the program; it has no exit status")
     return ended.code
-
-
-@probe("process.signal", "the signal that killed it, SIGPIPE; none")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    signo = _exit(state).signo
-    if not signo:
-        return "none"
-    import signal
-
-    try:
-        return signal.Signals(signo).name
-    except ValueError:
-        return f"signal {signo}"
-
-
-@probe("output.text", "what the program has printed so far (the last 4096 bytes)")
-def _(state: LabState, parts: dict[str, str]) -> Value:
-    return text_of(state.output, "server", ("out", "err"))
 
 
 def text_of(output: Iterable[ev.Output], source: str, streams: tuple[str, ...]) -> str:
     """The last 4096 bytes that `source` wrote to these streams, as visible text."""
     data = b"".join(piece.data for piece in output if piece.source == source and piece.stream in streams)
     return safe(data[-4096:], lines=True)
+
+
+probes_of(the_state, {
+    "process.state": ("running, sleeping, tracing stop, zombie ... as /proc/PID/stat has it", _process_state),
+    "process.blocked": ("yes when it sleeps inside a call", lambda state: state.blocked(_task(state).tid)),
+    "process.alive": ("no once the program has ended", lambda state: _task(state).status != "exited"),
+    "output.text": ("what the program has printed so far (the last 4096 bytes)",
+                    lambda state: text_of(state.output, "server", ("out", "err"))),
+})  # fmt: skip
+probes_of(_exit, {
+    "process.exit_code": ("exit status of the program", _exit_code),
+    "process.signal": ("the signal that killed it, SIGPIPE; none",
+                       lambda ended: signal_name(ended.signo) if ended.signo else "none"),
+})  # fmt: skip

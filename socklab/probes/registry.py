@@ -1,7 +1,7 @@
 """The registry of probes: names, what they mean, how one is looked up, and how a text's {probes} are found.
 
 In: a probe's name. Out: the function that reads it, run on a state; Unmeasured where it has no value. The probes
-themselves are in `program` and `network`.
+themselves are in `program`, `network` and `packets`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, TypeVar
 
-from socklab.commands.wire import KINDS
+from socklab.commands.packet_filter import KINDS
 from socklab.core.errors import UsageError
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
@@ -61,28 +61,28 @@ COUNTERS = frozenset(_COUNTERS.split())
 _PATTERNS: list[tuple[re.Pattern[str], Read]] = []
 
 
-def probe(name: str, meaning: str) -> Callable[[Read], Read]:
-    """Register the function below as the probe `name`."""
-
-    def register(read: Read) -> Read:
+def probes(rows: Mapping[str, tuple[str, Read]]) -> None:
+    """Register probes by name, each with its meaning and the function that reads it."""
+    for name, (meaning, read) in rows.items():
         NAMES[name] = meaning
         parts = (f"(?P<{p}>{PARTS[p][0]})" if p in PARTS else re.escape(p) for p in name.split("."))
         _PATTERNS.append((re.compile(r"\.".join(parts)), read))
-        return read
-
-    return register
 
 
 def probes_of(
-    subject: str, find: Callable[[LabState, dict[str, str]], T], rows: Mapping[str, tuple[str, Callable[[T], Value]]]
+    find: Callable[[LabState, dict[str, str]], T], rows: Mapping[str, tuple[str, Callable[[T], Value]]]
 ) -> None:
-    """Register one probe `subject.ROW` for each row: its meaning, and its value out of what `find` gives."""
+    """Register probes that read their values off the same thing: what `find` gives."""
 
     def read_by(value: Callable[[T], Value]) -> Read:
         return lambda state, parts: value(find(state, parts))
 
-    for row, (meaning, value) in rows.items():
-        probe(f"{subject}.{row}", meaning)(read_by(value))
+    probes({name: (meaning, read_by(value)) for name, (meaning, value) in rows.items()})
+
+
+def the_state(state: LabState, parts: dict[str, str]) -> LabState:
+    """What probes read that are about the whole lab: its state."""
+    return state
 
 
 def _resolve(name: str) -> tuple[Read, dict[str, str]]:

@@ -7,16 +7,13 @@ that decide what to do next, so that a free run costs no more than a copy.
 from __future__ import annotations
 
 import os
-import select
 
-from socklab import state as st
 from socklab.core.errors import SocklabError
 from socklab.lesson import Lesson
 from socklab.protocol import codec, commands as cmd, events as ev
-from socklab.protocol.pending import Pending
 from socklab.session import Link
 from socklab.ui.plain import prompt
-from socklab.ui.plain.run import Lines, exit_code, go_on
+from socklab.ui.plain.run import Consumer
 
 # The tag comes first in every line the engine writes, and a quotation mark inside a string is escaped: these bytes
 # begin a line or are nowhere.
@@ -30,37 +27,14 @@ def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = F
     A line of stdin that is no command is told on stderr and nothing else happens. End of input ends the lab, except
     in a free run, which needs nobody.
     """
-    return _Pump(link, lesson, auto=auto, free=free).run()
+    return _Copy(link, lesson, auto=auto, free=free).run()
 
 
-class _Pump:
-    def __init__(self, link: Link, lesson: Lesson | None, *, auto: bool, free: bool) -> None:
-        self._link = link
-        self._lesson = lesson
-        self._auto = auto
-        self._free = free
-        self._state = st.LabState()
-        self._pending = Pending()
-        self._lines = Lines()
-        self._quitting = False
+class _Copy(Consumer):
+    """The stream as it comes; the fold has only the events that are understood."""
 
-    def run(self) -> int:
-        poll = select.poll()
-        poll.register(self._link, select.POLLIN)
-        reading = not self._auto
-        if reading:
-            poll.register(0, select.POLLIN | select.POLLHUP)
-        while not self._link.ended:
-            ready = [fd for fd, _ in poll.poll()]
-            if 0 in ready and reading:
-                self._lines.read()
-                if self._lines.over:
-                    poll.unregister(0)
-                    reading = False
-                self._obey()
-            if self._link.fileno() in ready:
-                self._copy(self._link.read_lines())
-        return exit_code(self._state, self._lesson)
+    def _take_events(self) -> None:
+        self._copy(self._link.read_lines())
 
     def _copy(self, lines: bytes) -> None:
         left = memoryview(lines)
@@ -71,13 +45,11 @@ class _Pump:
         for line in lines.splitlines():
             if line.startswith(_UNDERSTOOD):
                 event = codec.decode_event(line)
-                self._state = st.apply(self._state, event)
-                self._pending.feed(event)
+                self._fold(event)
                 if self._auto and isinstance(event, ev.Ready):
-                    for command in go_on(self._state, self._pending, lesson=self._lesson is not None):
-                        self._send(command)
+                    self._go_on()
 
-    def _obey(self) -> None:
+    def _take_lines(self) -> None:
         while not self._quitting:
             line = self._lines.take()
             if line is None:
@@ -99,17 +71,7 @@ class _Pump:
                 return cmd.decode_command(line)
             except ValueError as error:  # msgspec's errors are ValueErrors
                 raise SocklabError(f"not a command: {error}") from None
-        asked = self._state.question
-        if self._lesson is not None and asked is not None and self._state.hidden():
-            predict = self._lesson.steps[asked.index].predict
-            if predict is not None and line.strip() not in ("q", "quit"):
-                return cmd.Answer(choice=prompt.parse_answer(line, predict))
+        if self._question is not None and line.strip() not in ("q", "quit"):
+            return cmd.Answer(choice=prompt.parse_answer(line, self._question))
         request = prompt.parse(line)
         return None if isinstance(request, prompt.Show | prompt.Help) else request
-
-    def _send(self, command: cmd.AnyCommand) -> None:
-        if self._quitting:
-            return
-        if isinstance(command, cmd.Quit):
-            self._quitting = True
-        self._pending.sent(self._link.send(command), command)

@@ -6,13 +6,17 @@ again. Pure: never reads, never prints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui import counter_words
 from socklab.ui.plain import packet_facts
+
+T = TypeVar("T")
 
 MOST = 24
 """Lines of one kind that are told at once; the rest is counted."""
@@ -44,6 +48,23 @@ def _cut(lines: list[str]) -> list[str]:
     return [*lines[: MOST - 1], f"... and {len(lines) - MOST + 1} more of this kind"]
 
 
+def _changes(
+    where: str, before: Mapping[int, T], now: Mapping[int, T], *,
+    order: Callable[[T], Any], essence: Callable[[T], object], text: Callable[[T], str], gone: Callable[[T], str],
+    was: Callable[[T, T], str] = lambda old, new: "",
+) -> Iterator[str]:  # fmt: skip
+    """What is new (+), what has changed its `essence` (*), what is gone (-) of numbered things that are `where`."""
+    if before is now:
+        return
+    for number, new in sorted(now.items(), key=lambda item: order(item[1])):
+        old = before.get(number)
+        if old is None:
+            yield f"+ {where}{text(new)}"
+        elif old is not new and essence(old) != essence(new):
+            yield f"* {where}{text(new)}{was(old, new)}"
+    yield from (f"- {where}{gone(before[number])}" for number in sorted(set(before) - set(now)))
+
+
 # ---------------------------------------------------------------- descriptors
 
 
@@ -52,30 +73,28 @@ def descriptor_text(state: st.LabState, pid: int, descriptor: ev.Descriptor) -> 
     row = state.socket_of(pid, descriptor.fd)
     text = f"descriptor {descriptor.fd}: {safe(descriptor.target)}"
     if row is not None:
-        return f"{text}, {st.TCP_STATES.get(row.state, row.state)} {ends(row)}"
+        return f"{text}, {_state(row)} {ends(row)}"
     return f"{text}, {safe(descriptor.detail)}" if descriptor.detail else text
 
 
 def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
-    if before.descriptors is now.descriptors:
-        return
-    several = len(now.descriptors) > 1
     for pid, table in now.descriptors.items():
-        known = before.descriptors.get(pid)
-        if known is table:
-            continue
-        who = f"process {pid}: " if several else ""
-        for fd in sorted(table):
-            old = known.get(fd) if known is not None else None
-            if old is None:
-                yield f"+ {who}{descriptor_text(now, pid, table[fd])}"
-            elif (old.target, old.flags) != (table[fd].target, table[fd].flags):
-                yield f"* {who}{descriptor_text(now, pid, table[fd])}"
-        for fd in sorted(set(known or ()) - set(table)):
-            yield f"- {who}descriptor {fd} is closed"
+        yield from _changes(
+            f"process {pid}: " if len(now.descriptors) > 1 else "",
+            before.descriptors.get(pid) or {},
+            table,
+            order=lambda each: each.fd,
+            essence=lambda each: (each.target, each.flags),
+            text=partial(descriptor_text, now, pid),
+            gone=lambda each: f"descriptor {each.fd} is closed",
+        )
 
 
 # ---------------------------------------------------------------- sockets and queues
+
+
+def _state(row: ev.SocketRow) -> str | int:
+    return st.TCP_STATES.get(row.state, row.state)
 
 
 def ends(row: ev.SocketRow) -> str:
@@ -113,7 +132,7 @@ class Owners:
 
 def socket_text(owners: Owners, row: ev.SocketRow) -> str:
     """`ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:5555 (descriptor 4), 78 bytes to read`."""
-    text = f"{st.TCP_STATES.get(row.state, row.state)} {ends(row)}"
+    text = f"{_state(row)} {ends(row)}"
     whose = owners.of(row)
     if whose:
         text += f" ({whose})"
@@ -149,20 +168,16 @@ def socket_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
     several = sum(1 for table in now.tables.values() if len(table.rows)) > 1
     for host, table in now.tables.items():
         known = before.tables.get(host)
-        if known is table:
-            continue
-        where = f"{safe(host)}: " if several else ""
-        old_rows = known.rows if known is not None else {}
-        for row in sorted(table.rows.values(), key=_order):
-            old = old_rows.get(row.id)
-            if old is None:
-                yield f"+ {where}{socket_text(owners, row)}"
-            elif old is not row and _essence(old) != _essence(row):
-                was = f", was {st.TCP_STATES.get(old.state, old.state)}" if old.state != row.state else ""
-                yield f"* {where}{socket_text(owners, row)}{was}"
-        for number in sorted(set(old_rows) - set(table.rows)):
-            row = old_rows[number]
-            yield f"- {where}{st.TCP_STATES.get(row.state, row.state)} {ends(row)} is gone from the table"
+        yield from _changes(
+            f"{safe(host)}: " if several else "",
+            known.rows if known is not None else {},
+            table.rows,
+            order=_order,
+            essence=_essence,
+            text=partial(socket_text, owners),
+            gone=lambda row: f"{_state(row)} {ends(row)} is gone from the table",
+            was=lambda old, new: f", was {_state(old)}" if old.state != new.state else "",
+        )
 
 
 def queue_text(state: st.LabState, listener: ev.SocketRow) -> str:
@@ -251,26 +266,11 @@ NEWS: dict[str, Callable[[st.LabState, st.LabState], Iterator[str]]] = {
 
 def everything(state: st.LabState, kind: str) -> list[str]:
     """All lines of one kind: descriptors, sockets, queues, counters, clients or wire; never cut, "none" when empty."""
-    lines: list[str] = []
-    if kind == "descriptors":
-        lines = [
-            (f"process {pid}: " if len(state.descriptors) > 1 else "") + descriptor_text(state, pid, table[fd])
-            for pid, table in state.descriptors.items()
-            for fd in sorted(table)
-        ]
-    elif kind == "sockets":
-        owners = Owners(state)
-        lines = [
-            socket_text(owners, row)
-            for table in state.tables.values()
-            for row in sorted(table.rows.values(), key=_order)
-        ]
-    elif kind == "queues":
-        lines = [queue_text(state, listener) for listener in state.listeners]
-    elif kind == "counters":
-        lines = [line.removeprefix("* ") for line in counter_news(st.LabState(), state)]
-    elif kind == "clients":
-        lines = [client_text(client) for client in state.clients.values()]
-    elif kind == "wire":
+    if kind == "wire":
         return packet_facts.every_packet(state) or ["no packet"]
+    if kind == "sockets":  # without the host in front: the addresses say it
+        owners = Owners(state)
+        lines = [socket_text(owners, row) for t in state.tables.values() for row in sorted(t.rows.values(), key=_order)]
+    else:
+        lines = [line[2:] for line in NEWS[kind](st.LabState(), state)]  # all of it is new
     return lines or [f"no {kind}"]

@@ -30,19 +30,8 @@ def show(named: tuple[str, ...] = (), *, as_json: bool = False) -> int:
             print(f"socklab: {error}", file=sys.stderr)
             code = error.exit_code
     if as_json:
-        rows = [
-            {
-                "name": each.name,
-                "title": each.title,
-                "summary": each.summary,
-                "minutes": each.minutes,
-                "languages": each.languages,
-                "teaches": each.teaches,
-                "after": each.after,
-                "folder": str(each.folder),
-            }
-            for each in good
-        ]
+        told = ("name", "title", "summary", "minutes", "languages", "teaches", "after")
+        rows = [{key: getattr(each, key) for key in told} | {"folder": str(each.folder)} for each in good]
         print(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
         return code
     width = max((len(each.name) for each in good), default=0)

@@ -10,19 +10,16 @@ from __future__ import annotations
 import re
 import signal
 import textwrap
-from collections.abc import Callable
-from typing import Any
 
 from socklab import guide, state as st
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.lesson import Lesson, shown
 from socklab.probes import call_name
 from socklab.protocol import events as ev
 from socklab.ui.plain import prompt
 from socklab.ui.plain.facts import Told, everything
-from socklab.ui.plain.words import check_table, decoded, explained, place, signal_name, signal_text, source_around, who
-
-_Handler = Callable[["Printer", st.LabState, Any, st.LabState], None]
+from socklab.ui.plain.words import check_table, decoded, explained, place, signal_text, source_around, who
 
 _EMPHASIS = re.compile(r"(\*\*|(?<![\w*])\*|``\ |`)(?=\S)(.+?)(?<=\S)(?:\ ``|\1)(?!\w)")
 """**strong**, *emphasis*, `code` and `` code ``."""
@@ -63,10 +60,10 @@ class Printer:
         """Number of the call, by task, whose sleep was told."""
 
     def feed(self, before: st.LabState, event: ev.AnyEvent, after: st.LabState) -> str:
-        """The text that `event` adds; whole lines."""
-        handler = _HANDLERS.get(type(event))
-        if handler is not None:
-            handler(self, before, event, after)
+        """The text that `event` adds; whole lines. Each kind of event is told by its method _on_KIND, if it has one."""
+        tell = getattr(self, f"_on_{type(event).__name__}", None)
+        if tell is not None:
+            tell(before, event, after)
         return self._take()
 
     def flush(self, state: st.LabState) -> str:
@@ -89,6 +86,10 @@ class Printer:
         self._out += textwrap.wrap(
             text, self._width, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False
         )
+
+    def _list(self, lines: list[str]) -> None:
+        for line in lines:
+            self._say(line, "  ", "      ")
 
     def _heading(self, text: str) -> None:
         self._out.append("")
@@ -119,14 +120,12 @@ class Printer:
 
     def _tell_news(self, state: st.LabState) -> None:
         masked = self._masked(state)
-        for line in self._told.news(state, masked):
-            self._say(line, "  ", "      ")
+        self._list(self._told.news(state, masked))
         if "output" not in masked and self._output:
             cut = len(self._output) - _OUTPUT_MOST
             if cut > 0:
                 self._say(f"... {cut} earlier lines of output", "  ")
-            for line in self._output[-_OUTPUT_MOST:]:
-                self._say(line, "  ", "      ")
+            self._list(self._output[-_OUTPUT_MOST:])
             self._output.clear()
 
     def _narrate(self, state: st.LabState) -> None:
@@ -156,7 +155,7 @@ class Printer:
 
     # ---------------------------------------------------------------- events
 
-    def _header(self, _before: st.LabState, event: ev.Header, after: st.LabState) -> None:
+    def _on_Header(self, _before: st.LabState, event: ev.Header, after: st.LabState) -> None:
         language = {"c": ", in C", "python": ", in Python"}.get(event.language, "") if event.lesson else ""
         what = f"Lesson {safe(event.lesson)}{language}" if event.lesson else "A program of your own"
         self._say(f"socklab {safe(event.socklab)} on Linux {safe(event.kernel)} {safe(event.arch)}. {what}.")
@@ -174,51 +173,50 @@ class Printer:
             self._prose(guide.fill(self._lesson.intro, after) if self._lesson.intro else self._lesson.summary)
             self._out.append("")
 
-    def _built(self, _before: st.LabState, event: ev.Built, _after: st.LabState) -> None:
+    def _on_Built(self, _before: st.LabState, event: ev.Built, _after: st.LabState) -> None:
         self._say(f"Compiled{' before' if event.cached else ''}: {safe(' '.join(event.argv))}")
 
-    def _started(self, _before: st.LabState, event: ev.Started, _after: st.LabState) -> None:
+    def _on_Started(self, _before: st.LabState, event: ev.Started, _after: st.LabState) -> None:
         self._say(f"Started as process {event.pid}: {safe(' '.join(event.argv))}")
 
-    def _notice(self, _before: st.LabState, event: ev.Notice, _after: st.LabState) -> None:
+    def _on_Notice(self, _before: st.LabState, event: ev.Notice, _after: st.LabState) -> None:
         lines = safe(event.text, lines=True).splitlines() or [""]
         self._say(f"{_LEVELS.get(event.level, 'Note')}: {lines[0]}")
         for line in [*lines[1:], *safe(event.fix, lines=True).splitlines()]:
             self._say(line, "  ")
 
-    def _enter(self, before: st.LabState, event: ev.Enter, _after: st.LabState) -> None:
+    def _on_Enter(self, before: st.LabState, event: ev.Enter, _after: st.LabState) -> None:
         self._tell_unheld(before, event.tid)
 
-    def _return(self, _before: st.LabState, event: ev.Return, after: st.LabState) -> None:
+    def _on_Return(self, _before: st.LabState, event: ev.Return, after: st.LabState) -> None:
         task = after.tasks.get(event.tid)
         if task is not None and task.call is not None:
             self._unheld[event.tid] = task.call
         if self._free:
             self._tell_unheld(after, event.tid)
 
-    def _held(self, before: st.LabState, event: ev.Held, after: st.LabState) -> None:
+    def _on_Held(self, before: st.LabState, event: ev.Held, after: st.LabState) -> None:
         task = after.tasks[event.tid]
-        number = f"Stop {after.stops}"
-        whose = who(after, event.tid)
         if event.at == "return":
             self._unheld.pop(event.tid, None)
         else:
             self._tell_unheld(after, event.tid)
         if event.at == "signal" and task.signal is not None:
-            self._heading(f"{number}: {whose}{signal_text(task.signal)} is about to be delivered")
-            self._place(after, event)
+            what = f"{signal_text(task.signal)} is about to be delivered"
         elif event.at == "interrupt" or task.call is None:
-            self._heading(f"{number}: {whose}paused outside of any call")
-            self._place(after, event)
+            what = "paused outside of any call"
         elif event.at == "enter":
-            self._heading(f"{number}: {whose}about to call {decoded(after, task, task.call)[0]}")
-            self._place(after, event)
-            self._explain(after, task, task.call)
+            what = f"about to call {decoded(after, task, task.call)[0]}"
         else:
-            self._heading(f"{number}: {whose}{decoded(after, task, task.call)[1]}")
-            self._explain(after, task, task.call)
-        for line in self._told.news(after, self._unsettled(after)):
-            self._say(line, "  ", "      ")
+            what = decoded(after, task, task.call)[1]
+        self._heading(f"Stop {after.stops}: {who(after, event.tid)}{what}")
+        if event.at != "return":
+            for position, line in enumerate(place(after, event.stack)):
+                self._say(line, "    " if position else "  ", "      ")
+        if event.at in ("enter", "return") and task.call is not None:
+            for indent, line in explained(after, task, task.call):
+                self._say(line, indent, indent * 2)
+        self._list(self._told.news(after, self._unsettled(after)))
 
     def _unsettled(self, state: st.LabState) -> frozenset[str]:
         """At a stop where a question is about to be asked, what it will hide waits until it is asked."""
@@ -227,19 +225,11 @@ class Printer:
         hidden = {panel for step in self._lesson.steps if step.predict is not None for panel in step.predict.hides}
         return frozenset(hidden) | self._masked(state)
 
-    def _place(self, state: st.LabState, event: ev.Held) -> None:
-        for position, line in enumerate(place(state, event.stack)):
-            self._say(line, "    " if position else "  ", "      ")
-
-    def _explain(self, state: st.LabState, task: st.Task, call: st.Call) -> None:
-        for indent, line in explained(state, task, call):
-            self._say(line, indent, indent * 2)
-
-    def _resumed(self, before: st.LabState, event: ev.Resumed, _after: st.LabState) -> None:
+    def _on_Resumed(self, before: st.LabState, event: ev.Resumed, _after: st.LabState) -> None:
         self._settle(before)
         self._tell_unheld(before, event.tid)
 
-    def _output_came(self, _before: st.LabState, event: ev.Output, _after: st.LabState) -> None:
+    def _on_Output(self, _before: st.LabState, event: ev.Output, _after: st.LabState) -> None:
         if event.stream == "in":
             return  # it was typed right here
         source = "the program" if event.source == "server" else f"client {safe(event.source)}"
@@ -251,20 +241,20 @@ class Printer:
             text = safe(line.removesuffix(b"\r"))
             self._output.append(f"{source} wrote{where}: {text}")
 
-    def _acted(self, before: st.LabState, event: ev.Acted, _after: st.LabState) -> None:
+    def _on_Acted(self, before: st.LabState, event: ev.Acted, _after: st.LabState) -> None:
         if before.offer is not None:
             self._narrate(before)  # what it says there may wake the program, which leaves that moment
         actor = "The lesson" if event.origin == "lesson" else "You"
         self._say(f"{actor}: {safe(event.line)}")
 
-    def _forked(self, _before: st.LabState, event: ev.Forked, _after: st.LabState) -> None:
+    def _on_Forked(self, _before: st.LabState, event: ev.Forked, _after: st.LabState) -> None:
         what = "thread" if event.kind == "thread" else "process"
         self._say(f"{event.kind}: {event.tid} has a new {what}, {event.child}")
 
-    def _execed(self, _before: st.LabState, event: ev.Execed, _after: st.LabState) -> None:
+    def _on_Execed(self, _before: st.LabState, event: ev.Execed, _after: st.LabState) -> None:
         self._say(f"Process {event.tid} now runs: {safe(' '.join(event.argv))}")
 
-    def _exited(self, before: st.LabState, event: ev.Exited, after: st.LabState) -> None:
+    def _on_Exited(self, before: st.LabState, event: ev.Exited, after: st.LabState) -> None:
         self._tell_unheld(before, event.tid)
         if self.leaving and event.signo == signal.SIGKILL:
             return
@@ -276,11 +266,11 @@ class Printer:
         else:
             self._say(f"{what} {event.tid} ended with status {event.code}.")
 
-    def _step(self, before: st.LabState, _event: ev.StepReached, _after: st.LabState) -> None:
+    def _on_StepReached(self, before: st.LabState, _event: ev.StepReached, _after: st.LabState) -> None:
         if before.step is not None and before.step_left is None:
             self._settle(before)  # the lesson goes on at the same stop: first what was there until now
 
-    def _asked(self, _before: st.LabState, _event: ev.Asked, after: st.LabState) -> None:
+    def _on_Asked(self, _before: st.LabState, _event: ev.Asked, after: st.LabState) -> None:
         self._settle(after)
         predict = guide.question(self._lesson, after) if self._lesson is not None else None
         if predict is None or self._lesson is None:
@@ -289,32 +279,34 @@ class Printer:
         for line in prompt.choice_list(predict):
             self._say(line)
 
-    def _answered(self, _before: st.LabState, event: ev.Answered, after: st.LabState) -> None:
+    def _on_Answered(self, _before: st.LabState, event: ev.Answered, after: st.LabState) -> None:
         if event.choice is not None:
             predict = self._lesson.steps[event.index].predict if self._lesson is not None else None
             when = "it is done" if predict is not None and predict.when == "done" else "the call has returned"
             self._say(f"Your answer: {shown(event.choice)}. The kernel's comes when {when}.")
 
-    def _measured(self, _before: st.LabState, _event: ev.Measured, after: st.LabState) -> None:
+    def _on_Measured(self, _before: st.LabState, _event: ev.Measured, after: st.LabState) -> None:
         self._narrate(after)
         self._out.append("")
         self._settle(after)
 
-    def _lesson_done(self, _before: st.LabState, _event: ev.LessonDone, after: st.LabState) -> None:
+    def _on_LessonDone(self, _before: st.LabState, _event: ev.LessonDone, after: st.LabState) -> None:
         self._settle(after)
 
-    def _raw(self, _before: st.LabState, event: ev.RawLine, _after: st.LabState) -> None:
+    def _on_RawLine(self, _before: st.LabState, event: ev.RawLine, _after: st.LabState) -> None:
         self._say(f"/proc/net/tcp of {safe(event.host)}: {safe(event.line)}")
 
-    def _ended(self, before: st.LabState, event: ev.Ended, after: st.LabState) -> None:
+    def _on_Ended(self, before: st.LabState, event: ev.Ended, after: st.LabState) -> None:
         for tid in list(self._unheld):
             self._tell_unheld(before, tid)
         for (source, stream), rest in list(self._line.items()):
             if rest:
-                self._output_came(before, ev.Output(event.t, source, stream, b"\n"), after)
+                self._on_Output(before, ev.Output(event.t, source, stream, b"\n"), after)
         self._settle(after)
         if self._lesson is not None and after.checks:
-            self._checks(self._lesson, after)
+            self._heading("Checks, each measured at its moment")
+            for line in check_table(self._lesson, after):
+                self._say(line, "  ", "          ")
         reason = {
             "quit": "The lab was ended.",
             "done": "The lesson is done.",
@@ -323,11 +315,6 @@ class Printer:
             "failed": "The lab failed.",
         }.get(event.reason, safe(event.reason))
         self._heading(reason)
-
-    def _checks(self, lesson: Lesson, state: st.LabState) -> None:
-        self._heading("Checks, each measured at its moment")
-        for line in check_table(lesson, state):
-            self._say(line, "  ", "          ")
 
     def show(self, state: st.LabState, kind: str) -> str:
         """All of one kind, asked for at the prompt. What a question hides is not shown."""
@@ -340,30 +327,5 @@ class Printer:
         elif kind == "source":
             self._out += source_around(state)
         else:
-            for line in everything(state, kind):
-                self._say(line, "  ", "      ")
+            self._list(everything(state, kind))
         return self._take()
-
-
-_HANDLERS: dict[type[ev.Event], _Handler] = {
-    ev.Header: Printer._header,
-    ev.Built: Printer._built,
-    ev.Started: Printer._started,
-    ev.Notice: Printer._notice,
-    ev.Enter: Printer._enter,
-    ev.Return: Printer._return,
-    ev.Held: Printer._held,
-    ev.Resumed: Printer._resumed,
-    ev.Output: Printer._output_came,
-    ev.Acted: Printer._acted,
-    ev.Forked: Printer._forked,
-    ev.Execed: Printer._execed,
-    ev.Exited: Printer._exited,
-    ev.StepReached: Printer._step,
-    ev.Asked: Printer._asked,
-    ev.Answered: Printer._answered,
-    ev.Measured: Printer._measured,
-    ev.LessonDone: Printer._lesson_done,
-    ev.RawLine: Printer._raw,
-    ev.Ended: Printer._ended,
-}

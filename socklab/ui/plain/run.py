@@ -10,11 +10,12 @@ import os
 import select
 import shutil
 import sys
+from abc import ABC, abstractmethod
 
 from socklab import guide, state as st
 from socklab.core.errors import ProgramError, SocklabError
 from socklab.core.text import safe
-from socklab.lesson import Lesson
+from socklab.lesson import Lesson, Predict
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.session import Link
@@ -28,7 +29,7 @@ def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = F
     columns = shutil.get_terminal_size().columns if terminal else 0
     bold = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
     printer = Printer(lesson, width=min(columns, 80) if columns else 0, bold=bold, free=free)
-    return _Session(link, lesson, printer, auto=auto, free=free).run()
+    return _Text(link, lesson, printer, auto=auto, free=free).run()
 
 
 def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
@@ -47,22 +48,6 @@ def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
     if task.exited is None:
         return 0
     return 128 + task.exited.signo if task.exited.signo else task.exited.code
-
-
-def go_on(state: st.LabState, pending: Pending, *, lesson: bool) -> list[cmd.AnyCommand]:
-    """What a run that nobody watches sends at a Ready: no guess, a step, or the end of a lesson that is done.
-
-    Several tasks may be held at once: each that has no step under way gets one; in a lesson the one held last.
-    """
-    ready = state.ready
-    if ready is None:
-        return []
-    if lesson and state.lesson_done:
-        return [cmd.Quit()]
-    if ready.wants == "answer":
-        return [cmd.Answer(choice=None)]
-    held = ready.held[-1:] if lesson else ready.held
-    return [cmd.Step(tid=tid) for tid in held if tid not in pending.stepped]
 
 
 class Lines:
@@ -98,45 +83,91 @@ class Lines:
         self._data += data
 
 
-class _Session:
-    """One run: the fold, the printer, and what was typed."""
+class Consumer(ABC):
+    """A run without a screen: the fold of its events, what is typed, what was sent. Subclasses show it and obey."""
 
-    def __init__(self, link: Link, lesson: Lesson | None, printer: Printer, *, auto: bool, free: bool) -> None:
+    def __init__(self, link: Link, lesson: Lesson | None, *, auto: bool, free: bool) -> None:
         self._link = link
         self._lesson = lesson
-        self._printer = printer
         self._auto = auto
         self._free = free
         self._state = st.LabState()
         self._lines = Lines()
         self._pending = Pending()
-        self._used: ev.Ready | None = None
-        """The Ready at which a command was sent: another one follows it."""
-        self._prompting = False
         self._quitting = False
-        self._hinted = False
-        self._echo = not os.isatty(0) if not auto else False
 
     def run(self) -> int:
+        """Take events and lines as they come, to the end of the stream. Returns the exit code."""
         poll = select.poll()
         poll.register(self._link, select.POLLIN)
-        reading = not self._auto
-        if reading:
+        if not self._auto:
             poll.register(0, select.POLLIN | select.POLLHUP)
         while not self._link.ended:
             ready = [fd for fd, _ in poll.poll()]
-            if 0 in ready and reading:
+            if 0 in ready:
                 self._lines.read()
                 if self._lines.over:
                     poll.unregister(0)
-                    reading = False
             if self._link.fileno() in ready:
                 self._take_events()
-            self._show_prompt()
-            while self._take_line():
-                self._show_prompt()
-        self._write(self._printer.flush(self._state) if self._state.ended is None else "")
+            self._take_lines()
         return exit_code(self._state, self._lesson)
+
+    @abstractmethod
+    def _take_events(self) -> None:
+        """Something has come from the engine."""
+
+    @abstractmethod
+    def _take_lines(self) -> None:
+        """Obey what was typed, as far as it may be taken now."""
+
+    def _fold(self, event: ev.AnyEvent) -> None:
+        self._state = st.apply(self._state, event)
+        self._pending.feed(event)
+
+    def _go_on(self) -> None:
+        """At a Ready of a run that nobody watches: no guess, a step, or the end of a lesson that is done.
+
+        Several tasks may be held at once: each that has no step under way gets one; in a lesson the one held last.
+        """
+        ready = self._state.ready
+        if ready is None:
+            return
+        if self._lesson is not None and self._state.lesson_done:
+            self._send(cmd.Quit())
+        elif ready.wants == "answer":
+            self._send(cmd.Answer(choice=None))
+        else:
+            for tid in ready.held if self._lesson is None else ready.held[-1:]:
+                if tid not in self._pending.stepped:
+                    self._send(cmd.Step(tid=tid))
+
+    def _send(self, command: cmd.AnyCommand) -> None:
+        if not self._quitting:
+            self._quitting = isinstance(command, cmd.Quit)
+            self._pending.sent(self._link.send(command), command)
+
+    @property
+    def _question(self) -> Predict | None:
+        return guide.question(self._lesson, self._state) if self._lesson is not None else None
+
+
+class _Text(Consumer):
+    """The run as text, and the prompt."""
+
+    def __init__(self, link: Link, lesson: Lesson | None, printer: Printer, *, auto: bool, free: bool) -> None:
+        super().__init__(link, lesson, auto=auto, free=free)
+        self._printer = printer
+        self._used: ev.Ready | None = None
+        """The Ready at which a command was sent: another one follows it."""
+        self._prompting = False
+        self._hinted = False
+        self._echo = not auto and not os.isatty(0)
+
+    def run(self) -> int:
+        code = super().run()
+        self._write(self._printer.flush(self._state) if self._state.ended is None else "")
+        return code
 
     def _write(self, text: str) -> None:
         if not text:
@@ -153,22 +184,18 @@ class _Session:
         text = []
         for event in self._link.read_available():
             before = self._state
-            self._state = st.apply(before, event)
-            self._pending.feed(event)
+            self._fold(event)
             text.append(self._printer.feed(before, event, self._state))
             if self._auto and isinstance(event, ev.Ready):
                 text.append(self._printer.flush(self._state))
-                for command in go_on(self._state, self._pending, lesson=self._lesson is not None):
-                    self._send(command)
+                self._go_on()
         self._write("".join(text))
 
     def _send(self, command: cmd.AnyCommand) -> None:
-        if self._quitting:
-            return
         if isinstance(command, cmd.Quit):
-            self._quitting = self._printer.leaving = True
+            self._printer.leaving = True
         self._used = self._state.ready
-        self._pending.sent(self._link.send(command), command)
+        super()._send(command)
 
     # ---------------------------------------------------------------- the prompt
 
@@ -182,7 +209,7 @@ class _Session:
             if not self._hinted:
                 self._hinted = True
                 sys.stdout.write("\nEnter: step. h: all commands. q: quit.\n")
-            sys.stdout.write(self._question_prompt() or f"{self._turn()}> ")
+            sys.stdout.write(f"{self._turn()}> " if self._question is None else "Your answer (or `show`): ")
             sys.stdout.flush()
         self._prompting = True
 
@@ -191,10 +218,6 @@ class _Session:
         turn = guide.your_turn(self._state)
         return f"Your turn: {turn}  (Enter: the lesson does it)\n" if turn else ""
 
-    def _question_prompt(self) -> str:
-        open_now = guide.question(self._lesson, self._state) if self._lesson is not None else None
-        return "Your answer (or `show`): " if open_now is not None else ""
-
     def _takes_a_line(self) -> bool:
         """At the prompt. In a run that goes on for good whoever types means now, however much it prints meanwhile."""
         if self._quitting or not self._prompting:
@@ -202,6 +225,11 @@ class _Session:
         # What comes down a pipe behind a step waits until that is done, however long the program takes.
         waits = self._echo and self._pending.stepped
         return not waits or self._lines.next in (None, "p", "pause", "q", "quit")
+
+    def _take_lines(self) -> None:
+        self._show_prompt()
+        while self._take_line():
+            self._show_prompt()
 
     def _take_line(self) -> bool:
         """Carry out one typed line, if one may be taken."""
@@ -225,14 +253,11 @@ class _Session:
         return True
 
     def _obey(self, line: str) -> None:
-        predict = guide.question(self._lesson, self._state) if self._lesson is not None else None
-        if predict is not None and line.strip() not in ("q", "quit", "exit", "h", "help", "?"):
-            request: prompt.Request | None = None
-            if line.startswith("show "):
-                request = prompt.parse(line)
-            if not isinstance(request, prompt.Show):
-                self._send(cmd.Answer(choice=prompt.parse_answer(line, predict)))
-                return
+        predict = self._question
+        asks_itself = line.strip() in ("q", "quit", "exit", "h", "help", "?")
+        if predict is not None and not asks_itself and not line.startswith("show "):
+            self._send(cmd.Answer(choice=prompt.parse_answer(line, predict)))
+            return
         request = prompt.parse(line)
         if isinstance(request, prompt.Show):
             self._write(self._printer.show(self._state, str(request)))

@@ -5,35 +5,34 @@ In: pieces of a LabState. Out: lines of visible text. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from socklab import state as st
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.lesson import Lesson, shown
 from socklab.protocol import events as ev
+from socklab.syscalls.call import DecodedCall
 from socklab.syscalls.decoding import decode
 
 _FRAMES = 4
 """Places of a call stack that are told."""
 
 
-def _arch(state: st.LabState) -> str:
-    return state.header.arch if state.header is not None else "x86_64"
-
-
-def _targets(state: st.LabState, task: st.Task | None) -> Callable[[int], str]:
+def _decode(state: st.LabState, task: st.Task | None, call: st.Call) -> DecodedCall:
     table = state.descriptors.get(task.pid) if task is not None else None
 
     def target(fd: int) -> str:
         found = table.get(fd) if table is not None else None
         return found.target if found is not None else ""
 
-    return target
+    arch = state.header.arch if state.header is not None else "x86_64"
+    return decode(arch, call.entered, call.returned, target)
 
 
 def decoded(state: st.LabState, task: st.Task | None, call: st.Call) -> tuple[str, str]:
     """The call as text without and with its result."""
-    found = decode(_arch(state), call.entered, call.returned, _targets(state, task))
+    found = _decode(state, task, call)
     text = f"{found.name}({', '.join(safe(arg.text) for arg in found.args)})"
     return text, f"{text} = {safe(found.result)}" if found.result else text
 
@@ -41,15 +40,6 @@ def decoded(state: st.LabState, task: st.Task | None, call: st.Call) -> tuple[st
 def who(state: st.LabState, tid: int) -> str:
     """Which task, when there are several."""
     return f"[{tid}] " if len(state.tasks) > 1 else ""
-
-
-def signal_name(signo: int) -> str:
-    import signal
-
-    try:
-        return signal.Signals(signo).name
-    except ValueError:  # a real-time signal has no name
-        return f"signal {signo}"
 
 
 def signal_text(event: ev.Signal) -> str:
@@ -76,7 +66,7 @@ def place(state: st.LabState, stack: tuple[ev.Frame, ...]) -> Iterator[str]:
 
 def explained(state: st.LabState, task: st.Task, call: st.Call) -> list[tuple[str, str]]:
     """(indent, line): what the call asks for and what each argument means; after the return, what came of it."""
-    found = decode(_arch(state), call.entered, call.returned, _targets(state, task))
+    found = _decode(state, task, call)
     if call.returned is not None:
         return [("  ", safe(found.outcome))] if found.outcome else []
     lines = [("  ", safe(found.meaning))] if found.meaning else []
