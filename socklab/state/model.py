@@ -106,7 +106,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class LabState(msgspec.Struct, frozen=True):
-    """The whole lab. Dictionaries in it are never changed in place."""
+    """The whole lab. Dictionaries in it are never changed in place, but for `derived`."""
 
     t: int = 0
     header: ev.Header | None = None
@@ -163,6 +163,9 @@ class LabState(msgspec.Struct, frozen=True):
     """How often a task was held: the length of the timeline."""
     changed: Changed = Changed()
     ended: ev.Ended | None = None
+    derived: dict[type, Any] = {}
+    """What a consumer has worked out and keeps for the next state, by its type. All states of a lab share this one
+    dictionary, and it alone is changed in place; it tells nothing that the rest does not."""
 
     # ---- what panels and probes ask
 

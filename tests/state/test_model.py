@@ -134,6 +134,7 @@ def test_before_the_first_event_nothing_is_known() -> None:
         "waited_ns",
         "answers",
         "checks",
+        "derived",
     ]
     assert empty == {
         **dict.fromkeys(("t", "focus", "entered", "errors", "stops"), 0),

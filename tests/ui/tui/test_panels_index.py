@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as some
 from socklab import state as st
 from socklab.core.persistent import PMap
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.index import HOST, ClientIndex, HolderIndex, SocketIndex, port_of
+from socklab.ui.tui.widgets.index import HOST, ClientIndex, HolderIndex, SocketIndex, port_of, socket_index
 from socklab.ui.tui.widgets.lines import Key
 from tests.ui.tui.panel_support import PID, Scene
 
@@ -203,3 +203,10 @@ def test_clients_of_another_lab_are_in_the_order_of_that_lab() -> None:
     for names in ("acb", "abc"):
         state = Scene().tell(*(ev.Client(1, name, "open", "client", f"127.0.0.1:{ord(name)}") for name in names)).state
         assert [index.place(state, name) for name in names] == [0, 1, 2]
+
+
+def test_the_states_of_a_lab_share_an_index_and_two_labs_share_none() -> None:
+    one, other = st.LabState(), st.LabState()
+    later = st.apply(one, ev.LessonDone(1))
+    assert socket_index(later) is socket_index(one)
+    assert socket_index(other) is not socket_index(one)

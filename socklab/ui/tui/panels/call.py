@@ -28,7 +28,7 @@ from socklab.ui.tui.widgets.formats import (
     sleeps_in,
     words,
 )
-from socklab.ui.tui.widgets.index import CLIENTS
+from socklab.ui.tui.widgets.index import client_index
 from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
 from socklab.ui.tui.widgets.tasks import task_words
 
@@ -100,7 +100,7 @@ def _target(state: st.LabState, pid: int) -> Callable[[int], str]:
             return f"{descriptor.detail} socket" if descriptor.detail else descriptor.target
         if row.state == st.LISTEN:
             return f"listener {row.local}"
-        client = CLIENTS.at(state, row.remote)
+        client = client_index(state).at(state, row.remote)
         return f"connection to {client or row.remote}"
 
     return told

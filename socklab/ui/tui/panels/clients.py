@@ -14,7 +14,7 @@ from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets.formats import address, count, error_words, obvious, plural
-from socklab.ui.tui.widgets.index import CLIENTS
+from socklab.ui.tui.widgets.index import client_index
 from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, pad, width
 
 _PHASE_ROLES = {"open": "good", "connecting": "warn", "failed": "bad", "reset": "warn", "running": "good"}
@@ -56,7 +56,7 @@ def _many(state: st.LabState, view: View) -> Iterator[Line]:
     """How many are in which phase; the first and the newest."""
     clients = state.clients
     spans: list[Span] = []
-    for phase, number in CLIENTS.phases(state):
+    for phase, number in client_index(state).phases(state):
         spans += [(f"{count(number)} ", "number"), (f"{safe(phase)}  ", _PHASE_ROLES.get(phase, ""))]
     yield tuple(spans)
     room = min(max(2, view.height - 2), 200)

@@ -15,7 +15,7 @@ from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, change_of, count, marker, obvious
-from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS
+from socklab.ui.tui.widgets.index import client_index, holder_index
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, column, width
 
 # asm-generic/fcntl.h: the same on x86-64 and aarch64
@@ -77,7 +77,7 @@ def _pids(state: st.LabState) -> list[int]:
 
 def _table(state: st.LabState, pid: int, view: View) -> Iterator[Line]:
     table = state.descriptors[pid]
-    fds = HOLDERS.fds(state, pid)
+    fds = holder_index(state).fds(state, pid)
     changed = {fd: before for (of, fd), before in state.changed.descriptors.items() if of == pid}
     gone = {fd: before for fd, before in changed.items() if before is not None and fd not in table}
     if not fds and not gone:
@@ -148,7 +148,7 @@ def _socket(state: st.LabState, row: ev.SocketRow, view: View) -> Line:
         word = "socket " if view.width >= 50 else ""
         return (word, ""), ("LISTEN", "listen"), (" ", ""), (address(row.local, 23), "path")
     name = st.TCP_STATES.get(row.state, f"state {row.state}")
-    client = CLIENTS.at(state, row.remote)
+    client = client_index(state).at(state, row.remote)
     ports = view.width < 70 and obvious(state, row.local, row.remote)
     role = client_role(client) or "path"
     to: list[Span] = [(address(row.remote, 26, ports=ports), role)] if row.remote not in NO_ADDRESS else []
@@ -196,7 +196,7 @@ def _sharers(state: st.LabState, pid: int, fd: int, descriptor: ev.Descriptor) -
     """Other processes that hold the same socket or pipe: its end is only closed when the last of them closes it."""
     if not descriptor.inode:
         return ()
-    others = [held for held in HOLDERS.holders(state, descriptor.inode) if held != (pid, fd)]
+    others = [held for held in holder_index(state).holders(state, descriptor.inode) if held != (pid, fd)]
     if not others:
         return ()
     with_pid, with_fd = others[0]

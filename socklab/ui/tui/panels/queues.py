@@ -20,7 +20,7 @@ from socklab.ui.tui.widgets.formats import (
     server_host,
     table_name,
 )
-from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, SOCKETS
+from socklab.ui.tui.widgets.index import client_index, holder_index, socket_index
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, join, width
 
 DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
@@ -85,15 +85,15 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
     key = (table, listener.id)
     before = state.changed.sockets.get(key)
     change = change_of(state.changed.sockets, key, listener)
-    holders = HOLDERS.holders(state, listener.inode) if listener.inode else []
+    holders = holder_index(state).holders(state, listener.inode) if listener.inode else []
     head: list[Span] = [("LISTEN ", "listen"), (address(listener.local, max(10, view.width - 16)), "path")]
     if holders:
         head.append((f"  fd {holders[0][1]}", "name"))
     if len(holders) > 1:
         head.append((f" +{len(holders) - 1}", "name"))
-    waiting = SOCKETS.waiting(state, listener, table)
+    waiting = socket_index(state).waiting(state, listener, table)
     # The kernel lists no order. Clients are put in the order they began to connect, others by their socket's age.
-    waiting.sort(key=lambda row: (CLIENTS.place(state, CLIENTS.at(state, row.remote)), row.id))
+    waiting.sort(key=lambda row: (client_index(state).place(state, client_index(state).at(state, row.remote)), row.id))
     depth_changed = change == "changed" and before is not None and before.rx_queue != listener.rx_queue
     return [
         tuple(head),
@@ -116,7 +116,7 @@ def _accept_queue(
         ("  ", ""),
     )
     said = _room(depth, limit)
-    names = [CLIENTS.at(state, row.remote) for row in waiting]
+    names = [client_index(state).at(state, row.remote) for row in waiting]
     slots = _slots(depth, limit, names, view.width - width(numbers))
     lines: list[Line] = [(*numbers, *slots)]
     verdict: Span = (said, "warn" if full else "dim")
@@ -172,7 +172,7 @@ def _waiting(state: st.LabState, waiting: list[ev.SocketRow], view: View) -> Lin
     spans: list[Span] = [("  waiting ", "dim")]
     used = width(tuple(spans))
     for place, row in enumerate(waiting):
-        name = CLIENTS.at(state, row.remote)
+        name = client_index(state).at(state, row.remote)
         role = client_role(name) or "path"
         text = address(row.remote, 26, ports=ports)
         piece = f"{name} {text}" if name else text

@@ -15,7 +15,7 @@ from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import RowsPanel
 from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, change_of, chosen, count, marker, obvious
-from socklab.ui.tui.widgets.index import CLIENTS, HOLDERS, HOST, SOCKETS
+from socklab.ui.tui.widgets.index import HOST, client_index, holder_index, socket_index
 from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, width, wrap
 
 _RAW = "\0raw"
@@ -47,7 +47,7 @@ class SocketsPanel(RowsPanel):
 
     def rows(self, state: st.LabState, view: View) -> Sequence[Key]:
         """A row that is gone keeps its place until the next step."""
-        keys = SOCKETS.keys(state)
+        keys = socket_index(state).keys(state)
         raw = state.raw
         if raw is None:
             return keys
@@ -227,7 +227,7 @@ def _ends(local: int, remote: int) -> _Column:
         ports = local < 15 and obvious(state, row.local, row.remote)
         spans: list[Span] = []
         for end, size in ((row.local, local), (row.remote, remote)):
-            role = gone or client_role(CLIENTS.at(state, end)) or "path"
+            role = gone or client_role(client_index(state).at(state, end)) or "path"
             spans += [column(address(end, size, ports=ports), size, role), (" ", "")]
         return tuple(spans)
 
@@ -240,9 +240,9 @@ def _owner(shown: _Shown, cells: int) -> Line:
 
 def _holder(state: st.LabState, row: ev.SocketRow, cells: int) -> Span:
     """Who has a descriptor for the socket; when nobody has, why."""
-    client = CLIENTS.of(state, row)
+    client = client_index(state).of(state, row)
     if row.inode:
-        holders = HOLDERS.holders(state, row.inode)
+        holders = holder_index(state).holders(state, row.inode)
         if holders:
             pid, fd = holders[0]
             several = len({task.pid for task in state.tasks.values() if task.status != "exited"}) > 1

@@ -18,7 +18,7 @@ from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Body, RowsPanel
 from socklab.ui.tui.widgets import packet_arrow
 from socklab.ui.tui.widgets.formats import chosen, count, marker
-from socklab.ui.tui.widgets.index import CLIENTS
+from socklab.ui.tui.widgets.index import client_index
 from socklab.ui.tui.widgets.lines import (
     Key,
     Line,
@@ -232,7 +232,7 @@ def _named(who: str, cells: int, role: str) -> Span:
 
 def _who(state: st.LabState, passed: Passed) -> str:
     """The client whose connection it is, or the client's port; "" for what has neither."""
-    name = CLIENTS.at(state, passed.client)
+    name = client_index(state).at(state, passed.client)
     if name:
         return name
     port = passed.client.rpartition(":")[2]

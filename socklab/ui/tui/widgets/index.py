@@ -1,9 +1,9 @@
 """What several panels ask of the big tables, kept up to date at the cost of what changed.
 
-In: LabState values, in any order: the past and the present take turns when somebody scrubs. Out: sorted keys of the
-sockets, the sockets that wait for accept, who holds an inode, which client an address belongs to. Each answer is
-computed from the difference to the state asked about before, so a new row among 10,000 costs microseconds.
-Never draws.
+In: LabState values of a lab, in any order: the past and the present take turns when somebody scrubs. Out: sorted keys
+of the sockets, the sockets that wait for accept, who holds an inode, which client an address belongs to. Each answer is
+computed from the difference to the state asked about before, so a new row among 10,000 costs microseconds. What is
+kept for that is the lab's (`LabState.derived`). Never draws.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from socklab import state as st
 from socklab.core.persistent import PMap
@@ -271,6 +271,25 @@ def _same_place(before: ev.SocketRow | None, after: ev.SocketRow | None) -> bool
 _NONE: PMap[int, ev.SocketRow] = PMap()
 _NO_FDS: PMap[int, ev.Descriptor] = PMap()
 
-SOCKETS = SocketIndex()
-HOLDERS = HolderIndex()
-CLIENTS = ClientIndex()
+
+Index = TypeVar("Index", SocketIndex, HolderIndex, ClientIndex)
+
+
+def _kept(state: st.LabState, kind: type[Index]) -> Index:
+    """The one of the state's own lab: it is handed on from state to state."""
+    found: Index | None = state.derived.get(kind)
+    if found is None:
+        found = state.derived[kind] = kind()
+    return found
+
+
+def socket_index(state: st.LabState) -> SocketIndex:
+    return _kept(state, SocketIndex)
+
+
+def holder_index(state: st.LabState) -> HolderIndex:
+    return _kept(state, HolderIndex)
+
+
+def client_index(state: st.LabState) -> ClientIndex:
+    return _kept(state, ClientIndex)

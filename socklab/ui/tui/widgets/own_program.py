@@ -10,7 +10,7 @@ from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
 from socklab.ui.tui.widgets.formats import arch, call_name, server_host, sleeps_in, words
-from socklab.ui.tui.widgets.index import HOLDERS
+from socklab.ui.tui.widgets.index import holder_index
 from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, with_keys, wrap
 from socklab.ui.tui.widgets.tasks import client_of_call, sleeps_unseen
 
@@ -77,7 +77,7 @@ def _changes(state: st.LabState, task: st.Task) -> Line:
                 (f"{word}: descriptor {', '.join(fds)}", "new" if word == "new" else ""),
             ]
     if len(left) == 1:
-        others = HOLDERS.holders(state, left[0][1].inode) if left[0][1].inode else ()
+        others = holder_index(state).holders(state, left[0][1].inode) if left[0][1].inode else ()
         if others:
             pid, fd = others[0]
             who = f"descriptor {fd}" if pid == task.pid else f"process {pid}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.ui.tui.widgets.formats import address, arch, count, descriptors_of, obvious
-from socklab.ui.tui.widgets.index import CLIENTS
+from socklab.ui.tui.widgets.index import client_index
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, clip, column
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _what(state: st.LabState, task: st.Task, row: Watched, cells: int) -> tuple[
         return safe(descriptor.detail or descriptor.target), ""
     if found.state == st.LISTEN:
         return f"LISTEN {address(found.local, max(5, cells - 7), ports=len(found.local) + 7 > cells)}", "listen"
-    client = CLIENTS.at(state, found.remote)
+    client = client_index(state).at(state, found.remote)
     if client:
         return f"client {client}", client_role(client)
     ports = obvious(state, found.local, found.remote)
