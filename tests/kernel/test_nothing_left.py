@@ -27,11 +27,12 @@ import pytest
 from socklab.engine.network import topology
 from tests.support import shared
 from tests.support.children import in_child
+from tests.support.repeat import times
 
 pytestmark = pytest.mark.kernel
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMES, PARTS = 50, 5
+TIMES, PARTS = times(50), 5
 """Each kind of process is killed at so many moments, spread over the whole run; so many tests share them."""
 DEADLINE_S = 60.0
 GRACE_S = 15.0

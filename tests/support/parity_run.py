@@ -80,6 +80,7 @@ _NETLINK = re.compile(r"^(send|recv)(to|from|msg)\(.*sa_family=AF_NETLINK")
 _FD_USED = re.compile(r"^(\w+\((?:AT_FDCWD, )?)(?:[4-9]|[1-9]\d+)\b")
 _FD_GIVEN = re.compile(r"^((?:accept4?|openat|open|socket|dup)\(.* = )(?:[4-9]|[1-9]\d+)$")
 _BORN = re.compile(r"^(?:clone3?|v?fork)\(.* = (\d+)$")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _CLEARED = re.compile(r"(?<=parent_tid=)\[0\]")
 _NAMES_SOCKET = re.compile(
     r"^(socket|bind|listen|accept4?|connect|[gs]etsockopt|get(sock|peer)name|shutdown|sendto|sendmsg|recvfrom|recvmsg)\("
@@ -292,7 +293,10 @@ def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, an
             line = strace.shallow(line)
         if line.startswith(("sendmsg", "recvmsg")):
             line = in_bytes.sub("TASK", line)  # processes that tell each other who they are
-        renamed = _CLEARED.sub("[TASK]", ids.sub("TASK", line))
+        if line.startswith(("read(", "pread", "lseek(")):  # their sizes and results are bytes, however they look
+            renamed = _QUOTED.sub(lambda text: ids.sub("TASK", text[0]), line)
+        else:
+            renamed = _CLEARED.sub("[TASK]", ids.sub("TASK", line))
         if renamed != line and line.startswith("write"):
             # A process id of another width makes the text that names it longer: its size and the result.
             renamed = re.sub(r", \d+\) = \d+$", ", SIZE) = SIZE", renamed)
