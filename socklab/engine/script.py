@@ -107,7 +107,7 @@ class Script:
         acts = any(isinstance(d, guide.Perform) for d in directives)
         self._left.extend(directives)
         if moment.at == "blocked" and acts and not self._unattended:
-            while self._left and isinstance(self._left[0], guide.Reach):
+            while self._left and isinstance(self._left[0], guide.Reach | guide.Check):
                 self._do(self._left[0])
                 self._left.popleft()
             self._leave_to_the_student(self._undone())

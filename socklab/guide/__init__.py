@@ -1,7 +1,11 @@
-"""The guide through a lesson, pure: `steps` for the engine that carries it out, `narration` for whoever shows it."""
+"""The guide through a lesson, pure: `steps` for the engine that carries it out, `narration` for whoever shows it.
+
+`claims` says whether what is told is so.
+"""
 
 from __future__ import annotations
 
+from socklab.guide.claims import Untrue, untrue
 from socklab.guide.narration import (
     UNMEASURED,
     fill,
@@ -46,6 +50,7 @@ __all__ = [
     "Perform",
     "Reach",
     "Settle",
+    "Untrue",
     "at_moment",
     "begin",
     "canonical",
@@ -59,6 +64,7 @@ __all__ = [
     "pause_names",
     "progress",
     "question",
+    "untrue",
     "verdict",
     "your_turn",
 ]

@@ -180,8 +180,9 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
     """The cursor after `moment`, and what the engine must do now, in order.
 
     Only the next step in order may match; one whose moment can't come any more is passed over. Its call's return is
-    its "after", told unless a later step has begun. Checks of a moment come after its actions and settles, then the
-    question, then what is offered. Done comes with the last thing the last step has to say.
+    its "after", told unless a later step has begun. Checks of a moment come after its actions and settles (before
+    those that wake a sleeping program), then the question, then what is offered. Done comes with the last thing the
+    last step has to say.
     """
     cursor, moment = _counted(lesson, cursor, moment)
     index = _awaited(lesson, cursor, moment)
@@ -201,8 +202,11 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
     out += answers
     last: list[Directive] = []
     offered: list[int] = []
+    wakes = 0
+    """Where in `out` the actions begin that wake a sleeping program up: its moment is gone then."""
     if begins:
         step = lesson.steps[index]
+        wakes = len(out) + 1 if moment.at == "blocked" and step.do else 0
         out.extend(_begun(step, index, moment))
         last, offered = _offered(lesson, step, index)
         if step.predict is not None:
@@ -214,7 +218,9 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
         for number, check in enumerate(lesson.checks)
         if number not in cursor.checked and isinstance(check.at, At) and _matches(check.at, moment)
     ]
-    out.extend([*(Check(number) for number in due), *last])
+    before = wakes or len(out)
+    out[before:before] = [Check(number) for number in due]
+    out.extend(last)
     reached = index + begins
     past = cursor.past | {
         later

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from socklab.lesson.claims import claims as claims
 from socklab.lesson.finding import find as find, folder as folder, names as names
 from socklab.lesson.model import (
     CALLS as CALLS,

@@ -120,6 +120,10 @@ class Step(Part, frozen=True):
     """What the student is to do; when they step on instead, or nobody is there, the lesson does it."""
     until: list[Settle] = []
     """How the lesson knows that it was done."""
+    holds: list[str] = []
+    """What `before` (and the explanation of a question that is answered now) relies on: "packets.held is 1"."""
+    holds_after: list[str] = []
+    """What `after` relies on (and the explanation of a question that is answered then)."""
 
 
 class Check(Bounds, Part, frozen=True, rename={"is_": "is"}):

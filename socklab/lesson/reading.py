@@ -15,6 +15,7 @@ import msgspec
 from socklab.core.errors import LessonError
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
+from socklab.lesson.claims import claims
 from socklab.lesson.finding import slug
 from socklab.lesson.model import At, Check, File, Lesson, Predict, Servers, Settle, Step
 from socklab.lesson.validating import Validator
@@ -52,6 +53,8 @@ def parse(toml_text: str, where: str, *, name: str = "", folder: Path | None = N
     file = _convert(raw, where)
     Validator(where).validate(file)
     written = {key: getattr(file, key) for key in File.__struct_fields__}
+    claimed = (each for step in file.steps for phase in ("before", "after") for each in claims(step, phase))
+    written["checks"] = (*claimed, *file.checks)
     return Lesson(**written, name=name, folder=folder, toml=toml_text)
 
 
@@ -82,7 +85,7 @@ _WORDS = {
 def _convert(raw: dict[str, Any], where: str) -> File:
     """Types and keys, checked by msgspec; its message is turned into the lesson author's words."""
     for step in raw["step"] if isinstance(raw.get("step"), list) else ():
-        for key in ("do", "settle", "offer", "until"):  # one may stand without its brackets
+        for key in ("do", "settle", "offer", "until", "holds", "holds_after"):  # one may stand without its brackets
             if isinstance(step, dict) and isinstance(step.get(key), str | dict):
                 step[key] = [step[key]]
     try:

@@ -13,6 +13,7 @@ from socklab.commands import actions
 from socklab.core.errors import LessonError, SocklabError
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
+from socklab.lesson.claims import claim, told_after
 from socklab.lesson.model import CALLS, FORMAT, PANELS, At, Check, File, Predict, Settle, Step
 
 
@@ -55,13 +56,18 @@ class Validator:
         self._narration(f"{key}.before", step.before)
         self._narration(f"{key}.after", step.after)
         returned = step.at.when == "return"
-        self.need(not (returned and step.before), f"{key}.before", 'a step at when = "return" has only `after`')
+        only = 'a step at when = "return" has only `after`'
+        self.need(not (returned and step.before), f"{key}.before", only)
+        self.need(not (returned and step.holds), f"{key}.holds", f"{only}: write holds_after")
         for name in ("do", "offer"):
             for index, line in enumerate(getattr(step, name)):
                 self._named(f"{key}.{name}[{index}]", actions.parse, line)
         for name in ("settle", "until"):
             for index, settle in enumerate(getattr(step, name)):
                 self._settle(f"{key}.{name}[{index}]", settle)
+        for name, at in (("holds", step.at), ("holds_after", told_after(step))):
+            for index, line in enumerate(getattr(step, name)):
+                self._claim(f"{key}.{name}[{index}]", line, at)
         if step.predict is not None:
             self._predict(f"{key}.predict", step, step.predict)
         if step.offer:
@@ -107,6 +113,13 @@ class Validator:
         elif predict.when == "done":
             self.need(bool(step.offer), f"{key}.when", 'nothing is offered that could be "done"; leave `when` at "now"')
             self.need(not predict.hides, f"{key}.hides", nothing + "it is done")
+
+    def _claim(self, key: str, line: str, at: At) -> None:
+        try:
+            check = claim(line, at)
+        except LessonError as error:
+            raise self.refusal(key, error.what, error.fix) from None
+        self._wish(key, check)
 
     def _check(self, key: str, check: Check) -> None:
         if isinstance(check.at, At):
