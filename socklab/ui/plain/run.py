@@ -209,7 +209,7 @@ class _Text(Consumer):
             if not self._hinted:
                 self._hinted = True
                 sys.stdout.write("\nEnter: step. h: all commands. q: quit.\n")
-            sys.stdout.write(f"{self._turn()}> " if self._question is None else "Your answer (or `show`): ")
+            sys.stdout.write(f"{self._turn()}> " if self._question is None else "Your answer, a letter (or `show`): ")
             sys.stdout.flush()
         self._prompting = True
 

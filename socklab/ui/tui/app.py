@@ -27,7 +27,7 @@ for _name in _SET_HERE:  # programs started from here must not inherit them
 
 from socklab.commands.keymap import effective  # noqa: E402
 from socklab.core.text import safe  # noqa: E402
-from socklab.lesson import Lesson  # noqa: E402
+from socklab.lesson import CHOICE_LETTERS, Lesson  # noqa: E402
 from socklab.ui.tui import keys  # noqa: E402
 from socklab.ui.tui.bridge import Source  # noqa: E402
 from socklab.ui.tui.screens.lab import LabScreen  # noqa: E402
@@ -64,6 +64,8 @@ class SocklabApp(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave_or_copy", show=False, priority=True),
         Binding("ctrl+z", "suspend_process", show=False, priority=True),
+        # Here and not on the lab's screen: there a letter of the user's keymap would take the place of a choice.
+        *(Binding(letter, f"choice('{letter}')", show=False, priority=True) for letter in CHOICE_LETTERS),
     ]
 
     def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
@@ -168,6 +170,16 @@ class SocklabApp(App[int]):
             use = getattr(screen, "use", None)
             if use is not None:
                 use(self.palette)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A letter is a choice's while the question is open; at any other time it is the key of its command."""
+        if action != "choice":
+            return super().check_action(action, parameters)
+        return isinstance(self.screen, LabScreen) and self.screen.is_choice(str(parameters[0]))
+
+    def action_choice(self, letter: str) -> None:
+        if isinstance(self.screen, LabScreen):
+            self.screen.question.choose(letter)
 
     def action_leave_or_copy(self) -> None:
         """Ctrl-C copies what is selected; with nothing selected it ends the lab, as it would any program."""

@@ -33,16 +33,17 @@ def rebound() -> dict[str, str]:
 
 
 def footer(
-    situation: str, width: int, *, lesson: bool = True, choices: int = 9, wire: str = "", several: bool = False
+    situation: str, width: int, *, lesson: bool = True, choices: str = "", wire: str = "", several: bool = False
 ) -> tuple[Line, list[tuple[int, int, str]]]:
     """The footer in `width` cells for one situation, and where a click asks for what. `wire`: w, or wg if it keeps
-    packets; what is in the hand comes first. `several`: there is another process or thread to go to.
+    packets; what is in the hand comes first. `choices`: the letters of the open question. `several`: there is another
+    process or thread to go to.
 
     The keys that matter least are left out where the line is too short; help and quit always stay.
     """
     entries: list[_Entry] = []
     if situation == "q":
-        entries += [(f"1-{choices}", "choose", ""), ("Enter", "commit", "enter"), ("Esc", "just show me", "escape")]
+        entries += [(choices, "choose", ""), ("Enter", "commit", "enter"), ("Esc", "just show me", "escape")]
     always, in_hand, hold, tasks = [list[_Entry]() for _ in range(4)]
     for command in effective().commands:
         if not command.face:

@@ -16,6 +16,7 @@ from socklab.protocol import commands as cmd
 from socklab.ui.tui.bridge import Bridge, Source
 from socklab.ui.tui.controllers.following import Following
 from socklab.ui.tui.widgets.lines import Line
+from socklab.ui.tui.widgets.question import letters
 from socklab.ui.tui.widgets.tasks import situation
 
 
@@ -62,13 +63,17 @@ class Lab:
 
     # ---------------------------------------------------------------- words, both ways
 
-    def post(self, command: cmd.AnyCommand) -> None:
-        """Send a command; the stream tells what comes of it."""
+    def post(self, command: cmd.AnyCommand) -> bool:
+        """Send a command; the stream tells what comes of it. False = it was not sent, and it is said why."""
         self.hint = ()
         if self.bridge.link.ended:
             self.say(said("The lab has ended. `quit` quits."), wrong=True)
+        elif self.question is not None and isinstance(command, cmd.WAITS_FOR_THE_ANSWER):
+            self.say(f"First the prediction: {letters(self.question)} and Enter, or Esc to see the answer.")
         else:
             self.bridge.send(command)
+            return True
+        return False
 
     def say(self, text: str, *, wrong: bool = False) -> None:
         """A word in the status line, until the next key; "" takes it away."""

@@ -48,7 +48,7 @@ class ProgramController:
         now = lab.now
         mood, waiting = situation(now), held(now)
         if lab.question is not None:
-            lab.say("First the prediction: press its number and Enter, or Esc to see the answer.")
+            lab.post(command)  # which says what comes first
         elif mood == "r" and waiting and isinstance(command, cmd.Step):
             lab.say(
                 said(f"{now.focus} is not held, {waiting[-1]} is: `next-task` goes there, Esc follows what happens.")
@@ -115,14 +115,16 @@ class ProgramController:
         lab = self._lab
         now = lab.now
         if self.others_run(now):
+            if not lab.post(cmd.Others(run=False)):
+                return
             self._alone = 0
-            lab.post(cmd.Others(run=False))
             lab.say("The others are held again, each at its next call.")
         elif now.task is None or now.task.status != "held":
             lab.say("Choose a task that is held: the others can run while it is stepped.")
         else:
+            if not lab.post(cmd.Others(run=True, tid=now.focus)):
+                return
             self._alone = now.focus
-            lab.post(cmd.Others(run=True, tid=now.focus))
             lab.following.choose(now.focus)
             lab.say(said(f"Only {now.focus} is stepped; the others run on. `others` holds them again."))
 

@@ -38,6 +38,7 @@ from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets import notices, status, timeline
 from socklab.ui.tui.widgets.line_view import LineView
 from socklab.ui.tui.widgets.lines import Line, clip, wrap
+from socklab.ui.tui.widgets.question import letters
 from socklab.ui.tui.widgets.tasks import neighbour, situation
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class LabScreen(Screen[None]):
             "release": wire.release, "wire_prompt": wire.type,
             "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": lab.go,
             "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
+            "choice": self.question.choose,
             "stack": view.stack, "verbose": view.verbose, "raw": view.raw,
             "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
             "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "quit_lab": program.quit_lab,
@@ -130,6 +132,10 @@ class LabScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the prompt is open its field gets the keys."""
         return not self.prompt.is_open
+
+    def is_choice(self, letter: str) -> bool:
+        """This letter is a choice of the open question now, and nothing that is typed."""
+        return not self.prompt.is_open and self.question.is_choice(letter)
 
     def _typed(self, command: Request) -> None:
         """A line of the prompt was in order."""
@@ -268,7 +274,7 @@ class LabScreen(Screen[None]):
             mood,
             width,
             lesson=lab.lesson is not None,
-            choices=len(predict.choices) if predict is not None else 0,
+            choices=letters(predict) if predict is not None else "",
             wire=footer_situation(now),
             several=neighbour(now, 1) != 0,
         )
