@@ -150,7 +150,9 @@ class Control:
         mode, script = run_control.UNTIL, self._script
         if command.until == "step" and script is not None:
             if script.done:
-                raise UsageError("The lesson is done: there is no next step.", fix="Step on, run it free, or quit.")
+                raise UsageError(
+                    "The lesson is done: there is no next step.", fix="Step on, run it free, restart, or quit."
+                )
             mode = run_control.LESSON
         elif command.until in ("", "step"):
             mode = run_control.FREE
@@ -170,7 +172,11 @@ class Control:
     def _resume(self, number: int, tid: int) -> None:
         if not self._run_control.held:
             if not self._tracer.tasks:
-                self._refuse(number, UsageError("The program has ended: there is nothing to step."), "info")
+                self._refuse(
+                    number,
+                    UsageError("The program has ended: there is nothing to step.", fix="restart   begins anew."),
+                    "info",
+                )
                 return
             if self._asleep:
                 error = UsageError(

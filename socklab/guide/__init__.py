@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from socklab.guide.narration import (
     UNMEASURED,
+    end_hint,
     fill,
     masked,
     narration,
@@ -50,6 +51,7 @@ __all__ = [
     "begin",
     "canonical",
     "described",
+    "end_hint",
     "ending",
     "fill",
     "masked",

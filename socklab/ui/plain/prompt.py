@@ -9,6 +9,8 @@ from __future__ import annotations
 import textwrap
 from typing import TypeAlias
 
+import msgspec
+
 from socklab.commands import lines
 from socklab.commands.table import COMMANDS, PLAIN, Command
 from socklab.core.errors import UsageError
@@ -25,7 +27,11 @@ class Help(str):
     """The list of commands, or how one of them is used."""
 
 
-Request: TypeAlias = cmd.AnyCommand | Show | Help
+class Restart(msgspec.Struct, frozen=True):
+    """A request to end the run and start it anew."""
+
+
+Request: TypeAlias = cmd.AnyCommand | Show | Help | Restart
 
 
 def _summary(command: Command) -> str:
@@ -48,6 +54,8 @@ def parse(line: str) -> Request:
         return request
     if request.name == "show":
         return Show(request.argument)
+    if request.name == "restart":
+        return Restart()
     return Help(_usage(lines.command_of(request.argument, PLAIN)) if request.argument else HELP)
 
 

@@ -91,7 +91,7 @@ class SocklabApp(App[int]):
     def get_default_screen(self) -> Screen[None]:
         """The lab itself, or the menu: no empty screen underneath."""
         if self._link is not None:
-            return LabScreen(self._link, self._lesson, self.palette, self._leave_lab, self.next_theme)
+            return self._lab_screen(self._link)
         from socklab.ui.tui.screens.menu import MenuScreen
 
         self._menu = MenuScreen(self.palette, self._start_lesson, self.next_theme)
@@ -141,9 +141,31 @@ class SocklabApp(App[int]):
             if self._menu is not None:
                 self._menu.trouble(error.what)
             return
-        self._link = link
-        screen = LabScreen(link, lessons.load(folder), self.palette, self._leave_lab, self.next_theme)
-        self.push_screen(screen)
+        self._link, self._lesson = link, lessons.load(folder)
+        self.push_screen(self._lab_screen(link))
+
+    def _lab_screen(self, link: Source) -> LabScreen:
+        return LabScreen(link, self._lesson, self.palette, self._leave_lab, self._restart_lab, self.next_theme)
+
+    def _restart_lab(self) -> None:
+        """End the lab and start the same one anew, its lesson read again; the screen stays."""
+        from socklab import lesson as lessons
+        from socklab.core.errors import SocklabError
+
+        screen, link = self.screen, self._link
+        assert isinstance(screen, LabScreen)
+        if link is None:
+            return
+        screen.lab.bridge.stop()
+        try:
+            if self._lesson is not None and self._lesson.folder is not None:
+                self._lesson = lessons.load(self._lesson.folder)
+            self._link = link.restart()
+        except SocklabError as error:
+            screen.lab.bridge.start()
+            screen.lab.bridge.say(error)
+        else:
+            screen.begin_anew(self._link, self._lesson)
 
     def _leave_lab(self, code: int) -> None:
         """End the lab: back to the menu, or out with this exit code."""
@@ -202,18 +224,13 @@ class SocklabApp(App[int]):
 
 
 def run(link: Link, lesson: Lesson | None) -> int:
-    """Show a lab until the user ends it. Returns the exit code. The caller closes the link."""
+    """Show a lab until the user ends it. Returns the exit code. Closes the link, or what has taken its place."""
     return _run(SocklabApp(link, lesson))
 
 
 def run_menu() -> int:
     """Show the menu; lessons are started from there, one at a time."""
-    app = SocklabApp()
-    try:
-        return _run(app)
-    finally:
-        if app.link is not None:
-            app.link.close()
+    return _run(SocklabApp())
 
 
 def _run(app: SocklabApp) -> int:
@@ -224,6 +241,10 @@ def _run(app: SocklabApp) -> int:
     gc.set_threshold(50_000, 20, 50)
     gc.freeze()  # what was imported stays: no collection need walk through it
     gc.enable()
-    app.run()
+    try:
+        app.run()
+    finally:
+        if app.link is not None:
+            app.link.close()
     code = app.return_code or 0
     return app.return_value if isinstance(app.return_value, int) else code

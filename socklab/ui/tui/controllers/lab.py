@@ -24,11 +24,15 @@ class Lab:
     """What all controllers share."""
 
     def __init__(self, link: Source, lesson: Lesson | None, paint: Callable[[], None]) -> None:
-        self.lesson = lesson
-        self.bridge = Bridge(link, paint)
-        self.following = Following()
         self.paint = paint
         """Draw what is different."""
+        self.begin(link, lesson)
+
+    def begin(self, link: Source, lesson: Lesson | None) -> None:
+        """From a run's beginning. The bridge is started by whoever has a loop."""
+        self.lesson = lesson
+        self.bridge = Bridge(link, self.paint)
+        self.following = Following()
         self.at: int | None = None
         """The stop that is shown; None = now."""
         self.hint: Line = ()

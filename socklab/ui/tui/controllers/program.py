@@ -15,16 +15,21 @@ from socklab.ui.tui.widgets.tasks import held, neighbour, situation
 
 _NOT_HELD = {
     "r": "The program is running. `pause` holds it.",
-    "e": "There is no program to step any more.",
+    "e": "There is no program to step any more. `restart` starts it anew.",
 }
 
 
 class ProgramController:
     """The program's keys."""
 
-    def __init__(self, lab: Lab, leave: Callable[[int], None]) -> None:
+    def __init__(self, lab: Lab, leave: Callable[[int], None], restart: Callable[[], None]) -> None:
         self._lab = lab
         self._leave = leave
+        self._restart = restart
+        self.begin()
+
+    def begin(self) -> None:
+        """From a run's beginning."""
         self._alone = 0
         """The task that is stepped while the others run; 0 = each stops on its own."""
         self._until, self._until_from = "", -1
@@ -127,6 +132,14 @@ class ProgramController:
             self._alone = now.focus
             lab.following.choose(now.focus)
             lab.say(said(f"Only {now.focus} is stepped; the others run on. `others` holds them again."))
+
+    def restart(self) -> None:
+        """The same run from its beginning; one that has hardly begun is left alone."""
+        now = self._lab.bridge.now
+        if now.started is None and now.ended is None:
+            self._lab.say("It is being started.")
+        else:
+            self._restart()
 
     def quit_lab(self) -> None:
         ended = self._lab.bridge.now.ended

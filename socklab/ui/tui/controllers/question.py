@@ -19,6 +19,10 @@ class QuestionController:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
+        self.begin()
+
+    def begin(self) -> None:
+        """From a run's beginning."""
         self._marked = -1
         """Index of the marked choice."""
         self._index = -1
