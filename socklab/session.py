@@ -20,7 +20,7 @@ from typing import Self
 
 import msgspec
 
-from socklab.core.errors import SocklabError
+from socklab.core.errors import SocklabError, UsageError
 from socklab.core.signals import signal_name
 from socklab.host import run_directory, subreaper
 from socklab.protocol import codec, commands as cmd, events as ev
@@ -51,7 +51,7 @@ class Link:
     """A running engine. Made by `start`; `close` (or leaving a `with`) ends it and everything it started."""
 
     def __init__(
-        self, engine: subprocess.Popen[bytes], end: socket.socket, said: int, run_dir: str, *, attached: bool = False
+        self, engine: subprocess.Popen[bytes], end: socket.socket, said: int, run_dir: str, spec: RunSpec
     ) -> None:
         self._engine = engine
         self._socket = end
@@ -62,7 +62,7 @@ class Link:
         self._trouble: SocklabError | None = None
         self._saw_ended = False
         self._t = 0
-        self._attached = attached
+        self._spec = spec
         self._known: set[int] = {engine.pid}
         """Pids the stream named: their sessions are the engine's business too."""
         self._closed = False
@@ -104,9 +104,22 @@ class Link:
             raise SocklabError(f"The engine could not be started: {error.strerror}.") from error
         subreaper.become_subreaper()
         ours.setblocking(False)
-        link = cls(engine, ours, said, run_dir, attached=bool(spec.attach))
+        link = cls(engine, ours, said, run_dir, spec)
         link._send(encode_spec(msgspec.structs.replace(spec, run_dir=run_dir)))
         return link
+
+    def restart(self) -> Link:
+        """End this run with all it holds, and start the same one from its beginning.
+
+        Raises UsageError, and this run goes on, where that makes no sense; SocklabError as `start`.
+        """
+        if self._spec.attach:
+            raise UsageError(
+                "A process that was there before the lab can't be started anew.",
+                fix="Quit lets go of it: it runs on. Start it with `socklab run` to see its beginning.",
+            )
+        self.close()
+        return Link.start(self._spec)
 
     @property
     def pid(self) -> int:
@@ -240,7 +253,7 @@ class Link:
                     fix="Two versions of socklab are installed over each other: reinstall it in a fresh venv.",
                 )
                 return found[:position]
-            if isinstance(event, ev.Started) and self._attached:
+            if isinstance(event, ev.Started) and self._spec.attach:
                 continue  # it was there before us, and stays
             if isinstance(event, _NAMES_A_PID) and event.pid:
                 self._known.add(event.pid)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from socklab import session as link_module
-from socklab.core.errors import SocklabError
+from socklab.core.errors import SocklabError, UsageError
 from socklab.host import subreaper
 from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
@@ -74,6 +74,29 @@ def test_first_line_is_the_spec_with_a_private_run_dir_that_is_gone_after_close(
         assert f'"run_dir": "{link.run_dir}"' in said.text
         assert '"argv": ["prog"]' in said.text
     assert not Path(link.run_dir).exists()
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "s.sendall(ENDED)", "f.readline()"], ids=["dead", "ended", "alive"])
+def test_a_restart_runs_the_same_spec_and_leaves_nothing_of_the_run_before(fake: FakeEngine, end: str) -> None:
+    with fake(f"s.sendall(HEADER); notice(spec['argv'][0]); {end}") as first:
+        assert any(isinstance(event, ev.Notice) for event in first.read_available() or first.events(timeout=10))
+        with first.restart() as second:
+            assert not is_alive(first.pid)
+            assert not Path(first.run_dir).exists()
+            assert second.pid != first.pid
+            assert second.run_dir != first.run_dir
+            said = next(e for e in second.events(timeout=10) if isinstance(e, ev.Notice))
+            assert said.text == "prog"
+
+
+def test_an_attached_process_is_not_started_anew_and_stays_attached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "engine_command", lambda fd: ["sleep", "60"])
+    with Link.start(RunSpec(attach=os.getpid())) as link:
+        with pytest.raises(UsageError, match="started anew"):
+            link.restart()
+        assert is_alive(link.pid)
+        assert not link.ended
+        link.close(deadline_s=0)
 
 
 def test_commands_reach_the_engine_as_lines_that_are_numbered(fake: FakeEngine) -> None:

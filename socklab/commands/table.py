@@ -56,7 +56,7 @@ class Command(msgspec.Struct, frozen=True):
     """One or two words, for the footer; "" = the name."""
     footer: str = ""
     """Situations in which the footer shows it: h held, r running, q question open, p looking at the past, e ended;
-    w there is a wire, g it keeps packets."""
+    o the lesson is over, w there is a wire, g it keeps packets."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "action", self.action or self.name.replace("-", "_"))
@@ -202,6 +202,8 @@ COMMANDS = (
     Command("pcap", "Write the packets so far as a capture.", LAB, (SCREEN,),
             (arg.rest("FILE", "the file's name is missing"),)),
     Command("prompt", 'Type any action: connect 5, send a "hi", set net.ipv4...', LAB, keys=":", footer="hre"),
+    Command("restart", "End the run, and start the same one from its beginning.", LAB, _TYPED, keys="ctrl+r",
+            footer="eo"),
     Command("help", "These commands; help hold: how one is used.", LAB, _TYPED, (arg.rest("[VERB]"),),
             aliases="h ?", keys="? f1", footer="hrqpe"),
     Command("quit", "End the lab and everything it started.", LAB, _TYPED, makes=cmd.Quit, aliases="q exit",

@@ -102,7 +102,10 @@ class Control:
             self._refuse(command.id, error)
 
     def _obey(self, command: cmd.AnyCommand) -> None:
-        if isinstance(command, cmd.Step):
+        if self._asks and isinstance(command, cmd.WAITS_FOR_THE_ANSWER):
+            error = UsageError("A question is open.", fix="Answer it, or let it be shown without a guess.")
+            self._refuse(command.id, error, "" if self._unattended else "warning")
+        elif isinstance(command, cmd.Step):
             self._go_on(command.id, run_control.OVER if command.over else run_control.STEP, tid=command.tid)
         elif isinstance(command, cmd.Continue):
             self._continue(command)
@@ -147,7 +150,9 @@ class Control:
         mode, script = run_control.UNTIL, self._script
         if command.until == "step" and script is not None:
             if script.done:
-                raise UsageError("The lesson is done: there is no next step.", fix="Step on, run it free, or quit.")
+                raise UsageError(
+                    "The lesson is done: there is no next step.", fix="Step on, run it free, restart, or quit."
+                )
             mode = run_control.LESSON
         elif command.until in ("", "step"):
             mode = run_control.FREE
@@ -155,10 +160,6 @@ class Control:
 
     def _go_on(self, number: int, mode: str, *, tid: int = 0, until: str = "") -> None:
         script = self._script
-        if script is not None and script.question is not None:
-            error = UsageError("A question is open.", fix="Answer it, or let it be shown without a guess.")
-            self._refuse(number, error, "" if self._unattended else "warning")
-            return
         self._run_control.set_mode(mode, until)
         self._overtake(lambda run: run.is_done(self._run_control.held, self._asleep))  # only the lesson kept these
         if script is not None and script.go_on():
@@ -171,7 +172,11 @@ class Control:
     def _resume(self, number: int, tid: int) -> None:
         if not self._run_control.held:
             if not self._tracer.tasks:
-                self._refuse(number, UsageError("The program has ended: there is nothing to step."), "info")
+                self._refuse(
+                    number,
+                    UsageError("The program has ended: there is nothing to step.", fix="restart   begins anew."),
+                    "info",
+                )
                 return
             if self._asleep:
                 error = UsageError(
@@ -266,6 +271,11 @@ class Control:
     def _said(self) -> ev.Ready | None:
         # A free run folds nothing; its one thread of control is here.
         return self._told if self.poller is None else self._state().ready
+
+    @property
+    def _asks(self) -> bool:
+        """A question is open. Nothing is asked of a program that is gone."""
+        return self._script is not None and self._script.question is not None and bool(self._tracer.tasks)
 
     @property
     def _asleep(self) -> set[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from socklab.guide.claims import Untrue, untrue
 from socklab.guide.narration import (
     UNMEASURED,
+    end_hint,
     fill,
     masked,
     narration,
@@ -55,6 +56,7 @@ __all__ = [
     "begin",
     "canonical",
     "described",
+    "end_hint",
     "ending",
     "fill",
     "masked",

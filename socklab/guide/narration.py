@@ -168,6 +168,17 @@ def next_hint(lesson: Lesson, state: LabState) -> str:
     return "The program runs."
 
 
+def end_hint(state: LabState) -> str:
+    """What can be done where the lesson can't go on: it is done, or its program is gone; "" = it goes on."""
+    gone = bool(state.tasks) and all(task.status == "exited" for task in state.tasks.values())
+    if state.lesson_done:
+        on = "" if gone or state.ended is not None else "Go on as you like; "
+        return f"{on}`restart` begins the lesson anew, `quit` leaves."
+    if gone or state.ended is not None:
+        return "The lesson can't go on: its program has ended. `restart` begins the lesson anew, `quit` leaves."
+    return ""
+
+
 def your_turn(state: LabState) -> str:
     """What the lesson leaves to the student, or "": verb lines to do, in order. A step leaves them to the lesson."""
     return safe(", then ".join(state.offer.lines)) if state.offer is not None else ""

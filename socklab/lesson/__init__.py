@@ -12,6 +12,7 @@ from socklab.lesson.claims import claims as claims
 from socklab.lesson.finding import find as find, folder as folder, names as names
 from socklab.lesson.model import (
     CALLS as CALLS,
+    CHOICE_LETTERS as CHOICE_LETTERS,
     DEFAULT_PAUSE as DEFAULT_PAUSE,
     PANELS as PANELS,
     SAME_CALL as SAME_CALL,

@@ -94,6 +94,10 @@ class Settle(Bounds, Part, frozen=True, rename={"is_": "is"}):
     at_most: int | None = None
 
 
+CHOICE_LETTERS = "abcdefghi"
+"""What a choice is answered with, everywhere: a number would be taken for a value, or for a panel's key."""
+
+
 class Predict(Part, frozen=True):
     """A question whose answer the kernel gives."""
 
@@ -105,6 +109,11 @@ class Predict(Part, frozen=True):
     when: Literal["now", "return", "done"] = "now"
     """now: measured when the student has committed. return: measured when this step's call has returned. done:
     measured when what the step offers has been done."""
+
+    @property
+    def letters(self) -> str:
+        """The letter of each choice, in order: "abcd"."""
+        return CHOICE_LETTERS[: len(self.choices)]
 
 
 class Step(Part, frozen=True):

@@ -14,7 +14,7 @@ from socklab.core.errors import LessonError, SocklabError
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
 from socklab.lesson.claims import claim, told_after
-from socklab.lesson.model import CALLS, FORMAT, PANELS, At, Check, File, Predict, Settle, Step
+from socklab.lesson.model import CALLS, CHOICE_LETTERS, FORMAT, PANELS, At, Check, File, Predict, Settle, Step
 
 
 class Validator:
@@ -99,9 +99,13 @@ class Validator:
         self._narration(f"{key}.ask", predict.ask)
         self._narration(f"{key}.explain", predict.explain)
         number = len(predict.choices)
-        self.need(2 <= number <= 9, f"{key}.choices", f"{number} choices; 2 to 9 fit the keys 1 to 9")
+        most = len(CHOICE_LETTERS)
+        self.need(2 <= number <= most, f"{key}.choices", f"{number} choices; 2 to {most} fit the letters a to i")
         different = {(type(choice), choice) for choice in predict.choices}
         self.need(len(different) == number, f"{key}.choices", "a choice is given twice")
+        for letter, choice in zip(predict.letters, predict.choices, strict=True):
+            other = choice in tuple(predict.letters) and choice != letter
+            self.need(not other, f"{key}.choices", f'"{choice}" is the letter of another choice; put it in its place')
         for index, panel in enumerate(predict.hides):
             if panel not in PANELS:
                 raise self.refusal(f"{key}.hides[{index}]", f'no panel "{safe(panel)}"', suggest(panel, PANELS))

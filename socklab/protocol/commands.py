@@ -76,6 +76,9 @@ class Quit(Command, frozen=True, tag="quit"):
     """End the lab: every process it started, every port, every file."""
 
 
+WAITS_FOR_THE_ANSWER = (Step, Continue, Others, Do, Raw, Input)
+"""Commands that are refused while a question is open: what they do or show may be its answer, or change it."""
+
 AnyCommand: TypeAlias = Step | Continue | Pause | Others | Do | Answer | Raw | Focus | Input | Quit
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from socklab.core.errors import SocklabError
+from socklab.core.errors import SocklabError, UsageError
 from socklab.lesson import Lesson
 from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.session import Link
@@ -74,4 +74,6 @@ class _Copy(Consumer):
         if self._question is not None and line.strip() not in ("q", "quit"):
             return cmd.Answer(choice=prompt.parse_answer(line, self._question))
         request = prompt.parse(line)
+        if isinstance(request, prompt.Restart):
+            raise UsageError("restart: not in a stream, which has one beginning.", fix="quit, and start another one.")
         return None if isinstance(request, prompt.Show | prompt.Help) else request

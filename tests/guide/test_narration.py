@@ -16,6 +16,16 @@ HEAD = (
 )
 
 
+def test_where_a_lesson_cant_go_on_it_says_how_to_begin_anew() -> None:
+    assert guide.end_hint(lab.state_of(lab.start(), lab.enter("bind", 3))) == ""
+    gone = lab.state_of(lab.start(), ev.Exited(lab.t(), lab.PID))
+    assert guide.end_hint(gone).startswith("The lesson can't go on: its program has ended. `restart`")
+    done = lab.state_of(lab.start(), lab.enter("bind", 3), ev.LessonDone(lab.t()))
+    assert guide.end_hint(done).startswith("Go on as you like; `restart` begins the lesson anew")
+    both = lab.state_of(lab.start(), ev.LessonDone(lab.t()), ev.Exited(lab.t(), lab.PID))
+    assert guide.end_hint(both).startswith("`restart` begins")
+
+
 def a_lesson(when: str = "now", hides: str = '["queues"]', at: str = "", explain: str = "Why {fd.count}.") -> Lesson:
     """Step 0 says things; step 1 asks; step 2 says more."""
     said = (

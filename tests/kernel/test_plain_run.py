@@ -276,3 +276,12 @@ def test_a_killed_engine_is_told_and_leaves_nothing(running: Running) -> None:
     assert running.process.wait(60) == 1
     assert running.alive() == set()
     assert running.run_dirs() == []
+
+
+def test_restart_begins_a_lesson_anew_in_plain_text_also_while_it_asks() -> None:
+    done = run("lesson", "lifecycle", "--plain", "--lang", "python", typed="n\nshow\nn\nrestart\nn\nrestart\nn\nc\nq\n")
+    assert done.returncode == 1, done.stderr  # it was not taken to its end
+    assert done.stderr == ""
+    assert done.stdout.count("Started anew.") == 2
+    assert done.stdout.count("Question: ") == 3
+    assert done.stdout.count("Your answer: 3.") == 1

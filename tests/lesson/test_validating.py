@@ -66,6 +66,12 @@ def test_choices_fit_the_keys(count: int, accepted: bool) -> None:
         assert refusal(change).startswith(f"step[1].predict.choices: {count} choices; 2 to 9")
 
 
+def test_a_choice_that_is_a_letter_is_its_own_letter() -> None:
+    assert parsed((CHOICES, 'choices = ["a", "b"]')).steps[1].predict.letters == "ab"
+    assert '"b" is the letter of another choice' in refusal((CHOICES, 'choices = ["b", "a"]'))
+    assert parsed((CHOICES, 'choices = ["x", "c"]')).steps[1].predict.letters == "ab"
+
+
 def test_choices_of_other_types_are_other_choices() -> None:
     assert parsed((CHOICES, 'choices = [1, true, "1"]')).steps[1].predict.choices == [1, True, "1"]
     assert "given twice" in refusal((CHOICES, "choices = [1, true, 1]"))

@@ -301,6 +301,28 @@ def test_a_step_sent_while_the_lesson_acts_ends_where_it_asks_and_the_program_do
         assert (lab.state.stops, lab.state.step.index) == (stops, index)
 
 
+def test_what_would_show_or_change_the_answer_waits_until_it_is_given() -> None:
+    with learning("backlog") as lab:
+        while not lab.state.hidden():
+            lab.ready()
+            if not lab.state.hidden():
+                lab.send(cmd.Step())
+        acted, stops = len(lab.state.acted), lab.state.stops
+        listener = lab.state.listeners[0].id
+        asked_for = [
+            cmd.Step(), cmd.Continue(""), cmd.Do("connect z"), cmd.Do("! ss -ltn"), cmd.Raw(listener),
+            cmd.Others(run=True), cmd.Input(b"x"),
+        ]  # fmt: skip
+        for command in asked_for:
+            refused = lab.ask(command)
+            assert (refused.outcome, refused.reason) == ("refused", "A question is open."), command
+            assert lab.ready().wants == "answer"
+        assert (len(lab.state.acted), lab.state.stops) == (acted, stops)
+        assert lab.ask(cmd.Answer()).outcome == "done"
+        lab.ready()
+        assert lab.ask(cmd.Do("connect z")).outcome == "done"
+
+
 def test_at_ready_what_an_action_sent_over_the_wire_has_arrived() -> None:
     with learning("lifecycle") as lab:
         while lab.ready() and not lab.state.listeners:

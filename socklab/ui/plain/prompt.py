@@ -9,6 +9,8 @@ from __future__ import annotations
 import textwrap
 from typing import TypeAlias
 
+import msgspec
+
 from socklab.commands import lines
 from socklab.commands.table import COMMANDS, PLAIN, Command
 from socklab.core.errors import UsageError
@@ -25,7 +27,11 @@ class Help(str):
     """The list of commands, or how one of them is used."""
 
 
-Request: TypeAlias = cmd.AnyCommand | Show | Help
+class Restart(msgspec.Struct, frozen=True):
+    """A request to end the run and start it anew."""
+
+
+Request: TypeAlias = cmd.AnyCommand | Show | Help | Restart
 
 
 def _summary(command: Command) -> str:
@@ -48,30 +54,29 @@ def parse(line: str) -> Request:
         return request
     if request.name == "show":
         return Show(request.argument)
+    if request.name == "restart":
+        return Restart()
     return Help(_usage(lines.command_of(request.argument, PLAIN)) if request.argument else HELP)
 
 
 def choice_list(predict: Predict) -> list[str]:
-    """The choices as lines. Numbers stand for themselves; other choices get a number to type."""
-    if _are_numbers(predict):
-        return ["Choices: " + ", ".join(shown(choice) for choice in predict.choices)]
-    return [f"  {number}. {shown(choice)}" for number, choice in enumerate(predict.choices, 1)]
+    """The choices, each with its letter: one line of short ones, else a line each."""
+    choices = [f"{letter}. {shown(choice)}" for letter, choice in zip(predict.letters, predict.choices, strict=True)]
+    line = "Choices:  " + "  ".join(choices)
+    return [line] if len(line) < 80 else [f"  {choice}" for choice in choices]
 
 
 def parse_answer(line: str, predict: Predict) -> Value | None:
-    """The choice a line stands for; None for `show`. Raises UsageError when it is none of them."""
+    """The choice a line stands for, by what it says or by its letter; None for `show`. Raises UsageError."""
     text = line.strip().casefold()
     if text == "show":
         return None
     for choice in predict.choices:
         if text == shown(choice).casefold():
             return choice
-    if not _are_numbers(predict) and text.isdecimal() and 1 <= int(text) <= len(predict.choices):
-        return predict.choices[int(text) - 1]
+    if len(text) == 1 and text in predict.letters:
+        return predict.choices[predict.letters.index(text)]
     raise UsageError(
-        f'"{safe(line.strip())}" is not one of the choices.', fix="Type a choice, or `show` to see the answer."
+        f'"{safe(line.strip())}" is not one of the choices.',
+        fix=f"Type a letter, {predict.letters[0]} to {predict.letters[-1]}, or the choice; `show` shows the answer.",
     )
-
-
-def _are_numbers(predict: Predict) -> bool:
-    return all(isinstance(choice, int) and not isinstance(choice, bool) for choice in predict.choices)

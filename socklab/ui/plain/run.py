@@ -11,11 +11,13 @@ import select
 import shutil
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 from socklab import guide, state as st
 from socklab.core.errors import ProgramError, SocklabError
 from socklab.core.text import safe
-from socklab.lesson import Lesson, Predict
+from socklab.lesson import Lesson, Predict, load
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.session import Link
@@ -28,8 +30,8 @@ def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = F
     terminal = sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns if terminal else 0
     bold = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
-    printer = Printer(lesson, width=min(columns, 80) if columns else 0, bold=bold, free=free)
-    return _Text(link, lesson, printer, auto=auto, free=free).run()
+    width = min(columns, 80) if columns else 0
+    return _Text(link, lesson, partial(Printer, width=width, bold=bold, free=free), auto=auto, free=free).run()
 
 
 def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
@@ -88,6 +90,7 @@ class Consumer(ABC):
 
     def __init__(self, link: Link, lesson: Lesson | None, *, auto: bool, free: bool) -> None:
         self._link = link
+        self._poll = select.poll()
         self._lesson = lesson
         self._auto = auto
         self._free = free
@@ -98,16 +101,15 @@ class Consumer(ABC):
 
     def run(self) -> int:
         """Take events and lines as they come, to the end of the stream. Returns the exit code."""
-        poll = select.poll()
-        poll.register(self._link, select.POLLIN)
+        self._poll.register(self._link, select.POLLIN)
         if not self._auto:
-            poll.register(0, select.POLLIN | select.POLLHUP)
+            self._poll.register(0, select.POLLIN | select.POLLHUP)
         while not self._link.ended:
-            ready = [fd for fd, _ in poll.poll()]
+            ready = [fd for fd, _ in self._poll.poll()]
             if 0 in ready:
                 self._lines.read()
                 if self._lines.over:
-                    poll.unregister(0)
+                    self._poll.unregister(0)
             if self._link.fileno() in ready:
                 self._take_events()
             self._take_lines()
@@ -155,19 +157,43 @@ class Consumer(ABC):
 class _Text(Consumer):
     """The run as text, and the prompt."""
 
-    def __init__(self, link: Link, lesson: Lesson | None, printer: Printer, *, auto: bool, free: bool) -> None:
+    def __init__(
+        self, link: Link, lesson: Lesson | None, printer: Callable[[Lesson | None], Printer], *, auto: bool, free: bool
+    ) -> None:
         super().__init__(link, lesson, auto=auto, free=free)
-        self._printer = printer
+        self._new_printer = printer
+        self._printer = printer(lesson)
         self._used: ev.Ready | None = None
         """The Ready at which a command was sent: another one follows it."""
         self._prompting = False
         self._hinted = False
+        self._told_end = ""
         self._echo = not auto and not os.isatty(0)
 
     def run(self) -> int:
-        code = super().run()
+        started = self._link
+        try:
+            code = super().run()
+        finally:
+            if self._link is not started:
+                self._link.close()
         self._write(self._printer.flush(self._state) if self._state.ended is None else "")
         return code
+
+    def _restart(self) -> None:
+        """The same run from its beginning, its lesson read again."""
+        self._poll.unregister(self._link)
+        try:
+            if self._lesson is not None and self._lesson.folder is not None:
+                self._lesson = load(self._lesson.folder)
+            self._link = self._link.restart()
+        finally:
+            if not self._link.ended:
+                self._poll.register(self._link, select.POLLIN)
+        self._state, self._pending, self._used = st.LabState(), Pending(), None
+        self._printer = self._new_printer(self._lesson)
+        self._told_end = ""
+        self._write("\nStarted anew.\n")
 
     def _write(self, text: str) -> None:
         if not text:
@@ -209,14 +235,18 @@ class _Text(Consumer):
             if not self._hinted:
                 self._hinted = True
                 sys.stdout.write("\nEnter: step. h: all commands. q: quit.\n")
-            sys.stdout.write(f"{self._turn()}> " if self._question is None else "Your answer (or `show`): ")
+            sys.stdout.write(f"{self._turn()}> " if self._question is None else "Your answer, a letter (or `show`): ")
             sys.stdout.flush()
         self._prompting = True
 
     def _turn(self) -> str:
         """What the lesson leaves to the student."""
         turn = guide.your_turn(self._state)
-        return f"Your turn: {turn}  (Enter: the lesson does it)\n" if turn else ""
+        end = guide.end_hint(self._state).replace("`", "") if self._lesson is not None else ""
+        if end == self._told_end:
+            end = ""
+        self._told_end = end or self._told_end
+        return f"Your turn: {turn}  (Enter: the lesson does it)\n" if turn else f"{end}\n" if end else ""
 
     def _takes_a_line(self) -> bool:
         """At the prompt. In a run that goes on for good whoever types means now, however much it prints meanwhile."""
@@ -254,7 +284,7 @@ class _Text(Consumer):
 
     def _obey(self, line: str) -> None:
         predict = self._question
-        asks_itself = line.strip() in ("q", "quit", "exit", "h", "help", "?")
+        asks_itself = line.strip() in ("q", "quit", "exit", "h", "help", "?", "restart")
         if predict is not None and not asks_itself and not line.startswith("show "):
             self._send(cmd.Answer(choice=prompt.parse_answer(line, predict)))
             return
@@ -263,5 +293,7 @@ class _Text(Consumer):
             self._write(self._printer.show(self._state, str(request)))
         elif isinstance(request, prompt.Help):
             self._write(f"{request}\n")
+        elif isinstance(request, prompt.Restart):
+            self._restart()
         else:
             self._send(request)

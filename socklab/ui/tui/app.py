@@ -27,7 +27,7 @@ for _name in _SET_HERE:  # programs started from here must not inherit them
 
 from socklab.commands.keymap import effective  # noqa: E402
 from socklab.core.text import safe  # noqa: E402
-from socklab.lesson import Lesson  # noqa: E402
+from socklab.lesson import CHOICE_LETTERS, Lesson  # noqa: E402
 from socklab.ui.tui import keys  # noqa: E402
 from socklab.ui.tui.bridge import Source  # noqa: E402
 from socklab.ui.tui.screens.lab import LabScreen  # noqa: E402
@@ -64,6 +64,8 @@ class SocklabApp(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave_or_copy", show=False, priority=True),
         Binding("ctrl+z", "suspend_process", show=False, priority=True),
+        # Here and not on the lab's screen: there a letter of the user's keymap would take the place of a choice.
+        *(Binding(letter, f"choice('{letter}')", show=False, priority=True) for letter in CHOICE_LETTERS),
     ]
 
     def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
@@ -89,7 +91,7 @@ class SocklabApp(App[int]):
     def get_default_screen(self) -> Screen[None]:
         """The lab itself, or the menu: no empty screen underneath."""
         if self._link is not None:
-            return LabScreen(self._link, self._lesson, self.palette, self._leave_lab, self.next_theme)
+            return self._lab_screen(self._link)
         from socklab.ui.tui.screens.menu import MenuScreen
 
         self._menu = MenuScreen(self.palette, self._start_lesson, self.next_theme)
@@ -139,9 +141,31 @@ class SocklabApp(App[int]):
             if self._menu is not None:
                 self._menu.trouble(error.what)
             return
-        self._link = link
-        screen = LabScreen(link, lessons.load(folder), self.palette, self._leave_lab, self.next_theme)
-        self.push_screen(screen)
+        self._link, self._lesson = link, lessons.load(folder)
+        self.push_screen(self._lab_screen(link))
+
+    def _lab_screen(self, link: Source) -> LabScreen:
+        return LabScreen(link, self._lesson, self.palette, self._leave_lab, self._restart_lab, self.next_theme)
+
+    def _restart_lab(self) -> None:
+        """End the lab and start the same one anew, its lesson read again; the screen stays."""
+        from socklab import lesson as lessons
+        from socklab.core.errors import SocklabError
+
+        screen, link = self.screen, self._link
+        assert isinstance(screen, LabScreen)
+        if link is None:
+            return
+        screen.lab.bridge.stop()
+        try:
+            if self._lesson is not None and self._lesson.folder is not None:
+                self._lesson = lessons.load(self._lesson.folder)
+            self._link = link.restart()
+        except SocklabError as error:
+            screen.lab.bridge.start()
+            screen.lab.bridge.say(error)
+        else:
+            screen.begin_anew(self._link, self._lesson)
 
     def _leave_lab(self, code: int) -> None:
         """End the lab: back to the menu, or out with this exit code."""
@@ -169,6 +193,16 @@ class SocklabApp(App[int]):
             if use is not None:
                 use(self.palette)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A letter is a choice's while the question is open; at any other time it is the key of its command."""
+        if action != "choice":
+            return super().check_action(action, parameters)
+        return isinstance(self.screen, LabScreen) and self.screen.is_choice(str(parameters[0]))
+
+    def action_choice(self, letter: str) -> None:
+        if isinstance(self.screen, LabScreen):
+            self.screen.question.choose(letter)
+
     def action_leave_or_copy(self) -> None:
         """Ctrl-C copies what is selected; with nothing selected it ends the lab, as it would any program."""
         if self.screen.get_selected_text():
@@ -190,18 +224,13 @@ class SocklabApp(App[int]):
 
 
 def run(link: Link, lesson: Lesson | None) -> int:
-    """Show a lab until the user ends it. Returns the exit code. The caller closes the link."""
+    """Show a lab until the user ends it. Returns the exit code. Closes the link, or what has taken its place."""
     return _run(SocklabApp(link, lesson))
 
 
 def run_menu() -> int:
     """Show the menu; lessons are started from there, one at a time."""
-    app = SocklabApp()
-    try:
-        return _run(app)
-    finally:
-        if app.link is not None:
-            app.link.close()
+    return _run(SocklabApp())
 
 
 def _run(app: SocklabApp) -> int:
@@ -212,6 +241,10 @@ def _run(app: SocklabApp) -> int:
     gc.set_threshold(50_000, 20, 50)
     gc.freeze()  # what was imported stays: no collection need walk through it
     gc.enable()
-    app.run()
+    try:
+        app.run()
+    finally:
+        if app.link is not None:
+            app.link.close()
     code = app.return_code or 0
     return app.return_value if isinstance(app.return_value, int) else code

@@ -23,6 +23,7 @@ _READING: tuple[tuple[str, str, str], ...] = (
     ("-", "gone", "is not there any more"),
     ("░", "mask", "hidden until you have answered"),
     ("■ ▶ ◌ ✗", "strong", "the program is held, running, asleep in a call, dead"),
+    ("a b c ...", "key", "a choice of the open question: Enter commits, Esc just shows the answer"),
     ("[ ] ◆", "strong", "timeline: where you are; a step of the lesson"),
 )
 

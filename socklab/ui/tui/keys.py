@@ -13,6 +13,9 @@ from socklab.commands.keymap import effective
 from socklab.commands.table import COMMANDS, WIRE
 from socklab.ui.tui.widgets.lines import Line, Span
 
+_LAST = ("restart", "help", "quit")
+"""What the footer never leaves out, at its end."""
+
 KEYS = tuple(command for command in COMMANDS if command.keys)
 """Every command that has a key, with the keys of the table."""
 
@@ -33,16 +36,24 @@ def rebound() -> dict[str, str]:
 
 
 def footer(
-    situation: str, width: int, *, lesson: bool = True, choices: int = 9, wire: str = "", several: bool = False
+    situation: str,
+    width: int,
+    *,
+    lesson: bool = True,
+    over: bool = False,
+    choices: str = "",
+    wire: str = "",
+    several: bool = False,
 ) -> tuple[Line, list[tuple[int, int, str]]]:
     """The footer in `width` cells for one situation, and where a click asks for what. `wire`: w, or wg if it keeps
-    packets; what is in the hand comes first. `several`: there is another process or thread to go to.
+    packets; what is in the hand comes first. `choices`: the letters of the open question. `several`: there is another
+    process or thread to go to. `over`: the lesson is done, its next step is none.
 
     The keys that matter least are left out where the line is too short; help and quit always stay.
     """
     entries: list[_Entry] = []
     if situation == "q":
-        entries += [(f"1-{choices}", "choose", ""), ("Enter", "commit", "enter"), ("Esc", "just show me", "escape")]
+        entries += [(choices, "choose", ""), ("Enter", "commit", "enter"), ("Esc", "just show me", "escape")]
     always, in_hand, hold, tasks = [list[_Entry]() for _ in range(4)]
     for command in effective().commands:
         if not command.face:
@@ -52,10 +63,12 @@ def footer(
             (in_hand if command.footer == "g" else hold).append(entry)
         elif command.name == "next-task" and several:
             tasks.append(entry)
-        elif situation in command.footer and (lesson or command.name != "next"):
-            (always if command.name in ("help", "quit") else entries).append(entry)
+        elif command.name == "next" and (over or not lesson):
+            continue
+        elif situation in command.footer or (over and "o" in command.footer):
+            (always if command.name in _LAST else entries).append(entry)
     if situation in "hr":
-        stepping = 3 if situation == "h" else 1
+        stepping = 3 - over if situation == "h" else 1
         entries = [*in_hand, *entries[:stepping], *tasks, *hold, *entries[stepping:]]
     room = width - 1 - sum(_cells(entry) for entry in always)
     chosen: list[_Entry] = []

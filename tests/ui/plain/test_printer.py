@@ -121,7 +121,7 @@ def test_what_a_question_hides_is_not_told_before_its_answer() -> None:
     text = to_the_question(reader)
     assert "accept queue 5" not in text
     assert "The queue has …." in text
-    assert "Question: How many wait?\nChoices: 0, 4, 5\n" in text
+    assert "Question: How many wait?\nChoices:  a. 0  b. 4  c. 5\n" in text
     assert "5 of 4" not in reader.printer.show(reader.state, "queues")
     assert "answer it first" in reader.printer.show(reader.state, "queues")
     answer = reader.read(ev.Measured(lab.t(), 1, 5, 4, False))

@@ -65,22 +65,22 @@ def predict(*choices: int | str | bool) -> Predict:
     return Predict(ask="?", choices=list(choices), measure="x", explain="")
 
 
-def test_numbers_to_choose_from_stand_for_themselves() -> None:
+def test_a_choice_is_its_letter_or_what_it_says_and_never_its_place() -> None:
     question = predict(0, 4, 5, 6)
-    assert prompt.choice_list(question) == ["Choices: 0, 4, 5, 6"]
-    assert prompt.parse_answer("4", question) == 4
-    with pytest.raises(UsageError):
-        prompt.parse_answer("1", question)
-
-
-def test_words_to_choose_from_may_be_typed_or_counted() -> None:
-    question = predict("open", "connecting", "failed")
-    assert prompt.choice_list(question) == ["  1. open", "  2. connecting", "  3. failed"]
-    assert prompt.parse_answer("2", question) == "connecting"
-    assert prompt.parse_answer(" Failed ", question) == "failed"
-    for wrong in ("4", "0", "", "closed"):
+    assert prompt.choice_list(question) == ["Choices:  a. 0  b. 4  c. 5  d. 6"]
+    answers = {word: prompt.parse_answer(word, question) for word in ("0", "4", "5", "6", "a", "b", "C", "d")}
+    assert answers == {"0": 0, "4": 4, "5": 5, "6": 6, "a": 0, "b": 4, "C": 5, "d": 6}
+    words = predict("open", "connecting", "failed")
+    assert prompt.choice_list(words) == ["Choices:  a. open  b. connecting  c. failed"]
+    assert prompt.parse_answer(" Failed ", words) == "failed"
+    assert prompt.parse_answer("b", words) == "connecting"
+    for asked, wrong in ((question, "1"), (question, "e"), (words, "2"), (words, "d"), (words, ""), (words, "ab")):
         with pytest.raises(UsageError):
-            prompt.parse_answer(wrong, question)
+            prompt.parse_answer(wrong, asked)
+
+
+def test_long_choices_have_a_line_each() -> None:
+    assert prompt.choice_list(predict("x" * 40, "y" * 40)) == ["  a. " + "x" * 40, "  b. " + "y" * 40]
 
 
 def test_yes_is_true_and_not_one() -> None:

@@ -77,7 +77,10 @@ class FakeLink:
         self.ended = False
         self.closed = False
         self.commands: list[cmd.AnyCommand] = []
-        self._stops = _by_stop(events)
+        self.successor: FakeLink | None = None
+        """What has taken its place."""
+        self._recorded = list(events)
+        self._stops = _by_stop(self._recorded)
         self._ready: list[ev.AnyEvent] = []
         for _ in range(at_once):
             self.go_on()
@@ -125,8 +128,13 @@ class FakeLink:
         self._ready.append(ev.Done(0, len(self.commands), "done"))
         return len(self.commands)
 
+    def restart(self) -> FakeLink:
+        self.close()
+        self.successor = FakeLink(self._recorded)
+        return self.successor
+
     def close(self) -> None:
-        self.closed = True
+        self.closed = self.ended = True
         self._ours.close()
         self._theirs.close()
 

@@ -11,6 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from socklab.protocol import commands as cmd, events as ev
+from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import MOST_LETTERS
 from socklab.ui.tui.screens.lab import LabScreen
 from tests.ui.tui.support import FakeLink, app_of, backlog, same_as_snapshot, text_of
@@ -114,7 +115,7 @@ async def test_a_step_that_ended_in_a_question_can_be_asked_for_again_once_it_is
         await pilot.press("s")
         link.give(ev.Asked(t=9, index=1))
         await shown(pilot, "Your prediction")
-        await pilot.press("3", "enter")
+        await pilot.press("c", "enter")
         link.give(ev.Measured(t=10, index=1, value=5, choice=5, right=True))
         await shown(pilot, "The kernel says 5")
         await pilot.press("s")
@@ -130,11 +131,40 @@ async def test_a_step_waits_for_the_prediction() -> None:
         assert link.commands == []
 
 
-async def test_a_number_and_enter_commit_to_that_choice() -> None:
+@pytest.mark.parametrize(("letter", "value"), [("a", 3), ("b", 4), ("c", 5), ("d", 10)])
+async def test_a_letter_answers_and_a_digit_goes_to_its_panel(letter: str, value: int) -> None:
+    """3, 4 and 5 are values among the choices here, as in half of the questions: as keys they mean panels."""
+    app, link = app_of(backlog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "a  3     b  4     c  5     d  10")
+        await pilot.press(letter, *"3456")
+        await until(pilot, lambda: lab(pilot).view._focused() == registry.of_key("6"))
+        assert f"▶ {letter}  {value}" in text_of(app)
+        assert link.commands == []
+        await pilot.press("enter")
+        await until(pilot, lambda: link.commands == [cmd.Answer(value)])
+
+
+async def test_letters_are_commands_again_when_nothing_is_asked() -> None:
+    app, link = app_of(backlog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "a-d choose   Enter")
+        await pilot.press("b", "left", "b")
+        await until(pilot, lambda: "frames" in lab(pilot).panes.expanded)
+        await pilot.press("b", "end", "e")
+        await until(pilot, lambda: lab(pilot).prompt.is_open)
+        await pilot.press("escape", "escape")
+        link.give(ev.Measured(t=9, index=1, value=5, choice=None))
+        await shown(pilot, "The kernel says 5")
+        await pilot.press("c")
+        await until(pilot, lambda: lab(pilot).prompt.is_open)
+
+
+async def test_a_letter_and_enter_commit_to_that_choice() -> None:
     app, link = app_of(backlog())
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, "Your prediction")
-        await pilot.press("3", "enter")
+        await pilot.press("c", "enter")
         assert link.commands == [cmd.Answer(5)]
         link.give(ev.Measured(t=9, index=1, value=5, choice=5, right=True))
         await shown(pilot, "✓ Right. The kernel says 5")
@@ -400,7 +430,7 @@ async def test_text_selected_with_the_mouse_is_what_is_copied() -> None:
 async def test_the_past_offers_its_own_keys_even_while_a_question_is_open() -> None:
     app, _ = app_of(backlog())
     async with app.run_test(size=(80, 24)) as pilot:
-        await shown(pilot, "1-4 choose   Enter")
+        await shown(pilot, "a-d choose   Enter")
         await pilot.press("left")
         await shown(pilot, "THE PAST")
         assert "End now" in text_of(app).splitlines()[23]

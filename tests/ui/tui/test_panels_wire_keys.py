@@ -30,6 +30,21 @@ def held_syn_ack(hosts: int = 2, extra: int = 0) -> list[ev.AnyEvent]:
     return scene.events
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [*"sonkxhRHDXurf", ":deliver\n", ":release\n", ":drop next\n", ":others run\n", ":! ss -ltn\n", "e\n", "gall\n"],
+)
+async def test_nothing_that_would_show_or_change_the_answer_is_done_while_it_is_asked(keys: str) -> None:
+    app, link = app_of([*held_syn_ack(extra=3), ev.Client(t=9, name="a", phase="open"), ev.Asked(t=9, index=1)])
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "Your prediction")
+        await pilot.press(*("enter" if key == "\n" else key for key in keys))
+        await shown(pilot, "First the prediction: a-d and Enter, or Esc to see the answer.")
+        assert link.commands == []
+        await pilot.press("escape")
+        await until(pilot, lambda: link.commands == [cmd.Answer(None)])
+
+
 def verbs(commands: list[cmd.AnyCommand]) -> list[str]:
     return [command.line for command in commands if isinstance(command, cmd.Do)]
 

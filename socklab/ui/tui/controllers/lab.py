@@ -16,6 +16,7 @@ from socklab.protocol import commands as cmd
 from socklab.ui.tui.bridge import Bridge, Source
 from socklab.ui.tui.controllers.following import Following
 from socklab.ui.tui.widgets.lines import Line
+from socklab.ui.tui.widgets.question import letters
 from socklab.ui.tui.widgets.tasks import situation
 
 
@@ -23,11 +24,15 @@ class Lab:
     """What all controllers share."""
 
     def __init__(self, link: Source, lesson: Lesson | None, paint: Callable[[], None]) -> None:
-        self.lesson = lesson
-        self.bridge = Bridge(link, paint)
-        self.following = Following()
         self.paint = paint
         """Draw what is different."""
+        self.begin(link, lesson)
+
+    def begin(self, link: Source, lesson: Lesson | None) -> None:
+        """From a run's beginning. The bridge is started by whoever has a loop."""
+        self.lesson = lesson
+        self.bridge = Bridge(link, self.paint)
+        self.following = Following()
         self.at: int | None = None
         """The stop that is shown; None = now."""
         self.hint: Line = ()
@@ -62,13 +67,17 @@ class Lab:
 
     # ---------------------------------------------------------------- words, both ways
 
-    def post(self, command: cmd.AnyCommand) -> None:
-        """Send a command; the stream tells what comes of it."""
+    def post(self, command: cmd.AnyCommand) -> bool:
+        """Send a command; the stream tells what comes of it. False = it was not sent, and it is said why."""
         self.hint = ()
         if self.bridge.link.ended:
             self.say(said("The lab has ended. `quit` quits."), wrong=True)
+        elif self.question is not None and isinstance(command, cmd.WAITS_FOR_THE_ANSWER):
+            self.say(f"First the prediction: {letters(self.question)} and Enter, or Esc to see the answer.")
         else:
             self.bridge.send(command)
+            return True
+        return False
 
     def say(self, text: str, *, wrong: bool = False) -> None:
         """A word in the status line, until the next key; "" takes it away."""

@@ -15,16 +15,21 @@ from socklab.ui.tui.widgets.tasks import held, neighbour, situation
 
 _NOT_HELD = {
     "r": "The program is running. `pause` holds it.",
-    "e": "There is no program to step any more.",
+    "e": "There is no program to step any more. `restart` starts it anew.",
 }
 
 
 class ProgramController:
     """The program's keys."""
 
-    def __init__(self, lab: Lab, leave: Callable[[int], None]) -> None:
+    def __init__(self, lab: Lab, leave: Callable[[int], None], restart: Callable[[], None]) -> None:
         self._lab = lab
         self._leave = leave
+        self._restart = restart
+        self.begin()
+
+    def begin(self) -> None:
+        """From a run's beginning."""
         self._alone = 0
         """The task that is stepped while the others run; 0 = each stops on its own."""
         self._until, self._until_from = "", -1
@@ -48,7 +53,7 @@ class ProgramController:
         now = lab.now
         mood, waiting = situation(now), held(now)
         if lab.question is not None:
-            lab.say("First the prediction: press its number and Enter, or Esc to see the answer.")
+            lab.post(command)  # which says what comes first
         elif mood == "r" and waiting and isinstance(command, cmd.Step):
             lab.say(
                 said(f"{now.focus} is not held, {waiting[-1]} is: `next-task` goes there, Esc follows what happens.")
@@ -115,16 +120,26 @@ class ProgramController:
         lab = self._lab
         now = lab.now
         if self.others_run(now):
+            if not lab.post(cmd.Others(run=False)):
+                return
             self._alone = 0
-            lab.post(cmd.Others(run=False))
             lab.say("The others are held again, each at its next call.")
         elif now.task is None or now.task.status != "held":
             lab.say("Choose a task that is held: the others can run while it is stepped.")
         else:
+            if not lab.post(cmd.Others(run=True, tid=now.focus)):
+                return
             self._alone = now.focus
-            lab.post(cmd.Others(run=True, tid=now.focus))
             lab.following.choose(now.focus)
             lab.say(said(f"Only {now.focus} is stepped; the others run on. `others` holds them again."))
+
+    def restart(self) -> None:
+        """The same run from its beginning; one that has hardly begun is left alone."""
+        now = self._lab.bridge.now
+        if now.started is None and now.ended is None:
+            self._lab.say("It is being started.")
+        else:
+            self._restart()
 
     def quit_lab(self) -> None:
         ended = self._lab.bridge.now.ended

@@ -1,12 +1,12 @@
 """The prediction of a lesson step: which choice is marked, what is committed to, what is to be seen of it.
 
-In: numbers, rows, Enter and Esc, the state. Out: an Answer; the question's lines. Never measures: the kernel answers.
+In: letters, rows, Enter and Esc, the state. Out: an Answer; the question's lines. Never measures: the kernel answers.
 """
 
 from __future__ import annotations
 
 from socklab import guide
-from socklab.lesson import Predict
+from socklab.lesson import CHOICE_LETTERS, Predict
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.widgets import question
@@ -19,6 +19,10 @@ class QuestionController:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
+        self.begin()
+
+    def begin(self) -> None:
+        """From a run's beginning."""
         self._marked = -1
         """Index of the marked choice."""
         self._index = -1
@@ -28,18 +32,27 @@ class QuestionController:
 
     # ---------------------------------------------------------------- keys
 
-    def mark(self, choice: int) -> bool:
-        """Mark a choice; one that does not exist leaves the mark. False = no question is open."""
+    def is_choice(self, letter: str) -> bool:
+        """This letter is a choice's now: a question is open, and not the past on the screen."""
         predict = self._lab.question
-        if predict is not None and 0 <= choice < len(predict.choices):
-            self._marked = choice
-            self._lab.paint()
-        return predict is not None
+        return predict is not None and self._lab.at is None and letter in predict.letters
+
+    def choose(self, letter: str) -> None:
+        """Mark the choice of this letter."""
+        if self.is_choice(letter):
+            self._mark(CHOICE_LETTERS.index(letter))
+
+    def _mark(self, choice: int) -> None:
+        self._marked = choice
+        self._lab.hint = ()
+        self._lab.paint()
 
     def move(self, by: int) -> bool:
         """The choice before or after. False = no question is open."""
         predict = self._lab.question
-        return predict is not None and self.mark(max(0, min(len(predict.choices) - 1, self._marked + by)))
+        if predict is not None:
+            self._mark(max(0, min(len(predict.choices) - 1, self._marked + by)))
+        return predict is not None
 
     def commit(self) -> bool:
         """Answer with the marked choice. False = no question is open."""
@@ -47,7 +60,7 @@ class QuestionController:
         if predict is not None and 0 <= self._marked < len(predict.choices):
             self._lab.post(cmd.Answer(predict.choices[self._marked]))
         elif predict is not None:
-            self._lab.say("Press the number of a choice first.")
+            self._lab.say(f"First choose: press {question.letters(predict)}, or ↑ ↓.")
         return predict is not None
 
     def show_me(self) -> bool:
@@ -95,4 +108,4 @@ class QuestionController:
     def click(self, row: int) -> str:
         """The action of a click on a row of the titled lines."""
         index = self._choice_of[row - 1] if 0 < row <= len(self._choice_of) else -1
-        return f"number('{index + 1}')" if index >= 0 else ""
+        return f"choice('{CHOICE_LETTERS[index]}')" if index >= 0 else ""

@@ -80,9 +80,7 @@ class ViewController:
         self._lab.paint()
 
     def number(self, key: str) -> None:
-        """A choice of the open question; else the panel of this key."""
-        if key.isdigit() and self._lab.at is None and self._question.mark(int(key) - 1):
-            return
+        """The panel of this key."""
         name = registry.of_key(key)
         if name:
             self.panel(name)

@@ -35,19 +35,23 @@ class Panes:
     """Tabs, choices, details, scroll positions."""
 
     def __init__(self, lesson: Lesson | None) -> None:
-        self.lesson = lesson
-        self.selected: dict[str, Key] = {}
-        """Panel to the row chosen in it."""
         self.expanded: frozenset[str] = frozenset()
         """Details that are open: View.expanded."""
-        self.opened: set[str] = set()
-        """Panels whose chosen row is told in full."""
         self.maximised = ""
         self.frame_only = True
         """The first frame has titles and bars only: it is there before the panels' modules are imported."""
         self._pinned: list[str] = []
         """Panels the user brought to the front of their tab groups; a group without one follows the program."""
         self._sizes: dict[str, tuple[int, int]] = {}
+        self.begin(lesson)
+
+    def begin(self, lesson: Lesson | None) -> None:
+        """From a run's beginning; tabs, details and zoom stay."""
+        self.lesson = lesson
+        self.selected: dict[str, Key] = {}
+        """Panel to the row chosen in it."""
+        self.opened: set[str] = set()
+        """Panels whose chosen row is told in full."""
         self._scrolled: dict[str, tuple[int, bool]] = {}
         """Where a panel was scrolled to when another took its place."""
         self._in_sight: dict[str, tuple[object, ...]] = {}

@@ -14,7 +14,7 @@ import msgspec
 from socklab import guide, state as st
 from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.widgets import markdown, own_program
-from socklab.ui.tui.widgets.lines import EMPTY, Line, View, wrap
+from socklab.ui.tui.widgets.lines import EMPTY, Line, View, with_keys, wrap
 from socklab.ui.tui.widgets.question import your_turn
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
     asks = state.question is not None and state.question.measured is None
     if offer and lines and not asks:  # an open question says it itself
         lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(your_turn(offer), view.width)]
+    if end := guide.end_hint(state):
+        lines = [*lines, *([] if view.compact or not lines else [EMPTY]), *wrap(with_keys(end), view.width)]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
 
 

@@ -38,6 +38,7 @@ from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets import notices, status, timeline
 from socklab.ui.tui.widgets.line_view import LineView
 from socklab.ui.tui.widgets.lines import Line, clip, wrap
+from socklab.ui.tui.widgets.question import letters
 from socklab.ui.tui.widgets.tasks import neighbour, situation
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class LabScreen(Screen[None]):
         lesson: Lesson | None,
         theme: Theme,
         leave: Callable[[int], None],
+        restart: Callable[[], None],
         next_theme: Callable[[], None],
     ) -> None:
         super().__init__()
@@ -79,7 +81,7 @@ class LabScreen(Screen[None]):
         self.lab = lab = Lab(link, lesson, self.paint)
         self.panes = panes = Panes(lesson)
         self.prompt = PromptLine(lab, self._mount, self.set_focus, self._typed)
-        self.program = ProgramController(lab, leave)
+        self.program = ProgramController(lab, leave, restart)
         self.clients = ClientsController(lab, lambda: panes.selected.get("clients"), self.prompt.open)
         self.wire = WireController(lab, lambda: panes.selected.get("wire"), self.prompt.open)
         self.question = QuestionController(lab)
@@ -118,9 +120,11 @@ class LabScreen(Screen[None]):
             "release": wire.release, "wire_prompt": wire.type,
             "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": lab.go,
             "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
+            "choice": self.question.choose,
             "stack": view.stack, "verbose": view.verbose, "raw": view.raw,
             "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
             "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "quit_lab": program.quit_lab,
+            "restart": program.restart,
         }  # fmt: skip
 
     def act(self, action: str, *arguments: object) -> None:
@@ -130,6 +134,10 @@ class LabScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the prompt is open its field gets the keys."""
         return not self.prompt.is_open
+
+    def is_choice(self, letter: str) -> bool:
+        """This letter is a choice of the open question now, and nothing that is typed."""
+        return not self.prompt.is_open and self.question.is_choice(letter)
 
     def _typed(self, command: Request) -> None:
         """A line of the prompt was in order."""
@@ -146,6 +154,17 @@ class LabScreen(Screen[None]):
         from socklab.ui.tui.help import HelpScreen
 
         self.app.push_screen(HelpScreen(self.theme))
+
+    def begin_anew(self, link: Source, lesson: Lesson | None) -> None:
+        """Show another run of the same lab; what was chosen in the one before is forgotten, the layout stays."""
+        self.lab.begin(link, lesson)
+        self.program.begin()
+        self.question.begin()
+        self.panes.begin(lesson)
+        for view in self.slots:
+            view.top, view.at_end = 0, True
+        self.lab.bridge.start()
+        self.paint()
 
     def use(self, theme: Theme) -> None:
         self.theme = theme
@@ -268,7 +287,8 @@ class LabScreen(Screen[None]):
             mood,
             width,
             lesson=lab.lesson is not None,
-            choices=len(predict.choices) if predict is not None else 0,
+            over=now.lesson_done,
+            choices=letters(predict) if predict is not None else "",
             wire=footer_situation(now),
             several=neighbour(now, 1) != 0,
         )

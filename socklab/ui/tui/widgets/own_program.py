@@ -92,7 +92,7 @@ def _hint(state: st.LabState, task: st.Task) -> Line:
     """The one thing worth doing now, if there is one."""
     if task.status == "exited":
         others = [each for each in state.tasks.values() if each.status != "exited"]
-        return with_keys("`quit` leaves.") if not others else _elsewhere(state, task)
+        return with_keys("`restart` runs it again, `quit` leaves.") if not others else _elsewhere(state, task)
     if task.status == "held":
         if task.at == "return" or task.call is None:
             return ()

@@ -21,6 +21,11 @@ def predict_of(lesson: Lesson | None, state: st.LabState) -> Predict | None:
     return lesson.steps[state.question.index].predict
 
 
+def letters(predict: Predict) -> str:
+    """The keys of its choices, as they are printed: "a-d"."""
+    return f"{predict.letters[0]}-{predict.letters[-1]}"
+
+
 def your_turn(offer: str) -> Line:
     """What the student is to do now; the lesson does it if they step on."""
     return (("Your turn: ", "key"), (safe(offer), "strong"), ("  (s: the lesson does it)", "dim"))
@@ -52,7 +57,7 @@ def lines(
         said = f"You said {shown(answered.choice)}. " if answered.choice is not None else ""
         hint: Line = ((said, "strong"), *(your_turn(turn) if turn else with_keys("`s` steps on: the kernel answers.")))
     else:
-        hint = with_keys(f"`1-{len(predict.choices)}` choose   `Enter` commit   `Esc` just show me")
+        hint = with_keys(f"`{letters(predict)}` choose   `Enter` commit   `Esc` just show me")
     body = [*asked, *choices, hint]
     which = [-1] * len(asked) + choice_of + [-1]
     return [((" ", ""), *clip(line, width)) for line in body], which
@@ -60,7 +65,10 @@ def lines(
 
 def _choices(predict: Predict, marked: int, width: int) -> tuple[list[Line], list[int]]:
     """All choices on one line where they fit, else one below the other."""
-    single = [_choice(index, shown(choice), index == marked) for index, choice in enumerate(predict.choices)]
+    single = [
+        _choice(letter, shown(choice), index == marked)
+        for index, (letter, choice) in enumerate(zip(predict.letters, predict.choices, strict=True))
+    ]
     if sum(cells_of(line) + 2 for line in single) <= width:
         spans: list[Span] = []
         for line in single:
@@ -69,10 +77,10 @@ def _choices(predict: Predict, marked: int, width: int) -> tuple[list[Line], lis
     return single, list(range(len(single)))
 
 
-def _choice(index: int, text: str, marked: bool) -> Line:
+def _choice(letter: str, text: str, marked: bool) -> Line:
     if marked:
-        return ("▶", "key"), (f" {index + 1}  {text} ", "current")
-    return (f"  {index + 1}", "key"), (f"  {text} ", "")
+        return ("▶", "key"), (f" {letter}  {text} ", "current")
+    return (f"  {letter}", "key"), (f"  {text} ", "")
 
 
 def _answer(measured: ev.Measured) -> list[Line]:

@@ -50,7 +50,7 @@ def program(state: st.LabState) -> Line:
 def progress(state: st.LabState, lesson: Lesson | None) -> Line:
     """step 3 of 7; lesson done; the lab is over."""
     if state.ended is not None:
-        return with_keys("`quit` quits")
+        return with_keys("`restart` restarts, `quit` quits")
     if state.lesson_done:
         return (("✓ ", "good"), ("lesson done", "strong"))
     if lesson is None:
