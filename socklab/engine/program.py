@@ -159,8 +159,9 @@ def _open_terminals() -> tuple[int, int, int, int, int]:
     try:
         master, slave = pty.openpty()
         err_master, err_slave = pty.openpty()
-        _raw_terminal(slave)
-        _raw_terminal(err_slave)
+        for end in (slave, err_slave):
+            _raw_terminal(end)
+            termios.tcsetwinsize(end, (24, 80))
         return master, slave, slave, err_master, err_slave
     except OSError:  # no devpts, or none left
         out_read, out_write = os.pipe()
@@ -193,6 +194,9 @@ def reset_child(limit: tuple[int, int]) -> None:
 
 def _execute(prepared: Prepared, environment: Mapping[str, str]) -> None:
     """execve; a script that names no interpreter is the shell's, as execvp(3) and every shell have it."""
+    environment = dict(environment)
+    if "_" in environment:  # a shell's word for what it executes
+        environment["_"] = prepared.argv[0] if "/" in prepared.argv[0] else prepared.file
     try:
         os.execve(prepared.file, prepared.argv, environment)
     except OSError as error:
