@@ -22,7 +22,7 @@ import msgspec
 
 from socklab.core.errors import SocklabError, UsageError
 from socklab.core.signals import signal_name
-from socklab.host import run_directory, subreaper
+from socklab.host import environment, run_directory, subreaper
 from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec, encode as encode_spec
 
@@ -95,6 +95,7 @@ class Link:
                     stdout=said,
                     stderr=said,
                     pass_fds=(theirs.fileno(),),
+                    env=environment.inherited(),
                     start_new_session=True,  # Ctrl-C in the terminal is for the consumer, which then ends the engine
                 )
         except OSError as error:  # no process or no memory is left (EAGAIN, ENOMEM)

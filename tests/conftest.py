@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -52,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[SHARED] = shared
     config.add_cleanup(lambda: shutil.rmtree(shared, ignore_errors=True))
     _keep_bytecode(config, Path(shared))
+    if sys.prefix != sys.base_prefix:  # as where this venv is active: a .py file is run by its Python
+        os.environ.setdefault("VIRTUAL_ENV", sys.prefix)
 
 
 def _keep_bytecode(config: pytest.Config, shared: Path) -> None:

@@ -28,7 +28,7 @@ from socklab.engine.network import topology
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import attach, ptrace
 from socklab.engine.tracing.tracer import ALWAYS, Tracer
-from socklab.host import attach_target, subreaper
+from socklab.host import attach_target, environment, subreaper
 from socklab.lesson import Lesson, load
 from socklab.protocol import events as ev, run_spec
 
@@ -55,12 +55,17 @@ def _raise_limit() -> tuple[int, int]:
 def _prepare(wanted: run_spec.RunSpec, lesson: Lesson | None, port: int) -> program.Prepared:
     run_dir = Path(wanted.run_dir)
     if lesson is None:
-        return program.prepare_argv(wanted.argv, wanted.cwd, run_dir)
+        return program.prepare_argv(wanted.argv, wanted.cwd, _environment(wanted), run_dir)
     language = wanted.language
     if not language:
         can_c = "c" in lesson.languages and program.compiler() is not None
         language = "c" if can_c or "python" not in lesson.languages else "python"
     return program.prepare(lesson.server_file(language), (str(port),), run_dir)
+
+
+def _environment(wanted: run_spec.RunSpec) -> dict[str, str]:
+    """The program's: what the user's shell would give it, and what the user asked for."""
+    return {**environment.inherited(), **wanted.environment}
 
 
 def _trace(
@@ -77,21 +82,21 @@ def _trace(
     launched = program.launch(
         prepared,
         cwd=wanted.cwd,
-        environment={**os.environ, **wanted.environment},
+        environment=_environment(wanted),
         filter_program=ptrace.filter_program((*traced, *syscalls.numbers(arch, ALWAYS)), machines.of(arch)),
         enter_host=lambda: network.enter("server"),
         limit=limit,
     )
     try:
-        tracer.tasks.seize(launched.pid, "server")
+        tracer.tasks.seize(launched.pid, "server", prepared.shim)
     except (PermissionError, ptrace.ProcessGone) as error:
         os.kill(launched.pid, signal.SIGKILL)
         os.waitpid(launched.pid, 0)
         raise _REFUSED from error
     cwd = wanted.cwd or _here()
-    stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.argv, cwd, traced))
+    stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.shown, cwd, traced))
     stream.flush()
-    lab.attach(launched)
+    lab.attach(launched, prepared.python)
     with _lab_running(lab):
         os.write(launched.go, b"g")
         os.close(launched.go)
@@ -229,6 +234,8 @@ def _tell_built(stream: Stream, prepared: program.Prepared) -> None:
         stream.put(ev.Built(stream.now(), prepared.built, prepared.cached))
     if prepared.warnings:
         stream.notice("warning", prepared.warnings.rstrip())
+    if prepared.note:
+        stream.notice("info", prepared.note)
 
 
 def main() -> int:

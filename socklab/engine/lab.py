@@ -123,9 +123,9 @@ class Lab:
         except BlockingIOError:
             return  # the pipe is full of rings that were not heard yet
 
-    def attach(self, launched: Launched) -> None:
-        """Before the thread starts: the program's terminal to read."""
-        self._terminal = Terminal(launched, self.stream, self._selector, self._not_started)
+    def attach(self, launched: Launched, python: str = "") -> None:
+        """Before the thread starts: the program's terminal to read; `python`, the interpreter that runs it."""
+        self._terminal = Terminal(launched, self.stream, self._selector, self._not_started, python)
         self._control.terminal = self._terminal
 
     def _not_started(self, reason: str) -> None:

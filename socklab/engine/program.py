@@ -23,23 +23,35 @@ from pathlib import Path
 import msgspec
 
 from socklab.core.errors import ProgramError
+from socklab.engine import find_program
 from socklab.engine.tracing import ptrace
 from socklab.host import libc
 
 COMPILERS = ("cc", "gcc", "clang")
 # -O0: every source line is there; the frame pointer lets the stack be followed.
 C_FLAGS = ("-g", "-O0", "-fno-omit-frame-pointer", "-Wall", "-pthread")
-_CXX_SUFFIXES = (".cc", ".cpp", ".cxx")
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """What will be executed. `built` is the compiler's command line, empty when nothing had to be compiled."""
+    """What will be executed: `file`, under the words `argv`.
 
+    `built` is the compiler's command line, empty when nothing had to be compiled; `python`, `shim`, `note` are Found's.
+    """
+
+    file: str
     argv: tuple[str, ...]
     language: str = ""
     built: tuple[str, ...] = ()
     cached: bool = False
     warnings: str = ""
+    python: str = ""
+    shim: str = ""
+    note: str = ""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The command line with the file that is executed as its first word."""
+        return (self.file, *self.argv[1:])
 
 
 class Launched(msgspec.Struct, frozen=True):
@@ -64,29 +76,25 @@ def compiler() -> str | None:
 
 
 def prepare(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepared:
-    """A program from a .c, .cc or .py file. Raises ProgramError with the compiler's own message."""
+    """A lesson's server. Raises ProgramError with the compiler's own message."""
     if source.suffix == ".py":
-        return Prepared(argv=(sys.executable, str(source), *arguments), language="python")
+        return Prepared(sys.executable, (sys.executable, str(source), *arguments), "python")
     return _compile(source, arguments, run_dir)
 
 
-def prepare_argv(argv: tuple[str, ...], cwd: str, run_dir: Path) -> Prepared:
-    """A command of the user's own; a first word that is a .c or .py file is compiled or run by Python."""
-    # As the shell completes it: a file of the directory one types in; else one of the directory it is to run in.
-    first = Path(argv[0]).absolute()
-    if not first.exists():
-        first = Path(cwd or ".").absolute() / argv[0]
-    # A .py file that may be executed says itself, in its first line, by what.
-    is_source = first.suffix in (".c", *_CXX_SUFFIXES) or (first.suffix == ".py" and not os.access(first, os.X_OK))
-    if is_source and first.is_file():
-        return prepare(first.resolve(), argv[1:], run_dir)
-    found = shutil.which(argv[0], path=os.environ.get("PATH")) if os.sep not in argv[0] else str(first.absolute())
-    if found is None or not Path(found).exists():
-        raise ProgramError(
-            f"There is no program {argv[0]!r}.", fix="Name a file that exists or a command that is on PATH."
-        )
-    language = "python" if "python" in Path(found).name else ""
-    return Prepared(argv=(found, *argv[1:]), language=language)
+def prepare_argv(argv: tuple[str, ...], cwd: str, environment: Mapping[str, str], run_dir: Path) -> Prepared:
+    """A command of the user's own, found as a shell finds it; a C or C++ file is compiled. Raises ProgramError."""
+    found = find_program.find(argv, cwd, environment)
+    if found.source:
+        return _compile(Path(found.source), argv[1:], run_dir)
+    return Prepared(
+        found.file,
+        found.argv,
+        "python" if found.python else "",
+        python=found.python,
+        shim=found.shim,
+        note=found.note,
+    )
 
 
 def _cache_folder(run_dir: Path) -> Path:
@@ -122,7 +130,7 @@ def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepare
     argv = (tool, *C_FLAGS, "-o", str(binary), str(source))
     run = (str(binary), *arguments)
     if os.access(binary, os.X_OK):
-        return Prepared(run, "c", argv, cached=True)
+        return Prepared(run[0], run, "c", argv, cached=True)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, half_made = tempfile.mkstemp(dir=folder)
     os.close(handle)
@@ -135,7 +143,7 @@ def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepare
         raise ProgramError(message.rstrip() or f"{tool} ended with status {done.returncode} and said nothing.")
     os.chmod(half_made, 0o700)
     os.replace(half_made, binary)
-    return Prepared(run, "c", argv, warnings=message)
+    return Prepared(run[0], run, "c", argv, warnings=message)
 
 
 def _raw_terminal(fd: int) -> None:
@@ -151,8 +159,9 @@ def _open_terminals() -> tuple[int, int, int, int, int]:
     try:
         master, slave = pty.openpty()
         err_master, err_slave = pty.openpty()
-        _raw_terminal(slave)
-        _raw_terminal(err_slave)
+        for end in (slave, err_slave):
+            _raw_terminal(end)
+            termios.tcsetwinsize(end, (24, 80))
         return master, slave, slave, err_master, err_slave
     except OSError:  # no devpts, or none left
         out_read, out_write = os.pipe()
@@ -181,6 +190,19 @@ def reset_child(limit: tuple[int, int]) -> None:
     """In a forked child: undo what Python and the engine changed that a program would inherit."""
     reset_signals()
     resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+def _execute(prepared: Prepared, environment: Mapping[str, str]) -> None:
+    """execve; a script that names no interpreter is the shell's, as execvp(3) and every shell have it."""
+    environment = dict(environment)
+    if "_" in environment:  # a shell's word for what it executes
+        environment["_"] = prepared.argv[0] if "/" in prepared.argv[0] else prepared.file
+    try:
+        os.execve(prepared.file, prepared.argv, environment)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        os.execve("/bin/sh", ("sh", prepared.file, *prepared.argv[1:]), environment)
 
 
 def launch(
@@ -212,8 +234,9 @@ def launch(
             reset_child(limit)
             if os.read(wait_read, 1) != b"g":
                 os._exit(127)
+            libc.die_with_parent(0)  # seized with PTRACE_O_EXITKILL, it dies with the tracer; this it would only see
             ptrace.install_filter(filter_program)
-            os.execve(prepared.argv[0], list(prepared.argv), dict(environment))
+            _execute(prepared, environment)
         except OSError as error:
             os.write(report, str(error.errno or errno.EIO).encode())
         finally:

@@ -12,9 +12,13 @@ from collections.abc import Callable
 from functools import partial
 
 from socklab.core.errors import SocklabError
+from socklab.engine import find_program
 from socklab.engine.program import Launched
 from socklab.engine.stream import Stream
 from socklab.protocol import events as ev
+
+_LONGEST = 4096
+"""Bytes of stderr that are looked at together: a line may come in pieces."""
 
 
 def follow(
@@ -40,7 +44,8 @@ def follow(
 
 
 class Terminal:
-    """`not_started` is called with the reason when exec failed: the launched child reports it before it ends."""
+    """`not_started` is called with the reason when exec failed: the launched child reports it before it ends;
+    `python` is the interpreter that runs the program, or "": a module that it misses is worth a word."""
 
     def __init__(
         self,
@@ -48,9 +53,12 @@ class Terminal:
         stream: Stream,
         selector: selectors.BaseSelector,
         not_started: Callable[[str], None],
+        python: str = "",
     ) -> None:
         self._stream = stream
         self._typed = launched.out
+        self._python = python
+        self._errors = b""
         self._open = {launched.out, launched.err}
         for fd, name in ((launched.out, "out"), (launched.err, "err")):
             follow(selector, fd, partial(self._show, name), partial(self._open.discard, fd))
@@ -64,6 +72,12 @@ class Terminal:
 
     def _show(self, name: str, data: bytes) -> None:
         self._stream.put(ev.Output(self._stream.now(), "server", name, data))
+        if name == "err" and self._python:
+            self._errors = (self._errors + data)[-max(_LONGEST, len(data)) :]
+            missing = find_program.missing_module(self._errors, self._python)
+            if missing is not None:
+                self._python = ""  # said once
+                self._stream.notice("info", *missing)
 
     def write(self, data: bytes) -> None:
         """Type to the program. Raises SocklabError when it cannot take input (any more)."""

@@ -11,7 +11,7 @@ import os
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import ptrace
 from socklab.engine.tracing.task import Memory, Stop, Task, lost_privilege
-from socklab.host.processes import read_argv, read_status
+from socklab.host.processes import read_argv, read_stat, read_status
 from socklab.protocol import events as ev
 
 ATTACHED = ptrace.O_TRACESYSGOOD | ptrace.O_TRACEFORK | ptrace.O_TRACEVFORK | ptrace.O_TRACECLONE | ptrace.O_TRACEEXEC
@@ -29,10 +29,19 @@ class TaskTable(dict[int, Task]):
         self.early: dict[int, int] = {}
         """Tasks whose first stop came before their parent's fork event: tid to status."""
         self._stream = stream
+        self._first = 0
+        """The process that was launched."""
+        self._shim = ""
+        self._named = 0
+        """Programs of the shim's name that were executed."""
 
-    def seize(self, pid: int, host: str) -> None:
-        """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed."""
+    def seize(self, pid: int, host: str, shim: str = "") -> None:
+        """Seize a child that waits before its exec. Raises PermissionError where tracing is not allowed.
+
+        `shim`: it executes a stand-in that looks for the program of this name; nothing is shown until that begins.
+        """
         ptrace.seize(pid, LAUNCHED)
+        self._first, self._shim = pid, shim
         self[pid] = Task(pid, pid, host, Memory(pid), started=False)
 
     def attach(self, pid: int, host: str) -> list[Task]:
@@ -64,15 +73,25 @@ class TaskTable(dict[int, Task]):
         task.memory = Memory(task.tid)
         task.pid = task.tid
         stream = self._stream
-        if task.started:
+        was_shown = task.started
+        task.started = was_shown or self._is_wanted(task)
+        if was_shown or (task.started and self._shim):
             argv = read_argv(task.tid)
             stream.put(ev.Execed(stream.now(), task.tid, argv, former if former != task.tid else 0))
-        task.started = True
         path = lost_privilege(task.tid)
         if path:
             text = f"{path} is a set-user-ID or set-group-ID program; traced it runs without that privilege."
             fix = "Run socklab as root, with --net machine, to see it with its privilege."
             stream.notice("warning", text, fix)
+
+    def _is_wanted(self, task: Task) -> bool:
+        """Whether this exec begins the program that was asked for, not a stand-in or what that runs on its way."""
+        if task.tid != self._first or not self._shim:
+            return task.tid == self._first
+        # The kernel names a process by the file it was told to execute, by 15 bytes of it (proc_pid_comm(5)): first
+        # the stand-in goes by that name, then what it stands for.
+        self._named += os.fsencode(read_stat(task.tid).name) == os.fsencode(self._shim)[:15]
+        return self._named > 1
 
     def ended(self, task: Task, status: int) -> Stop:
         """The task is gone, with wait's `status`."""
@@ -83,7 +102,8 @@ class TaskTable(dict[int, Task]):
             event = ev.Exited(self._stream.now(), task.tid, signo=os.WTERMSIG(status), core=os.WCOREDUMP(status))
         else:
             event = ev.Exited(self._stream.now(), task.tid, code=os.WEXITSTATUS(status))
-        self._stream.put(event)
+        if task.started or task.tid == self._first:
+            self._stream.put(event)
         return Stop(task.tid, task.pid, "exited", task.nr, task.args, 0, 0, 0, 0)
 
 
