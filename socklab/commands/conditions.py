@@ -28,7 +28,7 @@ import msgspec
 from socklab.core.errors import UsageError
 from socklab.core.suggest import nearest
 from socklab.syscalls.errors import errno_numbers
-from socklab.syscalls.groups import RUN_CALLS, WORDS, fd_argument
+from socklab.syscalls.groups import RUN_CALLS, WORDS, fd_argument, own_fds
 from socklab.syscalls.tables import ARCHITECTURES, numbers_by_name
 
 ALIASES = WORDS
@@ -59,7 +59,7 @@ class Condition(msgspec.Struct, frozen=True):
         return self.error or self.ok or bool(self.errnos) or bool(self.results)
 
     def wants_enter(self, name: str, args: tuple[int, ...], is_socket: bool) -> bool:
-        """Whether to stop before this call. `is_socket`: its descriptor argument is a socket."""
+        """Whether to stop before this call. `is_socket`: a descriptor it names is a socket."""
         return not self.at_return and self._fits(name, args, is_socket)
 
     def wants_return(self, name: str, args: tuple[int, ...], result: int, is_socket: bool) -> bool:
@@ -85,11 +85,8 @@ class Condition(msgspec.Struct, frozen=True):
             return False
         if not self.fds:
             return True
-        at = fd_argument(name)
-        if at is None or at >= len(args):
-            return False
-        fd = args[at] & 0xFFFFFFFF  # a descriptor is an int: the upper half of the register is not looked at
-        return (fd - (1 << 32) if fd >> 31 else fd) in self.fds
+        # A descriptor is an int: the upper half of the register is not looked at.
+        return any((fd - (1 << 32) if fd >> 31 else fd) in self.fds for fd in own_fds(name, args))
 
 
 def parse(text: str) -> Condition:

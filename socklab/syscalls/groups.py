@@ -11,6 +11,7 @@ recorded there. `named`: looked at only where a stop condition names it. Calls w
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 from socklab.syscalls.rows import ROWS
 
@@ -58,15 +59,52 @@ def canonical(name: str) -> str:
     return row.words[0] if row is not None else name
 
 
-@cache
-def fd_argument(name: str) -> int | None:
-    """Index of the descriptor the call acts on (`sockfd` of accept, `oldfd` of dup); None = it takes none.
+class FdArgument(NamedTuple):
+    """One argument that names descriptors, by its kind.
 
-    A directory descriptor of the *at calls does not count: it names a place, nothing is done to it.
+    `fd`: one of the program's own. `newfd`: a number that the call takes; closed first if it is open. `fd_range`: all
+    from `at` to `ref`. `remote_fd`: one of the process that the pidfd in argument `ref` stands for.
+    """
+
+    at: int
+    kind: str
+    ref: int = -1
+
+
+_FD_KINDS = ("fd", "newfd", "fd_range", "remote_fd")
+
+
+@cache
+def fd_arguments(name: str) -> tuple[FdArgument, ...]:
+    """Every argument of the call that names descriptors it does something to.
+
+    A directory descriptor of the *at calls does not count: it names a place, nothing is done to it. Those in the sets
+    of select, the list of poll and the messages of sendmsg (SCM_RIGHTS) are in memory, not in an argument.
     """
     row = ROWS.get(name)
-    places = [at for at, each in enumerate(row.parameters) if each.kind == "fd"] if row is not None else []
-    return places[0] if places else None
+    found = enumerate(row.parameters) if row is not None else ()
+    return tuple(FdArgument(at, each.kind, *each.refs) for at, each in found if each.kind in _FD_KINDS)
+
+
+def fd_argument(name: str) -> int | None:
+    """Index of the descriptor the call acts on (`sockfd` of accept, `oldfd` of dup); None = it takes none."""
+    return next((each.at for each in fd_arguments(name) if each.kind == "fd"), None)
+
+
+def own_fds(name: str, args: tuple[int, ...]) -> tuple[int, ...]:
+    """The descriptors that the call's arguments name one by one, of the program's own: both of splice and of dup2."""
+    return tuple(args[each.at] & 0xFFFFFFFF for each in fd_arguments(name) if each.kind in ("fd", "newfd"))
+
+
+_UNNAMED_KINDS = {"fd_pair", "fd_range", "fcntl_arg", "msghdr_out", "mmsghdr_out"}
+
+
+@cache
+def moves_unnamed(name: str) -> bool:
+    """Whether the call may open or close descriptors that neither its arguments nor its result name: socketpair,
+    close_range, fcntl (F_DUPFD), recvmsg (SCM_RIGHTS), and whatever an io_uring carries out."""
+    row = ROWS.get(name)
+    return name.startswith("io_uring_") or (row is not None and not _UNNAMED_KINDS.isdisjoint(row.kinds))
 
 
 def returns_fd(name: str) -> bool:

@@ -59,6 +59,9 @@ KINDS: dict[str, Kind] = {
     # descriptors, files
     "fd": Kind("common.fd"),
     "anyfd": Kind("common.fd"),  # or -1 for none: nothing is done to it
+    "newfd": Kind("common.fd"),  # taken by the call: what was behind it is closed
+    "fd_range": Kind("common.unsigned"),  # to the argument it refers to
+    "remote_fd": Kind("common.signed"),  # of the process behind the pidfd it refers to
     "dirfd": Kind("common.dirfd"),
     "fd_pair": Kind("common.fd_pair", leave=when_done(fixed(8))),
     "path": Kind("common.path", capture.path),

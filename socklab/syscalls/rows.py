@@ -85,6 +85,10 @@ class Row:
         places = {name: at for at, (name, _, _) in enumerate(found)}
         return tuple(Parameter(name, kind, (places[ref],) if ref else ()) for name, kind, ref in found)
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset(each.kind for each in self.parameters)
+
     @cached_property
     def notes(self) -> dict[str, str]:
         """What is said of parameters, of errors and of success ("done"), by name; the purpose is that of ""."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import signal
@@ -452,6 +453,32 @@ def test_a_quick_look_after_each_call_tells_what_a_full_look_would(user: int | N
             assert told.descriptors[me][client.fileno()].detail == "tcp"
 
     privately(act, user)
+
+
+def test_a_quick_look_finds_descriptors_that_no_argument_and_no_result_names() -> None:
+    """What socketpair, fcntl, recvmsg and close_range do to a table too long to be read whole."""
+
+    def act() -> None:
+        me = os.getpid()
+        kept = [socket.socketpair() for _ in range(descriptors.READ_ALL)]
+        with looking() as look:
+            look.watch(me)
+            look.everything()
+            assert descriptors_of(look.touched(me, [], unnamed=True)) == []
+            fresh = socket.socketpair()
+            assert {each.fd for each in descriptors_of(look.touched(me, [], unnamed=True))} == {
+                each.fileno() for each in fresh
+            }
+            copies = fcntl.fcntl(fresh[0], fcntl.F_DUPFD, 1000), fcntl.fcntl(fresh[0], fcntl.F_DUPFD, 1001)
+            assert {each.fd for each in descriptors_of(look.touched(me, [], unnamed=True))} == set(copies)
+            os.closerange(*copies)
+            os.close(copies[1])
+            told = look.touched(me, [], unnamed=True)
+            assert {fd for each in told if isinstance(each, Descriptors) for fd in each.closed} == set(copies)
+            assert descriptors_of(look.everything()) == []
+        assert kept
+
+    privately(act)
 
 
 def test_a_socket_without_an_address_says_what_it_is_and_stops_saying_it_once_listed() -> None:

@@ -74,8 +74,8 @@ def test_numbers_leaves_out_what_an_architecture_lacks() -> None:
 # As strace's classes and the manual pages have them, written down apart from the table of calls.
 SOCKETS = """socket socketpair bind listen accept accept4 connect getsockopt setsockopt getsockname getpeername shutdown
 sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg"""
-IN_LESSONS = f"""{SOCKETS} read write readv writev close close_range dup dup2 dup3 fcntl sendfile splice select pselect6
-poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2"""
+IN_LESSONS = f"""{SOCKETS} read write readv writev close close_range dup dup2 dup3 fcntl sendfile splice pidfd_getfd
+select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2"""
 IN_RUNS = f"{IN_LESSONS} fork vfork clone clone3 wait4 waitid"
 RECORDED = f"{IN_RUNS} execve execveat kill"
 REPORTED = f"""{RECORDED} pread64 pwrite64 preadv pwritev preadv2 pwritev2 ioctl open openat openat2 creat pipe pipe2
@@ -161,6 +161,29 @@ def test_a_call_is_described_in_one_place() -> None:
 )
 def test_the_descriptor_a_call_acts_on(name: str, at: int | None) -> None:
     assert syscalls.fd_argument(name) == at
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "fds"),
+    [
+        ("splice", (3, 0, 4, 0, 9, 0), (3, 4)),
+        ("tee", (3, 4, 9, 0), (3, 4)),
+        ("sendfile", (3, 4, 0, 9), (3, 4)),
+        ("copy_file_range", (3, 0, 4, 0, 9, 0), (3, 4)),
+        ("dup2", (3, 4), (3, 4)),
+        ("dup3", (3, 4, 0), (3, 4)),
+        ("epoll_ctl", (3, 1, 4, 0), (3, 4)),
+        ("accept4", (3, 0, 0, 0), (3,)),
+        ("pidfd_getfd", (3, 4, 0), ()),
+        ("close_range", (3, 9, 0), ()),
+        ("openat", (3, 0, 0, 0), ()),
+    ],
+)
+def test_every_descriptor_a_call_names_one_by_one(name: str, args: tuple[int, ...], fds: tuple[int, ...]) -> None:
+    assert syscalls.own_fds(name, (*args, 0, 0, 0, 0, 0, 0)[:6]) == fds
+    if fds:
+        assert conditions.parse(f"{name} fd={fds[-1]}").wants_enter(name, args, True)
+        assert not conditions.parse(f"{name} fd={fds[-1] + 90}").wants_enter(name, args, True)
 
 
 GIVE_A_DESCRIPTOR = """socket accept accept4 open openat openat2 creat dup dup2 dup3 epoll_create epoll_create1

@@ -112,10 +112,9 @@ class DescriptorTable:
         known = self.known
         try:
             self._open()
-            # Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors; before, it is 0.
-            count = os.fstat(self._fd_directory).st_size
+            count = self._count()
             as_expected = len(known) > READ_ALL and count == len(known) + self._unreadable
-            numbers = known.keys() if as_expected else set(map(int, os.listdir(self._fd_directory)))
+            numbers = known.keys() if as_expected else self._listed_numbers()
         except OSError as error:
             return self._failed(error)
         self.unread = None
@@ -128,13 +127,22 @@ class DescriptorTable:
             self._unreadable = count - len(known) if count else 0
         return found
 
-    def look_at(self, fds: Iterable[int]) -> tuple[list[Descriptor], list[int]]:
-        """The same for these numbers only; costs nothing for the rest of the table."""
+    def look_at(self, fds: Iterable[int], *, unnamed: bool = False) -> tuple[list[Descriptor], list[int]]:
+        """The same for these numbers only; costs nothing for the rest of the table.
+
+        `unnamed`: also for numbers opened or closed since, where the kernel's count says that there are any.
+        """
         try:
             self._open()
+            changed, closed = self._read(fds, [])
+            if unnamed and self._count() != len(self.known) + self._unreadable:
+                listed = self._listed_numbers()
+                missing = [fd for fd in self.known if fd not in listed]
+                more, gone = self._read(sorted(listed - self.known.keys()), missing)
+                changed, closed = changed + more, closed + gone
         except OSError as error:
             return self._failed(error)
-        return self._read(fds, [])
+        return changed, closed
 
     def holding(self, inodes: set[int]) -> list[int]:
         """Numbers that stand for the sockets with these inodes, as of the last look. Goes through the whole table."""
@@ -251,6 +259,13 @@ class DescriptorTable:
             self._fd_directory = os.open(f"/proc/{self.pid}/fd", flags)
         if self._info_directory < 0:
             self._info_directory = os.open(f"/proc/{self.pid}/fdinfo", flags)
+
+    def _count(self) -> int:
+        """Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors; before, it is 0."""
+        return os.fstat(self._fd_directory).st_size
+
+    def _listed_numbers(self) -> set[int]:
+        return set(map(int, os.listdir(self._fd_directory)))
 
     def _in_turn(self) -> list[int]:
         if self._turn >= len(self.known):

@@ -119,14 +119,15 @@ class Poller:
             self.snapshot_all()
             return
         fds: list[int] = []
+        unnamed = False
         if stop.nr >= 0:
             name = syscalls.name(self._arch, stop.nr)
-            position = syscalls.fd_argument(name)
-            if position is not None:
-                fds.append(stop.args[position] & 0xFFFFFFFF)
-            if stop.at == "return" and syscalls.returns_fd(name) and stop.result >= 0:
-                fds.append(stop.result)
-        self._stream.put_all(self._server.touched(stop.pid, fds))
+            fds += syscalls.own_fds(name, stop.args)
+            if stop.at == "return":
+                unnamed = syscalls.moves_unnamed(name)
+                if syscalls.returns_fd(name) and stop.result >= 0:
+                    fds.append(stop.result)
+        self._stream.put_all(self._server.touched(stop.pid, fds, unnamed=unnamed))
         now = time.monotonic()
         self._owed_since = self._owed_since or now
         self._due = min(now + _LEAST_PERIOD_S, self._owed_since + _OWED_AT_MOST_S)

@@ -123,8 +123,9 @@ class Snapshot:
         self.cost_ns = time.monotonic_ns() - begun
         return events
 
-    def touched(self, pid: int, fds: Iterable[int]) -> list[Event]:
+    def touched(self, pid: int, fds: Iterable[int], *, unnamed: bool = False) -> list[Event]:
         """What one call of process `pid` on `fds` changed: costs the same with ten sockets and with ten thousand.
+        `unnamed`: also numbers that were opened or closed beside those, if that changed how many are open.
 
         Looked at: these descriptors (also ones just opened or closed), the sockets behind them before and now, the
         other ends of those connections where this host has them, counters, the process, and every listener's queue.
@@ -147,7 +148,7 @@ class Snapshot:
                 events += self._descriptors(t, of, *each.look(unlisted))
                 continue
             numbers = [*(fds if each is table else []), *each.holding(unlisted)]
-            events += self._descriptors(t, of, *each.look_at(numbers))
+            events += self._descriptors(t, of, *each.look_at(numbers, unnamed=unnamed and each is table))
         events += self._sockets(t, delta)
         events += self._changed_counters(t)
         events += self._changed_processes(t, [pid])

@@ -17,11 +17,11 @@ from socklab.syscalls.symbols import Flags, Names, readable, strace_string
 # ---------------------------------------------------------------- numbers
 
 
-def signed(call: Call, index: int) -> Shown:
+def signed(call: Call, index: int, *refs: int) -> Shown:
     return Shown(str(call.i32(index)))
 
 
-def unsigned(call: Call, index: int) -> Shown:
+def unsigned(call: Call, index: int, *refs: int) -> Shown:
     return Shown(str(call.u32(index)))
 
 

@@ -73,15 +73,15 @@ close(fd: fd)
     EIO: writing back failed; the descriptor is closed all the same
     EINTR: a signal came; on Linux the descriptor is closed all the same
 
-close_range(first: uint, last: uint, flags: CLOSE_RANGE)
+close_range(first: fd_range(last), last: uint, flags: CLOSE_RANGE)
     stop=lesson
     Close all descriptors of a range.
     first: from
     last: to, inclusive
 
 dup(oldfd: fd) -> fd
-dup2(oldfd: fd, newfd: int) -> fd
-dup3(oldfd: fd, newfd: int, flags: pipe_flags) -> fd
+dup2(oldfd: fd, newfd: newfd) -> fd
+dup3(oldfd: fd, newfd: newfd, flags: pipe_flags) -> fd
     word=dup stop=lesson topic=descriptors
     Give the same open file or socket a second descriptor.
     oldfd: the descriptor to copy
@@ -176,8 +176,15 @@ inotify_init1(...) -> fd
 pidfd_open(...) -> fd
     stop=named
 
-pidfd_getfd(...) -> fd
-    stop=named
+pidfd_getfd(pidfd: anyfd, targetfd: remote_fd(pidfd), flags: uint) -> fd
+    stop=lesson topic=descriptors
+    Get a descriptor of one's own for what a descriptor of another process stands for.
+    pidfd: the other process
+    targetfd: the descriptor there
+    done: the same file or socket has a descriptor here too
+    EPERM: the process may not be traced, which this takes
+    EBADF: the other process has no such descriptor, or pidfd is not open
+    ESRCH: the process has ended
 
 io_uring_register(fd: fd, ...) -> number
     stop=named
