@@ -81,7 +81,8 @@ def test_a_program_sees_what_it_sees_under_a_shell_but_for_the_documented(networ
 
 
 def test_a_python_program_is_given_no_variable_and_no_flag(tmp_path: Path) -> None:
-    text = "import os, sys\nos.environ.pop('_', '')\nprint(sorted(os.environ.items()), sys.flags, sys.path, sys.argv[1:])\n"
+    text = "import os, sys\nos.environ.pop('_', '')\n"
+    text += "print(sorted(os.environ.items()), sys.flags, sys.path, sys.argv[1:])\n"
     (tmp_path / "app.py").write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = run("--json", "--free", "app.py", "x", cwd=tmp_path)
