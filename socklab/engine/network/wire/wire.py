@@ -35,15 +35,15 @@ class Wire:
         """CLOCK_MONOTONIC nanoseconds of the stream's header: times of events are counted from here."""
         self.ended = False
         """The wire's process is gone."""
+        self.process: int | None = None
+        """Its pidfd: readable once it has ended, whoever else may hold a copy of its sockets. None before Linux 5.3."""
         self._control = control
         self._report = report
         self._records = wm.Records()
         self._names: dict[str, str] = {}
         self._asking = threading.Lock()
-        try:
-            self._process: int | None = os.pidfd_open(pid)
-        except OSError:  # Linux before 5.3
-            self._process = None
+        with suppress(OSError):
+            self.process = os.pidfd_open(pid)
         control.settimeout(_ANSWER_WITHIN_S)
         report.setblocking(False)
 
@@ -128,13 +128,13 @@ class Wire:
             self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
         self._report.close()
-        if self._process is not None:
-            if not select.select([self._process], [], [], 2.0)[0]:
+        if self.process is not None:
+            if not select.select([self.process], [], [], 2.0)[0]:
                 with suppress(ProcessLookupError):  # it ended just now
                     os.kill(self.pid, signal.SIGKILL)
-                select.select([self._process], [], [], 2.0)
-            os.close(self._process)
-            self._process = None
+                select.select([self.process], [], [], 2.0)
+            os.close(self.process)
+            self.process = None
             with suppress(ChildProcessError):  # reaped by a waitpid(-1) elsewhere
                 os.waitpid(self.pid, 0)
 
