@@ -86,7 +86,7 @@ ptrace.seize, wire.start = seize_and_kill, start_and_kill
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[ev.AnyEvent]]:
-    """Runs a lesson by itself in an engine before which `fault` is executed: all it told, once it is sure to be over."""
+    """Runs a lesson by itself in an engine that executes `fault` first: all it told, once it is sure to be over."""
 
     def run(fault: str) -> list[ev.AnyEvent]:
         mark = f"FAULT_MARK={uuid.uuid4().hex}"
@@ -171,13 +171,11 @@ def test_the_lab_ends_and_says_so_when_a_process_of_it_is_killed_at_its_birth(
 def test_no_process_of_a_lab_holds_a_socket_or_terminal_of_another() -> None:
     """Or nobody would see the end of file when that one dies."""
     with Link.start(RunSpec(lesson=str(lesson.find("lifecycle")), network="two-hosts")) as link:
-        ran = False
         for event in link.events(timeout=HANGS_S):
-            if isinstance(event, ev.Ready) and ran:
-                break
-            if isinstance(event, ev.Ready):
+            if isinstance(event, ev.Held):
                 link.send(cmd.Do("! sleep 100"))
-                ran = True
+            elif isinstance(event, ev.Client) and event.phase == "running":
+                break
         engine = _held(link.pid)
         assert any(each.startswith("socket:") for each in engine)
         others = {pid: _held(pid) & engine for pid in subreaper.read_descendants(link.pid)}
