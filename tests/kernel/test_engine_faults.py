@@ -172,8 +172,8 @@ def test_no_process_of_a_lab_holds_a_socket_or_terminal_of_another() -> None:
     """Or nobody would see the end of file when that one dies."""
     with Link.start(RunSpec(lesson=str(lesson.find("lifecycle")), network="two-hosts")) as link:
         for event in link.events(timeout=HANGS_S):
-            if isinstance(event, ev.Held):
-                link.send(cmd.Do("! sleep 100"))
+            if isinstance(event, ev.Ready):
+                link.send(cmd.Answer(choice=None) if event.wants == "answer" else cmd.Do("! sleep 100"))
             elif isinstance(event, ev.Client) and event.phase == "running":
                 break
         engine = _held(link.pid)

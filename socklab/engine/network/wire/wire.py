@@ -6,12 +6,13 @@ by process.py in a process of its own: here nothing can stop them by being busy.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Wire:
         self._control = control
         self._report = report
         self._records = wm.Records()
-        self._names: dict[str, str] = {}
+        self._names: set[str] = set()
         self._asking = threading.Lock()
         with suppress(OSError):
             self.process = os.pidfd_open(pid)
@@ -88,13 +89,8 @@ class Wire:
 
     def name(self, name: str, local: str) -> None:
         """Call the end `local` ("10.0.0.2:40001") by a name in verbs. Give it before the first packet goes out."""
-        self._names[name] = local
-        self._ask(wm.Names(self._names))
-
-    def forget(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._names.pop(name, None)
-        self._ask(wm.Names(self._names))
+        self._ask(wm.Name(name, local))
+        self._names.add(name)
 
     def status(self) -> Answer:
         """Packets held, rules in force and counts."""
@@ -113,7 +109,9 @@ class Wire:
                 data = self._control.recv(1 << 20)
             except TimeoutError as error:
                 raise MachineError(f"The wire (process {self.pid}) does not answer.") from error
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    raise UsageError("That is more than the wire takes in one message.", fix="Say less.") from error
                 data = b""
         if not data:
             raise MachineError("The wire's process is gone.", fix="Start the lab again.")
