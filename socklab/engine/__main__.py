@@ -19,10 +19,11 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from socklab import __version__, arch as machines, guide, syscalls
 from socklab.core.errors import MachineError, SocklabError, UsageError
-from socklab.engine import program
+from socklab.engine import failures, program
 from socklab.engine.lab import Lab
 from socklab.engine.network import topology
 from socklab.engine.stream import Stream
@@ -32,14 +33,20 @@ from socklab.host import attach_target, environment, subreaper
 from socklab.lesson import Lesson, load
 from socklab.protocol import events as ev, run_spec
 
+_JOIN_S = 5.0
+"""The lab thread may take so long to let go of what it holds, once the tracer has ended."""
 
-def _read_spec(commands: socket.socket) -> tuple[run_spec.RunSpec, bytes]:
-    """The first line, and what came behind it."""
+
+def _read_spec(commands: socket.socket) -> tuple[run_spec.RunSpec, bytes] | None:
+    """The first line, and what came behind it; None when the consumer died before it said what to run."""
     data = b""
     while b"\n" not in data:
-        more = commands.recv(65536)
+        try:
+            more = commands.recv(65536)
+        except ConnectionResetError:
+            more = b""
         if not more:
-            raise SystemExit(0)  # the consumer died before it said what to run
+            return None
         data += more
     line, _, rest = data.partition(b"\n")
     return run_spec.decode(line), rest
@@ -77,6 +84,7 @@ def _trace(
     traced: tuple[int, ...],
     arch: str,
     limit: tuple[int, int],
+    ignored: frozenset[int],
 ) -> None:
     stream = lab.stream
     launched = program.launch(
@@ -86,41 +94,59 @@ def _trace(
         filter_program=ptrace.filter_program((*traced, *syscalls.numbers(arch, ALWAYS)), machines.of(arch)),
         enter_host=lambda: network.enter("server"),
         limit=limit,
+        ignored=ignored,
     )
     try:
         tracer.tasks.seize(launched.pid, "server", prepared.shim)
     except (PermissionError, ptrace.ProcessGone) as error:
+        # A zombie can't be traced either.
+        killed = os.waitid(os.P_PID, launched.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         os.kill(launched.pid, signal.SIGKILL)
         os.waitpid(launched.pid, 0)
-        raise _REFUSED from error
+        raise _KILLED if killed else _REFUSED from error
     cwd = wanted.cwd or _here()
     stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.shown, cwd, traced))
     stream.flush()
     lab.attach(launched, prepared.python)
     with _lab_running(lab):
-        os.write(launched.go, b"g")
+        with contextlib.suppress(BrokenPipeError):  # somebody killed it: its exit is what the tracer sees first
+            os.write(launched.go, b"g")
         os.close(launched.go)
         tracer.run()
 
 
 @contextlib.contextmanager
 def _lab_running(lab: Lab) -> Iterator[None]:
-    """The lab thread beside what this thread does."""
-    thread = threading.Thread(target=_lab_thread, args=(lab,), name="lab")
+    """The lab thread beside what this thread does. Whichever of the two ends first, however it ends, ends the other."""
+    thread = threading.Thread(target=_lab_thread, args=(lab,), name="lab", daemon=True)
+    keeper = threading.Thread(target=_end_tracer_after, args=(thread, lab), name="keeper", daemon=True)
     thread.start()
-    yield
-    thread.join(timeout=5)
+    try:
+        keeper.start()
+        yield
+    finally:
+        lab.ask_quit()
+        thread.join(timeout=_JOIN_S)
 
 
 def _lab_thread(lab: Lab) -> None:
     try:
         lab.run()
-    except BaseException:
-        traceback.print_exc()
-        what = traceback.format_exc().strip().splitlines()[-1]
-        lab.stream.notice("error", f"The engine failed: {what}", "This is a bug in socklab: please report it.")
-        lab.reason = "failed"
-        lab.tracer.ask_end()
+    except BaseException as error:
+        lab.fail(failures.explain(error))
+
+
+def _end_tracer_after(thread: threading.Thread, lab: Lab) -> None:
+    """A thread may end without running another line of its own: at its first call, or where no memory is left."""
+    try:
+        thread.join()
+        if not lab.over:
+            lab.fail(SocklabError("The engine's lab thread ended.", fix="This is a bug in socklab: please report it."))
+    finally:
+        try:
+            lab.tracer.ask_end()
+        except BaseException:  # not even memory for a request is left, and the tracer would wait for ever
+            os._exit(failures.FAILED)
 
 
 def _network(wanted: run_spec.RunSpec, lesson: Lesson | None) -> topology.Topology:
@@ -146,7 +172,9 @@ def _network(wanted: run_spec.RunSpec, lesson: Lesson | None) -> topology.Topolo
     return network
 
 
-def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream) -> ev.Ended:
+def _run(
+    wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, stream: Stream, ignored: frozenset[int]
+) -> ev.Ended:
     limit = _raise_limit()
     elsewhere = attach.enter_network(wanted.attach) if wanted.attach else None
     lesson = load(Path(wanted.lesson)) if wanted.lesson else None
@@ -200,13 +228,16 @@ def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, strea
                 tracer.run()
         else:
             _tell_built(stream, subject)
-            _trace(wanted, lab, tracer, subject, network, traced, arch, limit)
+            # A lesson's server begins the same everywhere; a program of the user's own as a shell would start it.
+            inherited = ignored if lesson is None else frozenset[int]()
+            _trace(wanted, lab, tracer, subject, network, traced, arch, limit, inherited)
     finally:
         tracer.close_wakeup()
         network.close()
     return lab.end_event()
 
 
+_KILLED = MachineError("Somebody killed the program before it had begun.", fix="Start again.")
 _REFUSED = MachineError(
     "This machine does not let socklab trace a program (ptrace was refused).",
     fix="Run `socklab doctor`: it names what refuses and the exact fix.",
@@ -238,28 +269,40 @@ def _tell_built(stream: Stream, prepared: program.Prepared) -> None:
         stream.notice("info", prepared.note)
 
 
-def main() -> int:
+def main() -> NoReturn:
+    """The life of the process. It never waits for a thread or a finalizer at its end, whatever brought that about: what
+    the engine holds ends with it in the kernel (EXITKILL, PDEATHSIG, end of file)."""
+    code = failures.FAILED
+    try:
+        _serve()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _serve() -> None:
     commands = socket.socket(fileno=int(sys.argv[1]))
     commands.set_inheritable(False)
-    program.own_signals()
+    ignored = program.own_signals()
     subreaper.become_subreaper()
-    wanted, unread = _read_spec(commands)
+    spec = _read_spec(commands)
+    if spec is None:
+        return
+    wanted, unread = spec
     stream = Stream(commands, keep=not wanted.free)
     try:
-        end = _run(wanted, commands, unread, stream)
-    except SocklabError as error:
-        stream.notice("error", error.what, error.fix)
-        end = ev.Ended(stream.now(), "failed")
-    except Exception:
-        traceback.print_exc()
-        stream.notice("error", "The engine failed: " + traceback.format_exc())
+        end = _run(wanted, commands, unread, stream, ignored)
+    except BaseException as error:
+        told = failures.explain(error)
+        stream.notice("error", told.what, told.fix)
         end = ev.Ended(stream.now(), "failed")
     stream.put(end)
     stream.flush()
     _end_descendants()
     if wanted.run_dir:
         shutil.rmtree(wanted.run_dir, ignore_errors=True)
-    return 0
 
 
 def _end_descendants() -> None:
@@ -282,4 +325,4 @@ def _end_descendants() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -98,7 +98,8 @@ class Lab:
         self._source_files = SourceFiles(stream)
         self._poller: Poller | None = None
         self._terminal: Terminal | None = None
-        self._over = False
+        self.over = False
+        """The loop ends, or has ended."""
         self._last_change: tuple[LabState | None, float] = (None, 0.0)
         self._drain_until = 0.0
 
@@ -114,8 +115,14 @@ class Lab:
 
     def ask_quit(self) -> None:
         """End the lab; safe in a signal handler."""
-        self._over = True
+        self.over = True
         self._ring()
+
+    def fail(self, why: SocklabError) -> None:
+        """The lab ends, and says why."""
+        self.reason = "failed"
+        self.over = True
+        self.stream.notice("error", why.what, why.fix)
 
     def _ring(self) -> None:
         try:
@@ -151,7 +158,7 @@ class Lab:
             self._tell_settings()
         try:
             self._serve_lines()
-            while not self._over:
+            while not self.over:
                 for key, mask in self._selector.select(self._timeout()):
                     key.data(mask)
                 self._serve_posts()
@@ -181,7 +188,7 @@ class Lab:
 
     def _timeout(self) -> float:
         """How long nothing needs to be done unless something becomes ready."""
-        if self._posts or self._control.acting or self._over:
+        if self._posts or self._control.acting or self.over:
             return 0.0
         return min(self._timeout_of_looks(), _TICK_IDLE_S if self._control.ready else _TICK_LIVE_S)
 
@@ -221,13 +228,13 @@ class Lab:
         wiretap = self._actor.wiretap
         if self._spec.unattended and wiretap is not None and wiretap.broken:
             self.reason = "failed"  # nobody is there to see that clients wait for ever
-            self._over = True
+            self.over = True
         if self._spec.unattended and script is not None and not script.done:
             self._end_if_still()
         drained = self._terminal is None or self._terminal.closed
         if self._drain_until and (drained or time.monotonic() > self._drain_until):
             self.reason = "exited" if self.reason == "quit" else self.reason
-            self._over = True
+            self.over = True
 
     def _end_if_still(self) -> None:
         """A lesson that waits for what never comes: nobody is there to see it and press a key."""
@@ -238,7 +245,7 @@ class Lab:
             said = f"Nothing has moved for {_STILL_S:.0f} s, and the lesson is not at its end: it is given up."
             self.stream.notice("error", said, "Run it by hand to see what is missing.")
             self.reason = "failed"
-            self._over = True
+            self.over = True
 
     # ---------------------------------------------------------------- commands
 
@@ -251,16 +258,16 @@ class Lab:
         except OSError:  # ECONNRESET: the consumer was killed
             data = b""
         if not data:
-            self._over = True
+            self.over = True
             return
         self._unread += data
         self._serve_lines()
 
     def _serve_lines(self) -> None:
-        while b"\n" in self._unread and not self._over:
+        while b"\n" in self._unread and not self.over:
             line, _, self._unread = self._unread.partition(b"\n")
             self._control.obey(line)
-            self._over |= self._control.over
+            self.over |= self._control.over
 
     # ---------------------------------------------------------------- the state
 
@@ -282,7 +289,7 @@ class Lab:
 
     def _serve_posts(self) -> None:
         for _ in range(len(self._posts)):  # not those that come meanwhile: commands have their turn too
-            if self._over:
+            if self.over:
                 return
             post = self._posts.popleft()
             if not isinstance(post, Stop):

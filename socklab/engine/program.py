@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -169,26 +169,36 @@ def _open_terminals() -> tuple[int, int, int, int, int]:
         return out_read, os.open(os.devnull, os.O_RDONLY), out_write, err_read, err_write
 
 
-def reset_signals() -> None:
-    """Nothing ignored, nothing blocked, whatever Python or the parent left."""
+_PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Ignored by every Python: the consumer, which is one, has let go of what its caller did with them."""
+
+
+def reset_signals(ignored: Iterable[int] = ()) -> None:
+    """These ignored, everything else as it is by default, nothing blocked: whatever Python or the parent left."""
     for number in range(1, signal.NSIG):
         try:
-            signal.signal(number, signal.SIG_DFL)  # Python ignores SIGPIPE, and exec keeps "ignored"
+            # Python ignores SIGPIPE, and exec keeps "ignored".
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
         except (OSError, ValueError):
             continue  # SIGKILL, SIGSTOP and the two that the C library keeps for itself
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def own_signals() -> None:
-    """The engine's: a parent that ignores SIGCHLD or blocks all would keep waitpid and the wake-ups from working."""
+def own_signals() -> frozenset[int]:
+    """The engine's: a parent that ignores SIGCHLD or blocks all would keep waitpid and the wake-ups from working.
+
+    Returns what the caller ignored, such as SIGHUP under nohup: a program that is run inherits that, as from a shell.
+    """
+    ignored = {each for each in signal.valid_signals() if signal.getsignal(each) == signal.SIG_IGN}
     reset_signals()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # an error of the write, as ever in Python
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the consumer's
+    return frozenset(ignored.difference(_PYTHONS))
 
 
-def reset_child(limit: tuple[int, int]) -> None:
+def reset_child(limit: tuple[int, int], ignored: Iterable[int] = ()) -> None:
     """In a forked child: undo what Python and the engine changed that a program would inherit."""
-    reset_signals()
+    reset_signals(ignored)
     resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
 
@@ -213,8 +223,9 @@ def launch(
     filter_program: bytes,
     enter_host: Callable[[], None],
     limit: tuple[int, int],
+    ignored: frozenset[int],
 ) -> Launched:
-    """Fork a child that waits for one byte on `go`, then installs the filter and executes.
+    """Fork a child that waits for one byte on `go`, then installs the filter and executes; signals `ignored` stay so.
 
     The caller seizes it in between: a filter that says TRACE with no tracer there makes the call fail with ENOSYS.
     """
@@ -231,7 +242,7 @@ def launch(
                 os.dup2(fd, target)
             if cwd:
                 os.chdir(cwd)
-            reset_child(limit)
+            reset_child(limit, ignored)
             if os.read(wait_read, 1) != b"g":
                 os._exit(127)
             libc.die_with_parent(0)  # seized with PTRACE_O_EXITKILL, it dies with the tracer; this it would only see

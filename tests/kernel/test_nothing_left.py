@@ -113,7 +113,9 @@ class Lab:
                 status[pid] = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
         engines = {pid for pid in status if any("socklab.engine" in word for word in members[pid])}
         traced = {pid for pid in status if status[pid]["TracerPid"] != "0"}
-        helpers = {pid for pid in engines if int(status[pid]["PPid"]) in engines}  # forked: the wire and the doorbell
+        helpers = {pid for pid in engines if int(status[pid]["PPid"]) in engines}
+        # A forked child of the engine that is not traced: the wire, and for a moment each other one: tried, seized or
+        # executed a little later.
         found = {
             "engine": engines - helpers,
             "wire": helpers - traced,

@@ -227,3 +227,17 @@ def test_what_a_client_is_called_holds_for_its_very_first_packet(way: Way) -> No
         return held
 
     assert run_on(way, act) == [["SYN"]] * 50
+
+
+def test_the_names_of_more_than_ten_thousand_clients_are_taken_and_the_last_one_means_its_end(way: Way) -> None:
+    def act(lab: WireLab) -> list[str]:
+        _listener = lab.listen()
+        for number in range(10_500):
+            lab.wire.name(f"c{number}", f"10.0.0.2:{number + 1}")
+        client = lab.client("last")
+        lab.do("hold syn from last")
+        lab.call(client)
+        lab.until(lambda: len(lab.wire.status().held) == 1, "its SYN is held")
+        return lab.held()
+
+    assert run_on(way, act) == ["SYN"]

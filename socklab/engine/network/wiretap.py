@@ -43,6 +43,8 @@ class Wiretap:
         if source is not None:
             source.start_ns = stream.start_ns
             selector.register(source.fileno(), selectors.EVENT_READ, lambda _mask: self.pump())
+        if self._wire is not None and self._wire.process is not None:
+            selector.register(self._wire.process, selectors.EVENT_READ, lambda _mask: self._wire_died())
 
     def pump(self) -> None:
         """Put what has been reported since the last time. Never waits."""
@@ -62,11 +64,19 @@ class Wiretap:
             self._stream.notice("warning", f"{missed} packets crossed unseen: there were more than could be shown.")
         if self._wire is not None and self._wire.ended:
             self._selector.unregister(self._wire.fileno())
+            if self._wire.process is not None:
+                self._selector.unregister(self._wire.process)
             self._wire = None
             self.broken = True
             self._stream.notice(
                 "error", "The wire's process is gone: the hosts cannot reach each other.", "Start again."
             )
+
+    def _wire_died(self) -> None:
+        self.pump()  # the last it told
+        if self._wire is not None:
+            self._wire.ended = True
+            self.pump()
 
     def capture(self, path: str) -> None:
         """Write every packet from now on to a pcap file. Raises MachineError where none can be had, or no file."""

@@ -308,6 +308,8 @@ class Tracer:
         if tid == self._wakeup.pid:
             if status & 0xFF != 0x7F:
                 self._wakeup.pid = 0
+                text = "A process that the tracer needs (its wake-up child) was killed: the lab ends."
+                self.stream.notice("error", text, "Start again.")
                 self._end_all()
                 return
             ptrace.resume(ptrace.PTRACE_CONT, tid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 from socklab.engine.tracing import ptrace
 from socklab.host import libc
@@ -36,7 +37,8 @@ class Wakeup:
 
     def wake(self) -> None:
         if self.pid:
-            os.kill(self.pid, signal.SIGUSR1)
+            with suppress(ProcessLookupError):  # it was killed, and waitpid has just told the tracer so
+                os.kill(self.pid, signal.SIGUSR1)
 
     def close(self) -> None:
         if self.pid:

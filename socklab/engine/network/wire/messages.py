@@ -22,10 +22,15 @@ PREFIX = 128
 """Bytes of a packet kept in a bulk transfer: every header (60 of IPv4 and 60 of TCP at most) and a little more."""
 
 
-class Names(msgspec.Struct, frozen=True, tag="names"):
-    """What ends are called in verbs: {"a": "10.0.0.2:40001"}. Replaces all names given before."""
+MOST_HELD = 4096
+"""Numbers of held packets in one answer: a message on the control socket can't grow without limit (EMSGSIZE)."""
 
-    names: dict[str, str]
+
+class Name(msgspec.Struct, frozen=True, tag="name"):
+    """What one more end is called in verbs: "a" is "10.0.0.2:40001". A name given before means that end from now on."""
+
+    name: str
+    end: str
 
 
 class Capture(msgspec.Struct, frozen=True, tag="capture"):
@@ -38,7 +43,7 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     """How things stand."""
 
 
-Request: TypeAlias = Order | Names | Capture | Status
+Request: TypeAlias = Order | Name | Capture | Status
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     done: int = 0
     """Packets the order acted on."""
     held: tuple[int, ...] = ()
-    """Numbers of the packets held now, oldest first."""
+    """Numbers of the packets held now, oldest first; of more than MOST_HELD the oldest."""
     rules: tuple[str, ...] = ()
     """Rules in force, as one would type them."""
     packets: int = 0

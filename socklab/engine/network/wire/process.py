@@ -16,6 +16,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from itertools import islice
 from typing import NoReturn
 
 from msgspec.structs import replace
@@ -196,8 +197,8 @@ class WireProcess:
         request = wm.decode_request(data)
         answer = wm.Answer()
         try:
-            if isinstance(request, wm.Names):
-                self._rules.names = request.names
+            if isinstance(request, wm.Name):
+                self._rules.names[request.name] = request.end
             elif isinstance(request, wm.Capture):
                 self.capture.begin(request.path)
             elif isinstance(request, Order):
@@ -207,7 +208,7 @@ class WireProcess:
         self._flush()
         answer = replace(
             answer,
-            held=tuple(self._held),
+            held=tuple(islice(self._held, wm.MOST_HELD)),
             rules=self._rules.lines(),
             packets=self._number,
             delivered=self._delivered,

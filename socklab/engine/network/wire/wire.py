@@ -6,12 +6,13 @@ by process.py in a process of its own: here nothing can stop them by being busy.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,15 +36,15 @@ class Wire:
         """CLOCK_MONOTONIC nanoseconds of the stream's header: times of events are counted from here."""
         self.ended = False
         """The wire's process is gone."""
+        self.process: int | None = None
+        """Its pidfd: readable once it has ended, whoever else may hold a copy of its sockets. None before Linux 5.3."""
         self._control = control
         self._report = report
         self._records = wm.Records()
-        self._names: dict[str, str] = {}
+        self._names: set[str] = set()
         self._asking = threading.Lock()
-        try:
-            self._process: int | None = os.pidfd_open(pid)
-        except OSError:  # Linux before 5.3
-            self._process = None
+        with suppress(OSError):
+            self.process = os.pidfd_open(pid)
         control.settimeout(_ANSWER_WITHIN_S)
         report.setblocking(False)
 
@@ -88,13 +89,8 @@ class Wire:
 
     def name(self, name: str, local: str) -> None:
         """Call the end `local` ("10.0.0.2:40001") by a name in verbs. Give it before the first packet goes out."""
-        self._names[name] = local
-        self._ask(wm.Names(self._names))
-
-    def forget(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._names.pop(name, None)
-        self._ask(wm.Names(self._names))
+        self._ask(wm.Name(name, local))
+        self._names.add(name)
 
     def status(self) -> Answer:
         """Packets held, rules in force and counts."""
@@ -113,7 +109,9 @@ class Wire:
                 data = self._control.recv(1 << 20)
             except TimeoutError as error:
                 raise MachineError(f"The wire (process {self.pid}) does not answer.") from error
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    raise UsageError("That is more than the wire takes in one message.", fix="Say less.") from error
                 data = b""
         if not data:
             raise MachineError("The wire's process is gone.", fix="Start the lab again.")
@@ -128,13 +126,13 @@ class Wire:
             self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
         self._report.close()
-        if self._process is not None:
-            if not select.select([self._process], [], [], 2.0)[0]:
+        if self.process is not None:
+            if not select.select([self.process], [], [], 2.0)[0]:
                 with suppress(ProcessLookupError):  # it ended just now
                     os.kill(self.pid, signal.SIGKILL)
-                select.select([self._process], [], [], 2.0)
-            os.close(self._process)
-            self._process = None
+                select.select([self.process], [], [], 2.0)
+            os.close(self.process)
+            self.process = None
             with suppress(ChildProcessError):  # reaped by a waitpid(-1) elsewhere
                 os.waitpid(self.pid, 0)
 

@@ -1,0 +1,188 @@
+"""Whatever fails inside the engine, in whichever of its threads or processes: it ends, and all it holds ends with it.
+
+The engine is the real one, started with a few lines before it that make something fail. Oracles: the stream's end, the
+engine's exit status, /proc/*/environ, the run directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from socklab import lesson, session
+from socklab.host import subreaper
+from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
+from tests.support.repeat import times
+
+pytestmark = pytest.mark.kernel
+
+HANGS_S = 60.0
+"""Less than the engine gives a lesson that stands still (lab.py): that patience may not be what ends it."""
+
+RAISES = """
+import random, sys, threading
+chance = random.Random({seed!r})
+left = int(10 ** chance.uniform(0, 5))
+error = chance.choice([MemoryError, RuntimeError, SystemExit, KeyboardInterrupt, OSError])
+def count(frame, event, arg):
+    global left
+    if "/socklab/" in frame.f_code.co_filename and threading.current_thread().name in ("lab", "MainThread"):
+        left -= 1
+        if left in (0, -1, -2, -30):  # what handles the first meets the next
+            raise error("for the test")
+if {thread!r} == "lab":
+    threading.settrace(count)
+else:
+    from socklab.engine.tracing.tracer import Tracer
+    run = Tracer.run
+    def traced(self):
+        sys.settrace(count)
+        run(self)
+    Tracer.run = traced
+"""
+
+KILLS = """
+import os, signal, socket
+held = []
+from socklab.engine.tracing import ptrace
+from socklab.engine.network.wire import wire
+seize, start = ptrace.seize, wire.start
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+def seize_and_kill(pid, options):
+    whose = "wakeup" if options == ptrace.O_EXITKILL else "program"
+    if {which!r} == whose + " before":
+        kill(pid)
+    seize(pid, options)
+    if {which!r} == whose + " after":
+        kill(pid)
+def start_and_kill(ends):
+    pair = socket.socketpair
+    def kept(*words):
+        both = pair(*words)
+        held.extend(each.dup() for each in both)
+        return both
+    if {which!r} == "wire, its sockets held":
+        socket.socketpair = kept
+    made = start(ends)
+    socket.socketpair = pair
+    if {which!r}.startswith("wire"):
+        kill(made.pid)
+    return made
+ptrace.seize, wire.start = seize_and_kill, start_and_kill
+"""
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[ev.AnyEvent]]:
+    """Runs a lesson by itself in an engine that executes `fault` first: all it told, once it is sure to be over."""
+
+    def run(fault: str) -> list[ev.AnyEvent]:
+        mark = f"FAULT_MARK={uuid.uuid4().hex}"
+        monkeypatch.setenv(*mark.split("="))
+        begin, found, end = session._BOOT.partition("runpy.run_module")
+        assert found
+        words = [sys.executable, "-P", "-c", f"{begin}\n{fault}\n{found}{end}", session._ROOT]
+        monkeypatch.setattr(session, "engine_command", lambda fd: [*words, str(fd)])
+        wanted = RunSpec(lesson=str(lesson.find("lifecycle")), network="two-hosts", unattended=True)
+        with Link.start(wanted) as link:
+            told = list(_stepped(link))
+            # The link has done nothing yet to end what it started.
+            _wait(
+                lambda: not _marked(mark.encode(), but=os.getpid()), f"{_marked(mark.encode(), but=os.getpid())} left"
+            )
+            assert link._engine.wait(HANGS_S) in (0, 70), link.diagnostics()
+        assert not Path(link.run_dir).exists()
+        return told
+
+    return run
+
+
+def _stepped(link: Link) -> Iterator[ev.AnyEvent]:
+    """The lesson to its end, as `--auto` goes through it."""
+    done = False
+    for event in link.events(timeout=HANGS_S):
+        yield event
+        done = done or isinstance(event, ev.LessonDone)
+        if isinstance(event, ev.Ready):
+            answers = event.wants == "answer"
+            link.send(cmd.Quit() if done else cmd.Answer(choice=None) if answers else cmd.Step(tid=event.tid))
+
+
+def _wait(holds: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + HANGS_S
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        select.select([], [], [], 0.01)
+
+
+def _marked(mark: bytes, *, but: int) -> list[int]:
+    """Processes that have the mark in their environment."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended
+            if int(name) != but and mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                found.append(int(name))
+    return found
+
+
+@pytest.mark.parametrize("thread", ["lab", "tracer"])
+@pytest.mark.parametrize("part", range(2))
+def test_the_engine_ends_with_all_it_holds_wherever_a_thread_of_it_raises(
+    thread: str, part: int, faulty: Callable[[str], list[ev.AnyEvent]]
+) -> None:
+    for number in range(part, times(10), 2):
+        seed = f"{thread} {number}"
+        told = faulty(RAISES.format(seed=seed, thread=thread))
+        end = told[-1]
+        assert isinstance(end, ev.Ended), seed
+        assert end.reason == "done" or any(isinstance(event, ev.Notice) and event.level == "error" for event in told), (
+            seed
+        )
+
+
+BIRTHS = ["wakeup before", "wakeup after", "program before", "program after", "wire", "wire, its sockets held"]
+
+
+@pytest.mark.parametrize("which", BIRTHS)
+def test_the_lab_ends_and_says_so_when_a_process_of_it_is_killed_at_its_birth(
+    which: str, faulty: Callable[[str], list[ev.AnyEvent]]
+) -> None:
+    told = faulty(KILLS.format(which=which))
+    end = told[-1]
+    assert isinstance(end, ev.Ended)
+    assert end.reason != "done"
+    said = [event for event in told if isinstance(event, ev.Notice) and event.level == "error"]
+    died = [event for event in told if isinstance(event, ev.Exited) and event.signo == 9]
+    assert said or died, told
+
+
+def test_no_process_of_a_lab_holds_a_socket_or_terminal_of_another() -> None:
+    """Or nobody would see the end of file when that one dies."""
+    with Link.start(RunSpec(lesson=str(lesson.find("lifecycle")), network="two-hosts")) as link:
+        for event in link.events(timeout=HANGS_S):
+            if isinstance(event, ev.Ready):
+                link.send(cmd.Answer(choice=None) if event.wants == "answer" else cmd.Do("! sleep 100"))
+            elif isinstance(event, ev.Client) and event.phase == "running":
+                break
+        engine = _held(link.pid)
+        assert any(each.startswith("socket:") for each in engine)
+        others = {pid: _held(pid) & engine for pid in subreaper.read_descendants(link.pid)}
+        assert len(others) >= 4, "the wire, the wake-up child, the server and sleep"
+        assert not any(others.values()), others
+
+
+def _held(pid: int) -> set[str]:
+    links = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return {each for each in links if each.startswith(("socket:", "/dev/ptmx", "net:", "anon_inode:"))}
