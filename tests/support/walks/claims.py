@@ -1,0 +1,173 @@
+"""What must be true whenever all is quiet, whatever the student did before.
+
+In: a student's screen, before and after an act. Out: findings, each with the name of the claim that is broken. Oracles:
+the lesson's own conditions measured in the state, the lesson's text, the words on the screen.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec.structs import replace
+
+from socklab import guide, probes
+from socklab.commands.table import COMMANDS
+from socklab.lesson import Settle, Step
+from socklab.state import LabState
+from tests.support.walks.screen import Student
+
+VERBS = frozenset(word for command in COMMANDS for word in command.words if len(word) > 1)
+"""What a student may be told to do."""
+
+
+class Finding(Exception):
+    """A claim that is broken; `claim` names it."""
+
+    def __init__(self, claim: str, detail: str) -> None:
+        super().__init__(f"{claim}: {detail}")
+        self.claim = claim
+        self.detail = detail
+
+
+class Watch:
+    """What was seen of a run so far; `look` at every quiet moment."""
+
+    def __init__(self, student: Student) -> None:
+        self._student = student
+        self._told: tuple[int, str, int] | None = None
+        self._asked: set[int] = set()
+        self._offered: set[str] = set()
+        self._header: object = None
+
+    def look(self) -> None:
+        """Raises Finding."""
+        student, state = self._student, self._student.now
+        if state.header is not self._header:  # begun, or begun anew
+            self._header = state.header
+            self._told, self._asked = None, set()
+        if state.question is not None:
+            self._asked.add(state.question.index)
+        if state.offer is not None:
+            self._offered.update(state.offer.lines)
+        self._no_failure(state)
+        self._nothing_unmarked(state)
+        self._marked_rightly(state)
+        if student.lab.at is None and state.ended is None:
+            self._what_is_told_is_so(state)
+
+    @property
+    def meddled(self) -> bool:
+        """The student did more than the lesson offered."""
+        acted = self._student.now.acted
+        return any(each.origin == "student" and each.line not in self._offered for each in acted)
+
+    def _no_failure(self, state: LabState) -> None:
+        if state.ended is not None and state.ended.reason == "failed":
+            raise Finding("the lab does not fail", " ".join(note.text for note in state.notices))
+        for note in state.notices:
+            if "unexpectedly" in note.text or "Traceback" in note.text or note.level == "error":
+                raise Finding("no internal failure", f"{note.text} {note.fix}")
+
+    def _nothing_unmarked(self, state: LabState) -> None:
+        at = state.step.index if state.step is not None else -1
+        gone = state.lesson_done or state.ended is not None or not _lives(state)
+        steps = self._student.lesson.steps
+        late = {i for i in self._asked - set(state.answers) if gone or (i < at and not _may_be_inside(steps, i, at))}
+        if late:
+            raise Finding("no prediction stays unmarked", f"of steps {sorted(i + 1 for i in late)}, now at {at + 1}")
+
+    def _marked_rightly(self, state: LabState) -> None:
+        for index, answer in state.answers.items():
+            if answer.choice is not None and answer.right != (answer.choice == answer.value):
+                raise Finding("right is what the kernel says", f"step {index + 1}: {answer}")
+
+    # ---------------------------------------------------------------- what is told
+
+    def _what_is_told_is_so(self, state: LabState) -> None:
+        lesson, step = self._student.lesson, state.step
+        if step is None or not 0 <= step.index < len(lesson.steps):
+            return
+        said = guide.narration(lesson, state)
+        asking = guide.question(lesson, state)
+        if guide.UNMEASURED in said and asking is None:
+            raise Finding("every value told is measured", f"step {step.index + 1} {step.phase}: {said}")
+        fresh = (step.index, step.phase, step.t)
+        if fresh == self._told or state.step_left is not None:
+            return
+        self._told = fresh
+        warned = [note for note in state.notices if note.level == "warning" and note.t >= step.t]
+        for wanted in claimed(lesson.steps[step.index], step.phase, state):
+            value = measured(state, wanted)
+            if not warned and (value is None or not wanted.holds(value)):
+                raise Finding(
+                    "what is told is so",
+                    f"step {step.index + 1} {step.phase}: {wanted.probe} should be {wanted.wanted}, is {value}",
+                )
+
+    async def text_is_the_states(self) -> None:
+        """The lesson's text on the screen is that of the state on the screen."""
+        student = self._student
+        if student.lab.at is not None or student.now.ended is not None or len(student.app.screen_stack) > 1:
+            return
+
+        def same() -> bool:
+            state = student.lab.now
+            if state.question is not None and state.question.measured is not None:
+                state = replace(state, question=None)
+            wanted = words_of(guide.narration(student.lesson, state))[:10]
+            shown = student.narrated
+            return not shown or words_of(shown)[: len(wanted)] == wanted
+
+        if not await student.until(same):
+            raise Finding("the text shown is the step's", f"{student.narrated!r} at {student.now.step}")
+
+
+def _may_be_inside(steps: tuple[Step, ...], asked: int, at: int) -> bool:
+    """What was asked about the return of a call is still open at a later step inside that call."""
+    predict, then, now = steps[asked].predict, steps[asked].at, steps[at].at
+    return (
+        predict is not None
+        and predict.when == "return"
+        and (then.syscall, then.nth) == (now.syscall, now.nth)
+        and now.when == "blocked"
+    )
+
+
+def _lives(state: LabState) -> bool:
+    """A task of the program lives."""
+    return not state.tasks or any(task.status != "exited" for task in state.tasks.values())
+
+
+def claimed(step: Step, phase: str, state: LabState) -> list[Settle]:
+    """The conditions that the text of a step speaks of, once it is told in this phase."""
+    if phase == ("after" if step.at.when == "return" else "before"):
+        return [] if state.offer is not None and set(state.offer.lines) & set(step.do) else list(step.settle)
+    return list(step.until) if step.offer else []
+
+
+def measured(state: LabState, wanted: Settle) -> object:
+    try:
+        return probes.measure(state, wanted.probe)
+    except probes.Unmeasured:
+        return None
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text that are no numbers, marks or names of values."""
+    plain = re.sub(r"[*`_]", "", text)
+    return [word.lower() for word in re.findall(r"[A-Za-z]{3,}", plain) if not word.isupper()]
+
+
+def progress_of(student: Student) -> tuple[object, ...]:
+    """What is another one when something led on."""
+    state = student.now
+    return (
+        state.header, state.step, state.stops, state.entered, state.question, len(state.answers), state.offer,
+        state.lesson_done, state.ended is not None, student.lab.at, len(student.app.screen_stack),
+        student.screen.prompt.is_open,
+    )  # fmt: skip
+
+
+def advised(said: str) -> list[str]:
+    """The verbs among the words that the screen says."""
+    return [word for word in re.findall(r"[a-z-]+", said) if word in VERBS]
