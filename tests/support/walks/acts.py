@@ -37,7 +37,11 @@ class Mind:
         self.rng = rng
         self._waits_left = longest_wait
         self._lesson_lines = [line for step in lesson.steps for line in (*step.do, *step.offer)]
-        self._names = sorted({name for line in self._lesson_lines for name in re.findall(r"\b([a-j])\b", line)}) or ["a"]
+        self._names = sorted({name for line in self._lesson_lines for name in re.findall(r"\b([a-j])\b", line)}) or [
+            "a"
+        ]
+        self.faithful = rng.random() < 0.5
+        """Does nothing to the lab but what the lesson offers."""
         self._kinds: dict[Callable[[Student], str], float] = {
             self._next: rng.choice((2.0, 4.0, 8.0)),
             self._steps: rng.choice((0.3, 1.5)),
@@ -51,9 +55,12 @@ class Mind:
             self._looks: rng.choice((0.3, 1.0)),
             self._any_key: rng.choice((0.2, 0.8)),
             self._resize: 0.2,
-            self._wait: rng.choice((0.05, 0.3, 0.6)),
+            self._wait: rng.choice((0.1, 0.5, 1.5)),
             self._click: 0.15,
         }
+        if self.faithful:
+            for kind in (self._lessons_line, self._verb, self._wire, self._free_line, self._completed, self._any_key):
+                del self._kinds[kind]
 
     def act(self, student: Student) -> str:
         if student.choice_keys and self.rng.random() < 0.6:
@@ -77,7 +84,8 @@ class Mind:
         return f"press {key_of(self.rng.choice(('step', 'step', 'over', 'pause')))}"
 
     def _burst(self, _student: Student) -> str:
-        keys = [key_of(self.rng.choice(("next", "next", "step", "over", "connect"))) for _ in range(3)]
+        often = ("next", "next", "step", "over") if self.faithful else ("next", "step", "over", "connect")
+        keys = [key_of(self.rng.choice(often)) for _ in range(3)]
         return f"press {' '.join(keys)}"
 
     def _offered(self, student: Student) -> str:
@@ -96,7 +104,9 @@ class Mind:
 
     def _wire(self, student: Student) -> str:
         verb = self.rng.choice([command.name for command in COMMANDS if command.group == WIRE and command.where])
-        which = self.rng.choice(("", " all", " syn", " syn-ack", " ack to server", " every retransmission", " next data"))
+        which = self.rng.choice(
+            ("", " all", " syn", " syn-ack", " ack to server", " every retransmission", " next data")
+        )
         if verb in ("delay", "loss"):
             which = f" {self.rng.choice((0, 20, 100))}{which}"
         return f"type {verb}{which}"

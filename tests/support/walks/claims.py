@@ -7,17 +7,22 @@ the lesson's own conditions measured in the state, the lesson's text, the words 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from socklab import guide, probes
+from socklab import guide, lesson as lessons, probes
 from socklab.commands.table import COMMANDS
 from socklab.lesson import Settle, Step
 from socklab.state import LabState
 from tests.support.walks.screen import Student
 
-VERBS = frozenset(word for command in COMMANDS for word in command.words if len(word) > 1)
-"""What a student may be told to do."""
+VERBS = "|".join(sorted({word for command in COMMANDS for word in command.words if len(word) > 1}))
+_LINE = re.compile(rf"(?:^|[.;,:] +)((?:{VERBS})(?: [^.;,]*?)?)   ")
+"""`connect   opens one.`, as refusals name what can be typed."""
+_NAMES = {"Esc": "escape", "Enter": "enter"}
+_KEY = re.compile(r"(?<![\w'-])([b-zB-HJ-Z]|Esc|Enter)(?![\w'-])")
+"""Keys as status line and hints name them. `a` and `I` are words."""
 
 
 class Finding(Exception):
@@ -34,7 +39,11 @@ class Watch:
 
     def __init__(self, student: Student) -> None:
         self._student = student
-        self._told: tuple[int, str, int] | None = None
+        self._step: object = None
+        self._fresh = False
+        """The text was told since the last look."""
+        self._seen = self._since = 0
+        """Time of the last look; of the one before the text was told."""
         self._asked: set[int] = set()
         self._offered: set[str] = set()
         self._header: object = None
@@ -44,7 +53,7 @@ class Watch:
         student, state = self._student, self._student.now
         if state.header is not self._header:  # begun, or begun anew
             self._header = state.header
-            self._told, self._asked = None, set()
+            self._step, self._asked = None, set()
         if state.question is not None:
             self._asked.add(state.question.index)
         if state.offer is not None:
@@ -84,25 +93,29 @@ class Watch:
     # ---------------------------------------------------------------- what is told
 
     def _what_is_told_is_so(self, state: LabState) -> None:
+        """What the text says is so, or the screen says that it is not. Nobody but the student can bring that about."""
         lesson, step = self._student.lesson, state.step
         if step is None or not 0 <= step.index < len(lesson.steps):
             return
+        where = f"step {step.index + 1} {step.phase}"
+        if step is not self._step:
+            self._step, self._since = step, self._seen
+            self._fresh = state.step_left is None
+        else:
+            self._fresh = False
+        self._seen = state.t
+        asking = guide.question(lesson, state) is not None
+        wrong = [f"{each.claim}: {each.found or each.reason}" for each in guide.untrue(lesson, state)]
+        if self._fresh:
+            told = [note for note in state.notices if note.level == "warning" and note.t >= self._since]
+            wrong += [] if told else list(unsettled(lesson.steps[step.index], step.phase, state))
         said = guide.narration(lesson, state)
-        asking = guide.question(lesson, state)
-        if guide.UNMEASURED in said and asking is None:
-            raise Finding("every value told is measured", f"step {step.index + 1} {step.phase}: {said}")
-        fresh = (step.index, step.phase, step.t)
-        if fresh == self._told or state.step_left is not None:
-            return
-        self._told = fresh
-        warned = [note for note in state.notices if note.level == "warning" and note.t >= step.t]
-        for wanted in claimed(lesson.steps[step.index], step.phase, state):
-            value = measured(state, wanted)
-            if not warned and (value is None or not wanted.holds(value)):
-                raise Finding(
-                    "what is told is so",
-                    f"step {step.index + 1} {step.phase}: {wanted.probe} should be {wanted.wanted}, is {value}",
-                )
+        if guide.UNMEASURED in said and not asking:
+            wrong.append(f"no value for {guide.UNMEASURED} in {said!r}")
+        if wrong and not self.meddled:
+            raise Finding("what is told is so", f"{where}: {'; '.join(wrong)}")
+        if guide.untrue(lesson, state) and not asking and not state.lesson_done and not guide.doubts(lesson, state):
+            raise Finding("what is not so any more is named", f"{where}: {'; '.join(wrong)}")
 
     async def text_is_the_states(self) -> None:
         """The lesson's text on the screen is that of the state on the screen."""
@@ -138,14 +151,20 @@ def _lives(state: LabState) -> bool:
     return not state.tasks or any(task.status != "exited" for task in state.tasks.values())
 
 
-def claimed(step: Step, phase: str, state: LabState) -> list[Settle]:
-    """The conditions that the text of a step speaks of, once it is told in this phase."""
+def unsettled(step: Step, phase: str, state: LabState) -> Iterator[str]:
+    """What the lesson waited for before it told this text, and is not so."""
     if phase == ("after" if step.at.when == "return" else "before"):
-        return [] if state.offer is not None and set(state.offer.lines) & set(step.do) else list(step.settle)
-    return list(step.until) if step.offer else []
+        left = state.offer is not None and set(state.offer.lines) & set(step.do)
+        waited = [] if left else step.settle
+    else:
+        waited = step.until if step.offer else []
+    for wanted in waited:
+        value = measured(state, wanted)
+        if value is None or not wanted.holds(value):
+            yield f"{wanted.probe} should be {wanted.wanted}, is {value}"
 
 
-def measured(state: LabState, wanted: Settle) -> object:
+def measured(state: LabState, wanted: Settle) -> lessons.Value | None:
     try:
         return probes.measure(state, wanted.probe)
     except probes.Unmeasured:
@@ -169,5 +188,6 @@ def progress_of(student: Student) -> tuple[object, ...]:
 
 
 def advised(said: str) -> list[str]:
-    """The verbs among the words that the screen says."""
-    return [word for word in re.findall(r"[a-z-]+", said) if word in VERBS]
+    """The acts that these words of the screen ask for."""
+    lines = [f"type {line.strip()}" for line in _LINE.findall(said)]
+    return lines + [f"press {_NAMES.get(key, key)}" for key in _KEY.findall(said)]

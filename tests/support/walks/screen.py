@@ -1,7 +1,7 @@
 """The real screen of a lesson, with its engine, as a student has it: keys in, text out, and when all is quiet.
 
-In: acts, each one line of text, such as `press n`, `type connect a`, `answer 2`, `size 60x20`, `wait 2`. Out: the state,
-what is written on the screen. Quiet is what the engine says of itself (docs/protocol.md), never a time that has passed.
+In: acts, each one line of text, such as `press n`, `type connect a`, `answer 2`, `size 60x20`, `wait 2`. Out: the
+state, what is written on the screen. Quiet is what the engine says of itself (docs/protocol.md), never a time that has passed.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 
 os.environ["SOCKLAB_KEYMAP"] = os.devnull
 
-from textual import events  # noqa: E402
-from textual.keys import _character_to_key  # noqa: E402
-from textual.pilot import Pilot  # noqa: E402
+from textual import events
+from textual.keys import _character_to_key
+from textual.pilot import Pilot
 
-from socklab import guide, state as st  # noqa: E402
-from socklab.commands.keymap import effective  # noqa: E402
-from socklab.lesson import Lesson  # noqa: E402
-from socklab.protocol.run_spec import RunSpec  # noqa: E402
-from socklab.session import Link  # noqa: E402
-from socklab.ui.tui.app import SocklabApp  # noqa: E402
-from socklab.ui.tui.controllers.lab import Lab  # noqa: E402
-from socklab.ui.tui.screens.lab import LabScreen  # noqa: E402
-from tests.ui.tui.support import text_of  # noqa: E402
+from socklab import guide, state as st
+from socklab.commands.keymap import effective
+from socklab.lesson import Lesson
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
+from socklab.ui.tui.app import SocklabApp
+from socklab.ui.tui.controllers.lab import Lab
+from socklab.ui.tui.screens.lab import LabScreen
+from tests.ui.tui.support import text_of
 
 QUIET_S = 90.0
 """So long may pass before all is quiet; a lesson's own deadlines are 10 s at most."""

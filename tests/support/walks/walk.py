@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 import traceback
 from collections.abc import Sequence
@@ -42,7 +41,10 @@ class Walk:
 
     @property
     def begun_at(self) -> str:
-        return self.size or random.Random(self.seed).choice(SIZES)
+        return self.size or self.random().choice(SIZES)
+
+    def random(self) -> random.Random:
+        return random.Random(f"{self.lesson} {self.language} {self.seed}")
 
     @property
     def command(self) -> str:
@@ -132,7 +134,7 @@ def _seen(student: Student) -> str:
 
 
 async def _walk(plan: Walk, student: Student, result: Result) -> None:
-    rng = random.Random(plan.seed)
+    rng = plan.random()
     rng.choice(SIZES)  # was the size it began with
     watch = Watch(student)
     watch.look()
@@ -158,7 +160,7 @@ async def _walk(plan: Walk, student: Student, result: Result) -> None:
     if not watch.meddled and not result.restarted:
         state = student.now
         wrong = [student.lesson.checks[i].claim for i, check in state.checks.items() if not check.held]
-        warned = [note.text for note in state.notices if note.level == "warning" and "question is open" not in note.text]
+        warned = [note.text for note in state.notices if note.text.startswith(("The lesson waited", "What this step"))]
         if wrong or warned:
             raise Finding("who only follows sees what the lesson shows", f"checks {wrong}, warnings {warned}")
 
@@ -187,7 +189,9 @@ class Sensible:
             if not said:
                 raise Finding("next leads on, or the screen says what to do", "nothing moved, nothing was said")
             await self._do_as_told(said, stuck)
-        raise Finding("the end is reached", f"not with {most} acts, at {student.now.step}; the screen says: {student.said}")
+        raise Finding(
+            "the end is reached", f"not with {most} acts, at {student.now.step}; the screen says: {student.said}"
+        )
 
     async def _one_more(self) -> tuple[bool, str]:
         """Whether something moved, and what the screen says."""
@@ -204,10 +208,7 @@ class Sensible:
         return progress_of(student) != before, student.said
 
     async def _do_as_told(self, said: str, stuck: int) -> None:
-        verbs = advised(said)
-        keys = [key for key in re.findall(r"(?<![\w-])[b-zA-Z](?![\w-])", said) if key != "I"]
-        told = [f"type {verb}" for verb in verbs if verb in ("connect", "release", "deliver", "pause")]
-        told += [f"press {key}" for key in keys if key not in (key_of("quit"), key_of("next"))]
+        told = [act for act in advised(said) if act != f"press {key_of('next')}"]
         if (not told or stuck > PATIENCE) and not self.restarted and key_of("restart"):
             self.restarted = True
             await self._do(f"press {key_of('restart')}")
