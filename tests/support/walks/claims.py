@@ -45,7 +45,9 @@ class Watch:
         self._seen = self._since = 0
         """Time of the last look; of the one before the text was told."""
         self._asked: set[int] = set()
-        self._offered: set[str] = set()
+        self._acted = 0
+        self.meddled = False
+        """The student did more than the lesson offered."""
         self._header: object = None
 
     def look(self) -> None:
@@ -53,22 +55,21 @@ class Watch:
         student, state = self._student, self._student.now
         if state.header is not self._header:  # begun, or begun anew
             self._header = state.header
-            self._step, self._asked = None, set()
+            self._step, self._asked, self._acted, self.meddled = None, set(), 0, False
         if state.question is not None:
             self._asked.add(state.question.index)
-        if state.offer is not None:
-            self._offered.update(state.offer.lines)
         self._no_failure(state)
         self._nothing_unmarked(state)
         self._marked_rightly(state)
         if student.lab.at is None and state.ended is None:
             self._what_is_told_is_so(state)
 
-    @property
-    def meddled(self) -> bool:
-        """The student did more than the lesson offered."""
+    def acted(self, offered: tuple[str, ...]) -> None:
+        """The student has acted, while these lines were on offer."""
         acted = self._student.now.acted
-        return any(each.origin == "student" and each.line not in self._offered for each in acted)
+        mine = (acted[place] for place in range(self._acted, len(acted)) if acted[place].origin == "student")
+        self.meddled |= any(each.line not in offered for each in mine)
+        self._acted = len(acted)
 
     def _no_failure(self, state: LabState) -> None:
         if state.ended is not None and state.ended.reason == "failed":

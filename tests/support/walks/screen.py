@@ -1,7 +1,7 @@
 """The real screen of a lesson, with its engine, as a student has it: keys in, text out, and when all is quiet.
 
 In: acts, each one line of text, such as `press n`, `type connect a`, `answer 2`, `size 60x20`, `wait 2`. Out: the
-state, what is written on the screen. Quiet is what the engine says of itself (docs/protocol.md), never a time that has passed.
+state, what is written on the screen. Quiet is what the engine says of itself (docs/protocol.md).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from tests.ui.tui.support import text_of
 
 QUIET_S = 90.0
 """So long may pass before all is quiet; a lesson's own deadlines are 10 s at most."""
+RUNS_S = 4.0
+"""A program that is said to run for so long runs for good."""
 MARK = "SOCKLAB_WALK"
 
 
@@ -52,6 +54,7 @@ class Student:
         self.app = app
         self.lesson = lesson
         self._pilot = pilot
+        self._ran_since = 0.0
 
     # ---------------------------------------------------------------- what is seen
 
@@ -135,6 +138,7 @@ class Student:
     async def quiet(self) -> None:
         """Every key has been taken, every command answered, the engine waits for somebody, and that is drawn."""
         deadline = time.monotonic() + QUIET_S
+        self._ran_since = time.monotonic()
         # Each press is handled by the app, the screen and the widget with the focus, one after the other.
         for _ in range(3):
             await self._pilot._wait_for_screen(QUIET_S)
@@ -154,8 +158,10 @@ class Student:
         ready = self.now.ready
         if ready is None:
             return False
-        # A program that runs on its own business for good has not stopped yet, and perhaps never will.
-        return not bridge._unanswered or (bridge._unanswered.runs and ready.wants == "pause")
+        # A program that runs on its own business has not stopped, and perhaps never will; or is not seen asleep yet.
+        if not bridge._unanswered.runs or ready.wants != "pause":
+            self._ran_since = time.monotonic()
+        return not bridge._unanswered or time.monotonic() > self._ran_since + RUNS_S
 
     async def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> bool:
         """Wait for what a drawing under way will show."""

@@ -141,9 +141,11 @@ async def _walk(plan: Walk, student: Student, result: Result) -> None:
 
     async def do(act: str, into: list[str]) -> None:
         into.append(act)
+        offer = student.now.offer
         await student.act(act)
         if not student.app.is_running:
             raise Finding("only quit quits", f"after {act}: {student.app.return_code}, {student.app._exception!r}")
+        watch.acted(offer.lines if offer is not None else ())
         watch.look()
         await watch.text_is_the_states()
 
