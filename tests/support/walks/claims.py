@@ -21,7 +21,7 @@ VERBS = "|".join(sorted({word for command in COMMANDS for word in command.words 
 _LINE = re.compile(rf"(?:^|[.;,:] +)((?:{VERBS})(?: [^.;,]*?)?)   ")
 """`connect   opens one.`, as refusals name what can be typed."""
 _NAMES = {"Esc": "escape", "Enter": "enter"}
-_KEY = re.compile(r"(?<![\w'-])([b-zB-HJ-Z]|Esc|Enter)(?![\w'-])")
+_KEY = re.compile(r"(?<![\w'-])(Ctrl\+[A-Z]|[b-zB-HJ-Z]|Esc|Enter)(?![\w'-])")
 """Keys as status line and hints name them. `a` and `I` are words."""
 
 
@@ -191,4 +191,4 @@ def progress_of(student: Student) -> tuple[object, ...]:
 def advised(said: str) -> list[str]:
     """The acts that these words of the screen ask for."""
     lines = [f"type {line.strip()}" for line in _LINE.findall(said)]
-    return lines + [f"press {_NAMES.get(key, key)}" for key in _KEY.findall(said)]
+    return lines + [f"press {_NAMES.get(key) or (key.lower() if '+' in key else key)}" for key in _KEY.findall(said)]

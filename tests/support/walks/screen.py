@@ -21,7 +21,7 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
-from socklab import guide, state as st
+from socklab import state as st
 from socklab.commands.keymap import effective
 from socklab.lesson import Lesson
 from socklab.protocol.run_spec import RunSpec
@@ -35,7 +35,7 @@ QUIET_S = 90.0
 """So long may pass before all is quiet; a lesson's own deadlines are 10 s at most."""
 RUNS_S = 4.0
 """A program that is said to run for so long runs for good."""
-MARK = "SOCKLAB_WALK"
+MARK, _MINE = "SOCKLAB_WALK", uuid.uuid4().hex
 
 
 class NeverQuiet(Exception):
@@ -173,21 +173,18 @@ class Student:
         return True
 
 
-def masked(student: Student) -> frozenset[str]:
-    """Panels that must not be readable now."""
-    return guide.masked(student.lesson, student.now)
+_here = 0
+"""Labs that this process has on a screen now."""
 
 
 @asynccontextmanager
 async def at_the_keys(folder: Path, lesson: Lesson, language: str, size: str) -> AsyncIterator[tuple[Student, Ended]]:
     """A lesson begun on a screen of this size. Afterwards it is ended, and `Ended` knows what was left of it."""
+    global _here
     ended = Ended()
-    before = os.environ.get(MARK)
-    os.environ[MARK] = ended.mark
-    try:
-        link = Link.start(RunSpec(lesson=str(folder), language=language))
-    finally:
-        os.environ.pop(MARK) if before is None else os.environ.update({MARK: before})
+    os.environ[MARK] = _MINE
+    _here += 1
+    link = Link.start(RunSpec(lesson=str(folder), language=language))
     app = SocklabApp(link, lesson)
     width, _, height = size.partition("x")
     try:
@@ -199,27 +196,29 @@ async def at_the_keys(folder: Path, lesson: Lesson, language: str, size: str) ->
         last = app.link or link
         assert isinstance(last, Link)
         await asyncio.to_thread(last.close)
-        ended.look(last)
+        _here -= 1
+        ended.look(last, alone=not _here)
+        if not _here:
+            del os.environ[MARK]
 
 
 class Ended:
     """What is left when a screen was left."""
 
     def __init__(self) -> None:
-        self.mark = uuid.uuid4().hex
         self.left: list[str] = []
         self.words: list[str] = []
         """What the engine wrote on its standard error."""
 
-    def look(self, link: Link) -> None:
+    def look(self, link: Link, *, alone: bool) -> None:
+        """`alone`: no other lab of this process is there, so that every process with its mark is a rest of one."""
         self.words = link.diagnostics()
         if Path(link.run_dir).exists():
             self.left.append(link.run_dir)
-        mark = f"{MARK}={self.mark}".encode()
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
+        for entry in Path("/proc").iterdir() if alone else ():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
                 with suppress(OSError):
-                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    if f"{MARK}={_MINE}".encode() in (entry / "environ").read_bytes().split(b"\0"):
                         line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                         if line:  # a zombie has none; its parent will reap it
                             self.left.append(f"{entry.name} {line}")

@@ -19,6 +19,8 @@ from tests.support.walks.acts import SIZES, Mind
 from tests.support.walks.claims import Finding, Watch, advised, progress_of
 from tests.support.walks.screen import Ended, NeverQuiet, Student, at_the_keys, key_of
 
+AGAIN = 0.1
+"""So many of those who have seen the end want to see it once more."""
 LONGEST_S = 400.0
 """A walk that takes longer has hung."""
 PATIENCE = 8
@@ -158,6 +160,9 @@ async def _walk(plan: Walk, student: Student, result: Result) -> None:
             await do(mind.act(student), result.acts)
     sensible = Sensible(student, rng, lambda act: do(act, result.later))
     await sensible.to_the_end()
+    if not sensible.restarted and rng.random() < AGAIN:
+        await sensible.restart()
+        await sensible.to_the_end()
     result.restarted, result.meddled = sensible.restarted, watch.meddled
     if not watch.meddled and not result.restarted:
         state = student.now
@@ -209,14 +214,23 @@ class Sensible:
             await self._do(f"press {key_of('next')}")
         return progress_of(student) != before, student.said
 
+    async def restart(self) -> None:
+        """One key, and the lesson begins anew."""
+        self.restarted = True
+        before = self._student.now.header
+        await self._do(f"press {key_of('restart')}")
+        state = self._student.now
+        if state.header is before or state.lesson_done or state.answers or state.ended is not None:
+            raise Finding("one key restarts", f"at {state.step}")
+
     async def _do_as_told(self, said: str, stuck: int) -> None:
-        told = [act for act in advised(said) if act != f"press {key_of('next')}"]
-        if (not told or stuck > PATIENCE) and not self.restarted and key_of("restart"):
-            self.restarted = True
-            await self._do(f"press {key_of('restart')}")
-        elif not told:
+        useless = {f"press {key_of(name)}" for name in ("next", "quit", "restart")} | {"press ctrl+q"}
+        told = [act for act in advised(said) if act not in useless]
+        if not told and key_of("restart") not in said.lower() and "Esc" not in said:
             raise Finding("the screen says exactly what to do", said)
-        elif stuck > PATIENCE:
+        if told and stuck <= PATIENCE:
+            await self._do(told[stuck % len(told)])
+        elif self.restarted:
             raise Finding("the end is reached", f"what is said does not help: {said}")
         else:
-            await self._do(told[stuck % len(told)])
+            await self.restart()
