@@ -181,7 +181,10 @@ def words_of(text: str) -> list[str]:
 def progress_of(student: Student) -> tuple[object, ...]:
     """What is another one when something led on."""
     state = student.now
+    task = state.task
     return (
+        task.status if task is not None else "",
+        task is not None and state.blocked(task.tid),
         state.header, state.step, state.stops, state.entered, state.question, len(state.answers), state.offer,
         state.lesson_done, state.ended is not None, student.lab.at, len(student.app.screen_stack),
         student.screen.prompt.is_open,
