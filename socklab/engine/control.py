@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from socklab import guide
 from socklab.core.errors import SocklabError, UsageError
 from socklab.engine.actor import Acting, Actor
 from socklab.engine.kernel.poller import Poller
@@ -180,7 +181,7 @@ class Control:
                 return
             if self._asleep:
                 error = UsageError(
-                    "The program sleeps in the kernel: only a client can wake it.", fix="connect   opens one."
+                    "The program sleeps in the kernel: only a client can wake it.", fix=guide.what_wakes(self._state())
                 )
                 self._refuse(number, error, "info")
                 return

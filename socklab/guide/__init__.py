@@ -8,6 +8,7 @@ from __future__ import annotations
 from socklab.guide.claims import Untrue, untrue
 from socklab.guide.narration import (
     UNMEASURED,
+    doubts,
     end_hint,
     fill,
     masked,
@@ -16,6 +17,7 @@ from socklab.guide.narration import (
     progress,
     question,
     verdict,
+    what_wakes,
     your_turn,
 )
 from socklab.guide.steps import (
@@ -56,6 +58,7 @@ __all__ = [
     "begin",
     "canonical",
     "described",
+    "doubts",
     "end_hint",
     "ending",
     "fill",
@@ -68,5 +71,6 @@ __all__ = [
     "question",
     "untrue",
     "verdict",
+    "what_wakes",
     "your_turn",
 ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from socklab import probes
 from socklab.core.text import safe
-from socklab.lesson import Lesson, Predict, shown
+from socklab.guide.claims import untrue
+from socklab.lesson import Lesson, Predict, canonical, shown
 from socklab.state import LabState
 
 UNMEASURED = "…"
@@ -177,6 +178,38 @@ def end_hint(state: LabState) -> str:
     if gone or state.ended is not None:
         return "The lesson can't go on: its program has ended. `restart` begins the lesson anew, `quit` leaves."
     return ""
+
+
+def doubts(lesson: Lesson, state: LabState) -> str:
+    """What the text says and the state does not bear out, once the engine is quiet; "" = all of it is so.
+
+    Only the student's own acts can bring that about. Nothing is said that would answer an open question.
+    """
+    if state.ready is None or state.lesson_done or _asking(lesson, state) or question(lesson, state):
+        return ""
+    found = (f"{each.probe} is {safe(each.found)}" if each.found else each.reason for each in untrue(lesson, state))
+    said = "; ".join(found)
+    return f"Not as the text says: {said}." if said else ""
+
+
+_WAKES = {
+    "accept": "connect   opens one.",
+    "read": 'send {client}"hi"   gives it something to read, close {client}  ends what comes.',
+    "write": "read {client}  makes room.",
+}
+"""By the call a program sleeps in: what a client can do about it. `{client}`: its name and a blank."""
+
+
+def what_wakes(state: LabState) -> str:
+    """What to do about a program that sleeps in a call, as lines to type; packets that the wire keeps come first."""
+    call = state.task.call if state.task is not None else None
+    name = canonical(probes.call_name(state, call)) if call is not None else ""
+    try:
+        client = f"{probes.measure(state, 'fd.call.client')} "
+    except probes.Unmeasured:
+        client = ""
+    kept = "release   lets pass what the wire keeps. " if state.wire_rules or state.on_the_way else ""
+    return kept + _WAKES.get(name, _WAKES["accept"]).format(client=client)
 
 
 def your_turn(state: LabState) -> str:

@@ -65,6 +65,9 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
         held = sum(check.held for check in state.checks.values())
         total: Line = ((f"{held} of {checks} checks held", "good" if held == checks else "bad"),)
         lines = [*lines, *([] if view.compact else [EMPTY]), total]
+    if doubts := guide.doubts(lesson, state):
+        doubt: Line = (("! ", "warn"), (f"{doubts} ", "warn"), *with_keys("`restart` begins the lesson anew."))
+        lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(doubt, view.width)]
     offer = guide.your_turn(state)
     asks = state.question is not None and state.question.measured is None
     if offer and lines and not asks:  # an open question says it itself

@@ -339,7 +339,14 @@ class LabScreen(Screen[None]):
     def on_line_view_resized(self) -> None:
         self._paint_soon()
 
-    on_descendant_focus = on_descendant_blur = on_line_view_resized
+    on_descendant_blur = on_line_view_resized
+
+    def on_descendant_focus(self) -> None:
+        focused = self.focused
+        if self.prompt.is_open and focused is not self.prompt.field:
+            self.prompt.close()  # somebody clicked elsewhere: with it open and out of focus, no key would work
+            self.set_focus(focused)
+        self._paint_soon()
 
     async def on_line_view_wanted(self, message: LineView.Wanted) -> None:
         message.stop()
