@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Sequence
-from functools import partial
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,9 +18,10 @@ _SET_HERE = [name for name in ("TEXTUAL_ANIMATIONS", "TEXTUAL_FPS") if name not 
 os.environ.update({name: {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "240"}[name] for name in _SET_HERE})
 
 from rich.segment import Segment  # noqa: E402
-from textual.app import App, SystemCommand  # noqa: E402
+from textual.app import App  # noqa: E402
 from textual.binding import Binding, BindingType  # noqa: E402
 from textual.filter import LineFilter  # noqa: E402
+from textual.screen import ModalScreen  # noqa: E402
 
 for _name in _SET_HERE:  # programs started from here must not inherit them
     del os.environ[_name]
@@ -30,10 +31,13 @@ from socklab.core.text import safe  # noqa: E402
 from socklab.lesson import CHOICE_LETTERS, Lesson  # noqa: E402
 from socklab.ui.tui import keys  # noqa: E402
 from socklab.ui.tui.bridge import Source  # noqa: E402
+from socklab.ui.tui.failures import MOST, Failures, Sturdy  # noqa: E402
 from socklab.ui.tui.screens.lab import LabScreen  # noqa: E402
 from socklab.ui.tui.theme import textual_theme, themes  # noqa: E402
 
 if TYPE_CHECKING:
+    import asyncio
+
     from textual.color import Color
     from textual.screen import Screen
 
@@ -55,12 +59,14 @@ class VisibleOnly(LineFilter):
         ]
 
 
-class SocklabApp(App[int]):
+class SocklabApp(Sturdy, App[int]):
     """Made with a link: the lab of that link. Without: the menu."""
 
     CSS_PATH = "socklab.tcss"
     TITLE = "socklab"
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False
+    outlives_failures = True
+    """False, for tests: what is raised ends the screen, and the test with it."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave_or_copy", show=False, priority=True),
         Binding("ctrl+z", "suspend_process", show=False, priority=True),
@@ -70,6 +76,7 @@ class SocklabApp(App[int]):
 
     def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
         self._filter = VisibleOnly()
+        self.failures = Failures()
         no_color = bool(os.environ.get("NO_COLOR"))
         # Known before the theme is: Textual chooses between grey and no colour at all here.
         super().__init__(ansi_color=True if no_color else None)
@@ -107,6 +114,7 @@ class SocklabApp(App[int]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_end, number)
+        loop.set_exception_handler(self._callback_failed)
 
         self.set_keymap(keys.rebound())
         if problem := effective().problem:
@@ -126,6 +134,34 @@ class SocklabApp(App[int]):
 
     def _asked_to_end(self, number: int) -> None:
         self.exit(128 + number)
+
+    # ---------------------------------------------------------------- what goes wrong
+
+    def failed(self, error: Exception) -> None:
+        """Something in the screen has raised this: say so, and go on."""
+        self.failures.count += 1
+        line, _new = self.failures.add(error)
+        if not self.outlives_failures or self.failures.count > MOST:
+            super()._handle_exception(error)
+            return
+        try:
+            self._say_failure(line)
+        except Exception as again:  # what says it may be what has failed
+            self.failures.add(again)
+
+    def _say_failure(self, line: str) -> None:
+        while isinstance(self.screen, ModalScreen):
+            self.pop_screen()
+        if isinstance(self.screen, LabScreen):
+            self.screen.lab.say(f"The screen failed ({line}); the lab goes on. More when you quit.", wrong=True)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Of a widget that is not ours: it hears nothing any more, the rest lives."""
+        self.failed(error)
+
+    def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.failed(error if isinstance(error, Exception) else RuntimeError(str(context.get("message"))))
 
     # ---------------------------------------------------------------- from menu to lab and back
 
@@ -212,16 +248,6 @@ class SocklabApp(App[int]):
         else:
             self.exit(0)
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        if not isinstance(screen, LabScreen):
-            yield SystemCommand("quit", "Leave socklab.", lambda: self.exit(0))
-            return
-        for key in effective().commands:
-            if key.name != "row":
-                yield SystemCommand(
-                    f"{key.label}  ({key.face})", key.help, partial(screen.call_later, screen.run_action, key.action)
-                )
-
 
 def run(link: Link, lesson: Lesson | None) -> int:
     """Show a lab until the user ends it. Returns the exit code. Closes the link, or what has taken its place."""
@@ -246,5 +272,6 @@ def _run(app: SocklabApp) -> int:
     finally:
         if app.link is not None:
             app.link.close()
+    sys.stderr.write(app.failures.report)
     code = app.return_code or 0
     return app.return_value if isinstance(app.return_value, int) else code

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from socklab.ui.tui.failures import Sturdy
 from socklab.ui.tui.keys import help_lines
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets.line_view import LineView
@@ -38,7 +39,7 @@ def lines() -> list[Line]:
     return [(), *help_lines(), (), *reading, (), last]
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Sturdy, ModalScreen[None]):
     """Any key leaves it, but for those that scroll."""
 
     DEFAULT_CSS = "HelpScreen { align: center middle; } HelpScreen LineView { max-width: 100; max-height: 52; }"
@@ -67,4 +68,5 @@ class HelpScreen(ModalScreen[None]):
         self._view.scroll_by(by)
 
     def action_leave(self) -> None:
-        self.dismiss()
+        if self.is_current:  # two keys in one burst
+            self.dismiss()

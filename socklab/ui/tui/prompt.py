@@ -18,6 +18,7 @@ from socklab.commands.arguments import Known
 from socklab.commands.lines import hint
 from socklab.commands.table import SCREEN
 from socklab.core.errors import SocklabError
+from socklab.ui.tui.failures import Sturdy
 
 __all__ = ["Prompt", "completions", "hint", "parse"]
 
@@ -42,7 +43,7 @@ def _common(found: list[str]) -> str:
     return first[:length]
 
 
-class Prompt(Input):
+class Prompt(Sturdy, Input):
     """The line itself. Enter commits, Esc leaves, Tab completes, up and down walk through what was typed before."""
 
     DEFAULT_CSS = """

@@ -7,6 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from socklab.commands import keymap
+from socklab.ui.tui.app import SocklabApp
+
+
+@pytest.fixture(autouse=True)
+def no_failure_is_outlived(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test ends with what the screen would have gone on after."""
+    monkeypatch.setattr(SocklabApp, "outlives_failures", False)
 
 
 @pytest.fixture(autouse=True)

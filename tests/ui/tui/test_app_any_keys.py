@@ -8,6 +8,8 @@ import pytest
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
+from socklab.lesson import CHOICE_LETTERS
+from socklab.protocol import commands as cmd
 from socklab.ui.tui.keys import KEYS, bound
 from socklab.ui.tui.panels import registry
 from tests.ui.tui.support import app_of, backlog, text_of
@@ -39,7 +41,7 @@ LEAVES = {"q", "ctrl+q"}
 PRESSED = sorted(
     ({key for known in KEYS for key in bound(known.keys).split(",")} - LEAVES)
     | set(registry.FREE_KEYS)
-    | {"up", "down", "pageup", "pagedown", "enter", "escape"}
+    | {"up", "down", "pageup", "pagedown", "enter", "escape", "backspace", "ctrl+p", *CHOICE_LETTERS}
 )
 
 
@@ -67,6 +69,38 @@ async def test_no_walk_of_keys_and_sizes_ends_the_screen(seed: int) -> None:
             if walk.random() < 0.4:
                 await pilot.pause()
         await at_rest(pilot)
+
+
+@pytest.mark.parametrize("burst", ["pageup", "pagedown", "enter enter", "down end enter", "w i enter escape"])
+async def test_keys_in_one_burst_with_the_palettes_end_nothing(burst: str) -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        for _ in range(3):
+            for key in ["ctrl+p", *burst.split()]:
+                app.simulate_key(key)
+            await pilot.pause()
+        await at_rest(pilot)
+        await pilot.press("s")
+        await until(pilot, lambda: cmd.Step() in link.commands)
+
+
+async def test_the_palette_finds_by_what_is_typed_and_does_it_once() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("ctrl+p")
+        await shown(pilot, "Commands: ")
+        await shown(pilot, "Deliver every packet that is held.")
+        await pilot.press(*"one more")
+        await until(pilot, lambda: "Deliver every" not in text_of(app))
+        assert "Connect one more client" in text_of(app)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: link.commands == [cmd.Do("connect")])
+        await pilot.press("ctrl+p", *"nothing of the kind")
+        await shown(pilot, "no command")
+        await pilot.press("enter", "escape")
+        await shown(pilot, "held before listen")
 
 
 async def test_a_panel_can_be_asked_for_while_the_terminal_is_too_small_for_any() -> None:

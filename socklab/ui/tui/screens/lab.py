@@ -7,7 +7,7 @@ itself; what an action does is in controllers/, what a panel shows in panels/, w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -28,6 +28,7 @@ from socklab.ui.tui.controllers.prompt_line import PromptLine
 from socklab.ui.tui.controllers.question import QuestionController
 from socklab.ui.tui.controllers.view import ViewController
 from socklab.ui.tui.controllers.wire import WireController, footer_situation
+from socklab.ui.tui.failures import Sturdy
 from socklab.ui.tui.keys import KEYS, bound, footer
 from socklab.ui.tui.layout import plan as layout
 from socklab.ui.tui.layout.panes import Panes, groups
@@ -42,6 +43,7 @@ from socklab.ui.tui.widgets.question import letters
 from socklab.ui.tui.widgets.tasks import neighbour, situation
 
 if TYPE_CHECKING:
+    from socklab.ui.tui.app import SocklabApp
     from socklab.ui.tui.prompt import Prompt
 
 _MOST_SLOTS = 8
@@ -52,7 +54,7 @@ def _key(keys: str, action: str, name: str | None = None) -> Binding:
     return Binding(keys, action, show=False, priority=True, id=name)
 
 
-class LabScreen(Screen[None]):
+class LabScreen(Sturdy, Screen[None]):
     """Everything of one run."""
 
     AUTO_FOCUS = ""
@@ -65,6 +67,7 @@ class LabScreen(Screen[None]):
         _key("pagedown", "page(1)"),
         _key("enter", "enter"),
         _key("escape", "escape"),
+        _key("ctrl+p", "palette"),
     ]
 
     def __init__(
@@ -120,11 +123,10 @@ class LabScreen(Screen[None]):
             "release": wire.release, "wire_prompt": wire.type,
             "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": lab.go,
             "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
-            "choice": self.question.choose,
-            "stack": view.stack, "verbose": view.verbose, "raw": view.raw,
+            "stack": view.stack, "verbose": view.verbose, "raw": view.raw, "choice": self.question.choose,
             "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
-            "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "quit_lab": program.quit_lab,
-            "restart": program.restart,
+            "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "palette": self._palette,
+            "quit_lab": program.quit_lab, "restart": program.restart,
         }  # fmt: skip
 
     def act(self, action: str, *arguments: object) -> None:
@@ -154,6 +156,15 @@ class LabScreen(Screen[None]):
         from socklab.ui.tui.help import HelpScreen
 
         self.app.push_screen(HelpScreen(self.theme))
+
+    def _palette(self) -> None:
+        from socklab.ui.tui.palette import Palette
+
+        self.app.push_screen(Palette(self.theme), self._picked)
+
+    def _picked(self, action: str | None) -> None:
+        if action:
+            self.call_later(self.run_action, action)
 
     def begin_anew(self, link: Source, lesson: Lesson | None) -> None:
         """Show another run of the same lab; what was chosen in the one before is forgotten, the layout stays."""
@@ -259,10 +270,22 @@ class LabScreen(Screen[None]):
             hidden = guide.masked(lab.lesson, state)
         for slot, view in zip(self._plan.slots, self.slots, strict=False):
             focused = self.focused is view
-            self.panes.paint(state, slot, view, hidden=hidden, past=lab.at is not None, focused=focused)
+            try:
+                self.panes.paint(state, slot, view, hidden=hidden, past=lab.at is not None, focused=focused)
+            except Exception as error:  # of one panel: the others are seen
+                self._panel_failed(view, error)
         if self.panes.frame_only and not self._framed:
             self._framed = True
             self.set_timer(0.015, self._fill)  # behind the frame that shows the frame
+
+    def _panel_failed(self, view: LineView, error: Exception) -> None:
+        app = cast("SocklabApp", self.app)
+        if not app.outlives_failures:
+            raise error
+        line, _new = app.failures.add(error)
+        told = f"This panel can't be drawn: {line}. The lab goes on; more when you quit."
+        title = registry.entry(view.panel).title if view.panel else ""
+        view.show(wrap(((told, "bad"),), view.body_width), ((title, "title"),))
 
     def _status(self, width: int) -> Line:
         lab, state = self.lab, self.lab.shown

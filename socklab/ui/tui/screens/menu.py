@@ -17,6 +17,7 @@ from socklab import lesson as lessons
 from socklab.core.errors import SocklabError
 from socklab.core.text import safe
 from socklab.lesson import Lesson
+from socklab.ui.tui.failures import Sturdy
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets.line_view import LineView
 from socklab.ui.tui.widgets.lines import Line, column, spread, with_keys, wrap
@@ -61,7 +62,7 @@ def listed(all_lessons: list[Lesson | str], chosen: int, width: int) -> tuple[li
     return lines, index_of
 
 
-class MenuScreen(Screen[None]):
+class MenuScreen(Sturdy, Screen[None]):
     """What there is to learn."""
 
     AUTO_FOCUS = ""

@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from socklab.ui.tui.failures import Sturdy
 from socklab.ui.tui.widgets import lines as ln
 from socklab.ui.tui.widgets.lines import Line, cell_len
 
@@ -33,7 +34,7 @@ Hot = tuple[int, int, str]
 """(first cell, cell behind the last, action): what a click there asks for."""
 
 
-class LineView(Widget, can_focus=True):
+class LineView(Sturdy, Widget, can_focus=True):
     """Lines with a title, scrolled by whole lines."""
 
     ALLOW_MAXIMIZE = False  # the screen's own plan maximises panels
