@@ -15,6 +15,7 @@ from socklab.guide.narration import (
     next_hint,
     progress,
     question,
+    said,
     verdict,
     your_turn,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "pause_names",
     "progress",
     "question",
+    "said",
     "untrue",
     "verdict",
     "your_turn",
