@@ -150,16 +150,16 @@ def _end_tracer_after(thread: threading.Thread, lab: Lab) -> None:
 
 
 def _network(wanted: run_spec.RunSpec, lesson: Lesson | None) -> topology.Topology:
-    """The network asked for; of itself a lesson plays on two hosts where the machine allows them.
+    """The network asked for; of itself a run plays on two hosts where the machine allows them.
 
     Raises UsageError or MachineError for a lesson that makes no sense without them.
     """
-    if lesson is None:
-        return topology.create("machine" if wanted.attach else wanted.network, run_dir=wanted.run_dir)
+    if wanted.attach:
+        return topology.create("machine", run_dir=wanted.run_dir)
     network = topology.create("two-hosts" if wanted.network == "auto" else wanted.network, run_dir=wanted.run_dir)
     if network.network == "two-hosts":
         return network
-    if lesson.network == "two-hosts":
+    if lesson is not None and lesson.network == "two-hosts":
         network.close()
         needs = f"The lesson {lesson.name} needs two hosts and the wire between them"
         if wanted.network not in ("auto", "two-hosts"):

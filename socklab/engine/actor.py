@@ -39,8 +39,10 @@ class Actor:
         look: Callable[[], LabState],
         port: int,
         limit: tuple[int, int],
+        *,
+        in_lesson: bool,
     ) -> None:
-        self.clients = Clients(stream, selector, self._target, self._client_address, self._name_client)
+        self.clients = Clients(stream, selector, self._target, self._client_address, self._name_client, topology.enter)
         self.commands = ClientCommands(stream, selector, topology.enter, limit)
         self.wiretap: Wiretap | None = None
         self.acted_at = 0.0
@@ -50,6 +52,7 @@ class Actor:
         self._state = state
         self._look = look
         self._port = port
+        self._in_lesson = in_lesson
         self._set_in_vain = False
         """A kernel setting was refused to the lesson and that was told: the next refusals say nothing new."""
 
@@ -111,11 +114,15 @@ class Actor:
         for row in self._state().listeners:
             host, _, port = row.local.rpartition(":")
             host = host.strip("[]")
-            if host in ("0.0.0.0", "::", "::ffff:0.0.0.0") or (self._topology.wire and host.startswith("127.")):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            loopback = self._topology.wire is not None and (host.startswith("127.") or host == "::1")
+            if loopback and not self._in_lesson:
+                return "server", family, host, int(port)  # what listens on loopback is reached from its own host alone
+            if host in ("0.0.0.0", "::", "::ffff:0.0.0.0") or loopback:
                 # A client on another host knows the server's address only; what listens on loopback is not there.
-                return socket.AF_INET, self._topology.address("server"), int(port)
-            return (socket.AF_INET6 if ":" in host else socket.AF_INET), host, int(port)
-        return socket.AF_INET, self._topology.address("server"), self._port
+                return "client", socket.AF_INET, self._topology.address("server"), int(port)
+            return "client", family, host, int(port)
+        return "client", socket.AF_INET, self._topology.address("server"), self._port
 
     def _client_address(self, family: int) -> str:
         """Clients come from the client's address: even on one private host the table then tells the ends apart."""

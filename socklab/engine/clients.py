@@ -23,8 +23,8 @@ from socklab.core.errors import SocklabError
 from socklab.engine.stream import Stream
 from socklab.protocol import events as ev
 
-Address: TypeAlias = tuple[int, str, int]
-"""(family, address, port)"""
+Address: TypeAlias = tuple[str, int, str, int]
+"""(host from which it can be reached, family, address, port)"""
 
 TAIL_BYTES = 256
 _HANDSHAKE_S = 0.03
@@ -39,6 +39,7 @@ class Client:
     name: str
     sock: socket.socket | None
     inode: int
+    host: str = "client"
     phase: str = "connecting"
     local: str = ""
     remote: str = ""
@@ -53,7 +54,8 @@ class Client:
 
 
 class Clients:
-    """All clients of a run. `target` says where the server is now; `local` the address clients come from, or ""."""
+    """All clients of a run. `target` says where the server is now; `local` the address clients come from, or "";
+    `enter` takes this thread to a host."""
 
     def __init__(
         self,
@@ -62,12 +64,14 @@ class Clients:
         target: Callable[[], Address],
         local: Callable[[int], str],
         named: Callable[[str, str], None],
+        enter: Callable[[str], None],
     ) -> None:
         self._stream = stream
         self._selector = selector
         self._target = target
         self._local = local
         self._named_end = named
+        self._enter = enter
         self._next_port = _FIRST_PORT
         self._clients: dict[str, Client] = {}
 
@@ -140,14 +144,14 @@ class Clients:
         old = self._clients.get(name)
         if old is not None and old.sock is not None:
             raise SocklabError(f"Client {name} is there already.", fix=f"close {name}   ends it.")
-        family, address, port = self._target()
+        host, family, address, port = self._target()
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = self._socket(host, family)
         except OSError as error:
             raise SocklabError(
                 f"No socket for client {name}: {error.strerror}.", fix="Close some clients, or raise ulimit -n."
             ) from error
-        client = self._clients[name] = Client(name, sock, os.fstat(sock.fileno()).st_ino)
+        client = self._clients[name] = Client(name, sock, os.fstat(sock.fileno()).st_ino, host)
         source = self._local(family)
         try:
             if source and not address.startswith("127.") and address != "::1":
@@ -166,6 +170,16 @@ class Clients:
         self._selector.register(sock, selectors.EVENT_WRITE, partial(self._ready, client))
         if not self._settle_connect(client):
             self._tell(client)
+
+    def _socket(self, host: str, family: int) -> socket.socket:
+        """A socket of that host: it stays one of the network it was made in."""
+        if host == "client":
+            return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._enter(host)
+        try:
+            return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        finally:
+            self._enter("client")
 
     def _bind(self, sock: socket.socket, source: str) -> None:
         """To the next free port from 40001 on. Raises OSError when the host has none of the next thousands left."""
@@ -294,7 +308,7 @@ class Clients:
                 self._stream.now(),
                 client.name,
                 client.phase,
-                host="client",
+                host=client.host,
                 local=client.local,
                 remote=client.remote,
                 inode=client.inode if client.sock is not None else 0,

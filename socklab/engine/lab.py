@@ -71,7 +71,9 @@ class Lab:
         self._posts: deque[Stop | tuple[int, int]] = deque()
         self._bell_read, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._state = LabState()
-        self._actor = Actor(stream, self._selector, topology, self._fold, self._look, port, limit)
+        self._actor = Actor(
+            stream, self._selector, topology, self._fold, self._look, port, limit, in_lesson=lesson is not None
+        )
         if lesson is not None:
             paused = guide.pause_names(lesson)
             calls = SocketCalls(arch, syscalls.LESSON_CALLS | paused, paused)

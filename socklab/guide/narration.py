@@ -6,6 +6,8 @@ panels. Never lets an open question's answer through; never measures anything th
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from socklab import probes
 from socklab.core.text import safe
 from socklab.guide.claims import untrue
@@ -74,24 +76,39 @@ def fill(text: str, state: LabState, *, asking: Predict | None = None) -> str:
     return probes.substitute(text, value_of)
 
 
-def narration(lesson: Lesson, state: LabState) -> str:
-    """What the lesson says now, Markdown with measured values in it. Empty when it has nothing to say.
+class Said(NamedTuple):
+    """What the lesson says at a moment, in parts; "" = nothing. Markdown with measured values in it."""
 
-    Once a prediction is answered, the verdict takes the place of the text that led to it, or goes before the text
-    about the call that has just returned. Values are those of the step's own moment: once the program has run on they
-    stay as they were told.
-    """
+    verdict: str
+    """The last question's answer, while it is the last thing that happened."""
+    text: str
+    """The step's own."""
+    outro: str
+    replaced: bool
+    """The verdict takes the text's place."""
+
+
+def said(lesson: Lesson, state: LabState) -> Said:
+    """Values are those of the step's own moment: once the program has run on they stay as they were told."""
     asking = _asking(lesson, state) or question(lesson, state)
     then = state.step_left or state
-    told = fill(_step_text(lesson, state), then, asking=asking).strip()
-    parts = [told]
-    if _just_measured(state):
-        at = state.step
-        deferred = at is not None and at.phase == "after" and lesson.steps[at.index].at.when != "return"
-        parts = [verdict(lesson, state), told] if deferred else [verdict(lesson, state)]
-    if state.lesson_done:
-        parts.append(fill(lesson.outro, then).strip())
-    return "\n\n".join(part for part in parts if part)
+    text = fill(_step_text(lesson, state), then, asking=asking).strip()
+    outro = fill(lesson.outro, then).strip() if state.lesson_done else ""
+    if not _just_measured(state):
+        return Said("", text, outro, False)
+    at = state.step
+    deferred = at is not None and at.phase == "after" and lesson.steps[at.index].at.when != "return"
+    return Said(verdict(lesson, state), text, outro, not deferred)
+
+
+def narration(lesson: Lesson, state: LabState) -> str:
+    """What the lesson says now, whole. Empty when it has nothing to say.
+
+    Once a prediction is answered, the verdict takes the place of the text that led to it, or goes before the text
+    about the call that has just returned.
+    """
+    now = said(lesson, state)
+    return "\n\n".join(part for part in (now.verdict, "" if now.replaced else now.text, now.outro) if part)
 
 
 def _just_measured(state: LabState) -> bool:

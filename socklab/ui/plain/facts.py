@@ -11,7 +11,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from socklab import state as st
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
+from socklab.probes import call_name
 from socklab.protocol import events as ev
 from socklab.ui import counter_words
 from socklab.ui.plain import packet_facts
@@ -138,13 +140,33 @@ def socket_text(owners: Owners, row: ev.SocketRow) -> str:
         text += f" ({whose})"
     if row.state != st.LISTEN:
         # For a listener these two are the accept queue; the queue line tells them.
-        if row.rx_queue:
-            text += f", {row.rx_queue} bytes to read"
-        if row.tx_queue and row.state != st.SYN_SENT:  # a SYN counts as one byte not acknowledged
-            text += f", {row.tx_queue} bytes not acknowledged"
+        # The kernel counts a SYN and a FIN as a byte each: in these states one of the bytes is that.
+        text += _waiting(row.rx_queue, row.state in _FIN_CAME, "to read")
+        if row.state != st.SYN_SENT:
+            text += _waiting(row.tx_queue, row.state in _FIN_SENT, "not acknowledged")
         if row.retransmits:
-            text += f", sent again {row.retransmits} times"
+            text += f", sent again {times(row.retransmits)}"
     return text
+
+
+_FIN_CAME = (st.CLOSE_WAIT, st.LAST_ACK, st.CLOSING)
+_FIN_SENT = (st.FIN_WAIT1, st.LAST_ACK, st.CLOSING)
+
+
+def _waiting(count: int, fin: bool, what: str) -> str:
+    """`, 78 bytes to read`, `, the FIN not acknowledged`; "" for none."""
+    if not count:
+        return ""
+    parts = [bytes_of(count - fin)] if count > fin else []
+    return f", {' and '.join(parts + ['the FIN'] * fin)} {what}"
+
+
+def bytes_of(count: int) -> str:
+    return f"{count} byte" if count == 1 else f"{count} bytes"
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _essence(row: ev.SocketRow) -> tuple[object, ...]:
@@ -219,9 +241,10 @@ def counter_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
                 yield f"* {safe(host)}: setting {safe(name)} = {safe(text)}"
 
 
-def client_text(client: ev.Client) -> str:
-    """`client a: open, 10.0.0.2:5555 to 10.0.0.1:8080, 78 bytes sent, 0 received`."""
-    text = f"client {safe(client.name)}: {safe(client.phase)}"
+def client_text(client: ev.Client, *, tail: bool = True) -> str:
+    """`client a: open, 10.0.0.2:5555 to 10.0.0.1:8080, 78 bytes sent, 0 received`; with the last bytes (`tail`)."""
+    where = " on the server's own host" if client.host == "server" else ""
+    text = f"client {safe(client.name)}{where}: {safe(client.phase)}"
     if client.argv:
         text += f", {safe(' '.join(client.argv))}"
         if client.phase == "done":
@@ -230,8 +253,8 @@ def client_text(client: ev.Client) -> str:
     if client.local:
         text += f", {safe(client.local)} to {safe(client.remote)}"
     if client.sent or client.received:
-        text += f", {client.sent} bytes sent, {client.received} received"
-    if client.tail:
+        text += f", {bytes_of(client.sent)} sent, {client.received} received"
+    if client.tail and tail:
         text += f", last received: {safe(client.tail)}"
     if client.eof:
         text += ", end of stream"
@@ -246,8 +269,9 @@ def client_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
     if before.clients is now.clients:
         return
     for name, client in now.clients.items():
-        if before.clients.get(name) is not client:
-            yield f"* {client_text(client)}"
+        old = before.clients.get(name)
+        if old is not client:
+            yield f"* {client_text(client, tail=old is None or old.received != client.received)}"
 
 
 NEWS: dict[str, Callable[[st.LabState, st.LabState], Iterator[str]]] = {
@@ -265,12 +289,24 @@ NEWS: dict[str, Callable[[st.LabState, st.LabState], Iterator[str]]] = {
 
 
 def everything(state: st.LabState, kind: str) -> list[str]:
-    """All lines of one kind: descriptors, sockets, queues, counters, clients or wire; never cut, "none" when empty."""
+    """All lines of one kind: see socklab.commands.table; never cut, "none" when empty."""
     if kind == "wire":
         return packet_facts.every_packet(state) or ["no packet"]
-    if kind == "sockets":  # without the host in front: the addresses say it
-        owners = Owners(state)
-        lines = [socket_text(owners, row) for t in state.tables.values() for row in sorted(t.rows.values(), key=_order)]
-    else:
-        lines = [line[2:] for line in NEWS[kind](st.LabState(), state)]  # all of it is new
+    if kind == "processes":
+        return [_process_text(state, task) for task in state.tasks.values()] or ["no process"]
+    lines = [line[2:] for line in NEWS[kind](st.LabState(), state)]  # all of it is new
     return lines or [f"no {kind}"]
+
+
+def _process_text(state: st.LabState, task: st.Task) -> str:
+    """`process 42, child of 41: held before accept4`."""
+    text = f"process {task.pid}" if task.tid == task.pid else f"thread {task.tid} of process {task.pid}"
+    text += f", child of {task.parent}" if task.parent and task.tid == task.pid else ""
+    name = call_name(state, task.call) if task.call is not None else ""
+    if task.exited is not None:
+        end = signal_name(task.exited.signo) if task.exited.signo else f"status {task.exited.code}"
+        return f"{text}: ended, {end}"
+    if task.status == "held":
+        where = {"enter": f"before {name}", "return": f"after {name}", "signal": "at a signal"}.get(task.at, "")
+        return f"{text}: held {where}".rstrip()
+    return f"{text}: {f'sleeps in {name}' if state.blocked(task.tid) else 'runs'}"

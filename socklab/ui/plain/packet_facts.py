@@ -50,7 +50,9 @@ def packet_text(state: st.LabState, place: int) -> str:
             said.append(f"ack {seen.ack}")
         said.append(f"window {seen.window}")
     if segment.payload_bytes and not segment.problem:
-        said.append(f'{segment.payload_bytes} bytes "{safe(passed.payload(48))}"')
+        said.append(
+            f'{segment.payload_bytes} {"byte" if segment.payload_bytes == 1 else "bytes"} "{safe(passed.payload(48))}"'
+        )
         if segment.payload_bytes > 48:
             said[-1] += " and more"
     said += ["sent again" if mark == "retransmission" else mark for mark in seen.marks]

@@ -31,6 +31,9 @@ _LEVELS = {"info": "Note", "warning": "Warning", "error": "Error"}
 _OUTPUT_MOST = 40
 """Lines of program output told at once."""
 
+_RUNS = ("client", "pause")
+"""What is waited for while the program runs or sleeps, and may write."""
+
 
 def _unmarked(text: str) -> str:
     return _EMPHASIS.sub(r"\2", text)
@@ -46,8 +49,16 @@ class Printer:
         self._free = free
         self._told = Told()
         self._out: list[str] = []
-        self._narrated: tuple[int, str, bool, bool] | None = None
-        """Which narration was told: step, phase, whether its question was answered, whether the lesson was over."""
+        self._said: set[object] = set()
+        """What the lesson has said: steps (index), their texts (index, phase), verdicts ("verdict", index), "outro"."""
+        self._call: list[str] = []
+        """A lesson's stop and what was done at it, kept back until the lesson has had its say."""
+        self._explained: set[str] = set()
+        """Calls that were explained: once is enough, `show call` does it again."""
+        self._after_gap = False
+        """The last line was empty."""
+        self._callers: tuple[int, tuple[ev.Frame, ...]] = (0, ())
+        """Who called the line that was told last, and in which task: told again when it is another."""
         self._output: list[str] = []
         self._line: dict[tuple[str, str], bytes] = {}
         self._unheld: dict[int, st.Call] = {}
@@ -74,8 +85,13 @@ class Printer:
     # ---------------------------------------------------------------- pieces
 
     def _take(self) -> str:
-        text, self._out = "".join(f"{line}\n" for line in self._out), []
-        return text
+        lines: list[str] = []
+        for line in self._out:
+            if line or not self._after_gap:  # one empty line is enough
+                lines.append(line)
+            self._after_gap = not line
+        self._out = []
+        return "".join(f"{line}\n" for line in lines)
 
     def _say(self, text: str, indent: str = "", more: str | None = None) -> None:
         """Append a line, wrapped for a terminal; `more` indents the lines it runs on to."""
@@ -113,10 +129,32 @@ class Printer:
         return guide.masked(self._lesson, state) if self._lesson is not None else frozenset()
 
     def _settle(self, state: st.LabState) -> None:
-        """Tell what changed, what was written and what the lesson says, as far as it is not masked."""
+        """Tell what the lesson says, where the program is, what changed and what was written: what is not masked.
+
+        A text leads to a call; what is said of its return follows the result and what that changed.
+        """
+        returned = bool(self._call) and state.step is not None and state.step.phase == "after"
+        if not returned:
+            self._narrate(state)
+        self._tell_call()
         self._tell_news(state)
+        if returned:
+            self._narrate(state)
         self._tell_blocked(state)
-        self._narrate(state)
+
+    def _tell_call(self) -> None:
+        self._out += self._call
+        self._call.clear()
+
+    def _beside(self, state: st.LabState, text: str) -> None:
+        """A line about what is done at this moment: it follows what the lesson is about to say of it."""
+        kept, self._out = self._out, []
+        self._say(text)
+        step = state.step if self._lesson is not None else None
+        waits = bool(self._call) or (step is not None and (step.index, step.phase) not in self._said)
+        into = self._call if waits else kept
+        into += self._out
+        self._out = kept
 
     def _tell_news(self, state: st.LabState) -> None:
         masked = self._masked(state)
@@ -124,19 +162,37 @@ class Printer:
         if "output" not in masked and self._output:
             cut = len(self._output) - _OUTPUT_MOST
             if cut > 0:
-                self._say(f"... {cut} earlier lines of output", "  ")
+                self._say(f"... {cut} earlier lines of output (`show output` has them)", "  ")
             self._list(self._output[-_OUTPUT_MOST:])
             self._output.clear()
 
     def _narrate(self, state: st.LabState) -> None:
+        """What the lesson says and has not said yet; of a call that has returned, behind its result."""
         if self._lesson is None or state.step is None:
             return
-        measured = state.question is not None and state.question.measured is not None
-        key = (state.step.index, state.step.phase, measured, state.lesson_done)
-        text = guide.narration(self._lesson, state).strip()
-        if text and key != self._narrated:
-            self._narrated = key
+        step, said = state.step, guide.said(self._lesson, state)
+        asked = state.question.index if state.question is not None else -1
+        parts = (
+            (("verdict", asked), said.verdict),
+            ((step.index, step.phase), "" if said.replaced else said.text),
+            ("outro", said.outro),
+        )
+        fresh = [(key, text) for key, text in parts if text and key not in self._said]
+        if not fresh:
+            return
+        self._said.update(key for key, _ in fresh)
+        if step.index not in self._said:
+            self._said.add(step.index)
+            self._heading(self._step_title(self._lesson, step.index))
+        for _, text in fresh:
             self._prose(text)
+        self._out.append("")
+
+    @staticmethod
+    def _step_title(lesson: Lesson, index: int) -> str:
+        at = lesson.steps[index].at
+        where = {"enter": "before", "blocked": "asleep in", "return": "after"}[at.when]
+        return f"Step {index + 1} of {len(lesson.steps)}: {where} {safe(at.syscall)}"
 
     def _tell_blocked(self, state: st.LabState) -> None:
         for tid, task in state.tasks.items():
@@ -144,8 +200,8 @@ class Printer:
             if call is None or self._blocked.get(tid) == call.number or not state.blocked(tid):
                 continue
             self._blocked[tid] = call.number
-            name = decoded(state, task, call)[0]
-            self._say(f"{who(state, tid)}The program sleeps in {name}: it waits for something to happen.")
+            name = call_name(state, call)
+            self._say(f"{who(state, tid)}The program sleeps in {name}.")
 
     def _tell_unheld(self, state: st.LabState, tid: int) -> None:
         call = self._unheld.pop(tid, None)
@@ -209,27 +265,41 @@ class Printer:
             what = f"about to call {decoded(after, task, task.call)[0]}"
         else:
             what = decoded(after, task, task.call)[1]
+        kept, self._out = self._out, []
+        lines = self._explain(after, task, task.call) if event.at in ("enter", "return") and task.call else []
+        if event.at == "return" and lines:
+            what += f": {lines.pop(0)[1]}"
         self._heading(f"Stop {after.stops}: {who(after, event.tid)}{what}")
         if event.at != "return":
-            for position, line in enumerate(place(after, event.stack)):
-                self._say(line, "    " if position else "  ", "      ")
-        if event.at in ("enter", "return") and task.call is not None:
-            for indent, line in explained(after, task, task.call):
-                self._say(line, indent, indent * 2)
-        self._list(self._told.news(after, self._unsettled(after)))
-
-    def _unsettled(self, state: st.LabState) -> frozenset[str]:
-        """At a stop where a question is about to be asked, what it will hide waits until it is asked."""
+            self._tell_place(after, event)
+        for indent, line in lines:
+            self._say(line, indent, indent * 2)
+        self._call, self._out = self._call + self._out, kept
         if self._lesson is None:
-            return frozenset()
-        hidden = {panel for step in self._lesson.steps if step.predict is not None for panel in step.predict.hides}
-        return frozenset(hidden) | self._masked(state)
+            self._settle(after)
+
+    def _tell_place(self, state: st.LabState, held: ev.Held) -> None:
+        callers = held.stack[1:]
+        told, self._callers = self._callers == (held.tid, callers), (held.tid, callers)
+        for position, line in enumerate(place(state, held.stack[:1] if told else held.stack)):
+            self._say(line, "    " if position else "  ", "      ")
+        if not held.stack and held.unlined and held.unlined not in self._explained:
+            self._explained.add(held.unlined)
+            self._say(f"no line of source: {safe(held.unlined)}", "  ", "      ")
+
+    def _explain(self, state: st.LabState, task: st.Task, call: st.Call) -> list[tuple[str, str]]:
+        """What it asks for, in words the first time; what came of it, always."""
+        name = call_name(state, call)
+        if call.returned is None and name in self._explained:
+            return []
+        self._explained.add(name)
+        return explained(state, task, call)
 
     def _on_Resumed(self, before: st.LabState, event: ev.Resumed, _after: st.LabState) -> None:
         self._settle(before)
         self._tell_unheld(before, event.tid)
 
-    def _on_Output(self, _before: st.LabState, event: ev.Output, _after: st.LabState) -> None:
+    def _on_Output(self, _before: st.LabState, event: ev.Output, after: st.LabState) -> None:
         if event.stream == "in":
             return  # it was typed right here
         source = "the program" if event.source == "server" else f"client {safe(event.source)}"
@@ -240,12 +310,21 @@ class Printer:
         for line in [*whole, *([rest] if len(rest) >= 4096 else [])]:
             text = safe(line.removesuffix(b"\r"))
             self._output.append(f"{source} wrote{where}: {text}")
+        if self._lesson is None and (self._free or (after.ready is not None and after.ready.wants in _RUNS)):
+            self._list(self._output)  # nobody is held: it is told as it comes
+            self._output.clear()
 
     def _on_Acted(self, before: st.LabState, event: ev.Acted, _after: st.LabState) -> None:
-        if before.offer is not None:
-            self._narrate(before)  # what it says there may wake the program, which leaves that moment
+        if before.offer is not None or self._is_offered(before, event.line):
+            self._settle(before)  # what it says there may wake the program, which leaves that moment
         actor = "The lesson" if event.origin == "lesson" else "You"
-        self._say(f"{actor}: {safe(event.line)}")
+        self._beside(before, f"{actor}: {safe(event.line)}")
+
+    def _is_offered(self, state: st.LabState, line: str) -> bool:
+        """The student's to do; where nobody is there the lesson does it without an offer."""
+        return (
+            self._lesson is not None and state.step is not None and line in self._lesson.steps[state.step.index].offer
+        )
 
     def _on_Forked(self, _before: st.LabState, event: ev.Forked, _after: st.LabState) -> None:
         what = "thread" if event.kind == "thread" else "process"
@@ -286,8 +365,9 @@ class Printer:
             self._say(f"Your answer: {shown(event.choice)}. The kernel's comes when {when}.")
 
     def _on_Measured(self, _before: st.LabState, _event: ev.Measured, after: st.LabState) -> None:
+        if self._call:
+            self._tell_call()  # its result is the answer
         self._narrate(after)
-        self._out.append("")
         self._settle(after)
 
     def _on_LessonDone(self, _before: st.LabState, _event: ev.LessonDone, after: st.LabState) -> None:
@@ -326,6 +406,14 @@ class Printer:
                     self._say(line, "  ")
         elif kind == "source":
             self._out += source_around(state)
+        elif kind == "call":
+            task = state.task
+            if task is None or task.call is None:
+                self._say("no call")
+            else:
+                self._say(decoded(state, task, task.call)[1])
+                for indent, line in explained(state, task, task.call, whole=True):
+                    self._say(line, indent, indent * 2)
         else:
             self._list(everything(state, kind))
         return self._take()

@@ -12,7 +12,8 @@ from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.lesson import Lesson, shown
 from socklab.protocol import events as ev
-from socklab.syscalls.call import DecodedCall
+from socklab.syscalls import watching
+from socklab.syscalls.call import DecodedArg, DecodedCall
 from socklab.syscalls.decoding import decode
 
 _FRAMES = 4
@@ -26,8 +27,7 @@ def _decode(state: st.LabState, task: st.Task | None, call: st.Call) -> DecodedC
         found = table.get(fd) if table is not None else None
         return found.target if found is not None else ""
 
-    arch = state.header.arch if state.header is not None else "x86_64"
-    return decode(arch, call.entered, call.returned, target)
+    return decode(_arch(state), call.entered, call.returned, target)
 
 
 def decoded(state: st.LabState, task: st.Task | None, call: st.Call) -> tuple[str, str]:
@@ -64,16 +64,49 @@ def place(state: st.LabState, stack: tuple[ev.Frame, ...]) -> Iterator[str]:
             yield f"{name}:{frame.line}{inside}: {text}".removesuffix(": ")
 
 
-def explained(state: st.LabState, task: st.Task, call: st.Call) -> list[tuple[str, str]]:
-    """(indent, line): what the call asks for and what each argument means; after the return, what came of it."""
+def explained(state: st.LabState, task: st.Task, call: st.Call, *, whole: bool = False) -> list[tuple[str, str]]:
+    """(indent, line): what the call asks for and what each argument means; after the return, what came of it.
+
+    `whole`: all of that, and the bytes of structs field by field.
+    """
     found = _decode(state, task, call)
+    lines = []
+    if whole or call.returned is None:
+        lines += [("  ", safe(found.meaning))] if found.meaning else []
+        for arg in found.args:
+            meaning = f": {safe(arg.meaning)}" if arg.meaning else ""
+            lines.append(("    ", f"{safe(arg.name)} = {safe(arg.text)}{meaning}"))
+            lines += [("      ", line) for line in _bytes(arg)] if whole or arg.name == "addr" else []
     if call.returned is not None:
-        return [("  ", safe(found.outcome))] if found.outcome else []
-    lines = [("  ", safe(found.meaning))] if found.meaning else []
-    for arg in found.args:
-        meaning = f": {safe(arg.meaning)}" if arg.meaning else ""
-        lines.append(("    ", f"{safe(arg.name)} = {safe(arg.text)}{meaning}"))
+        lines += [("  ", safe(found.outcome))] if found.outcome else []
+        ready = _ready(state, task, call)
+        lines += [("  ", ready)] if ready else []
     return lines
+
+
+def _bytes(arg: DecodedArg) -> Iterator[str]:
+    """A struct's bytes as they lie in memory, and what each field of it says."""
+    for field in arg.fields:
+        data = arg.data[field.offset : field.offset + field.size]
+        yield f"{data.hex(' ')}  {safe(field.name)} = {safe(field.text)}"
+
+
+def _ready(state: st.LabState, task: st.Task, call: st.Call) -> str:
+    """`ready: descriptor 4 for read`, of a call that waits for several; "" for any other, and when none is."""
+    table = state.descriptors.get(task.pid)
+    instance = table.get(call.entered.args[0] & 0xFFFFFFFF) if table else None
+    interest = instance.watches if instance is not None else ()
+    rows = watching.watched(_arch(state), call.entered, call.returned, interest) or []
+    said = [
+        f"{f'descriptor {row.fd}' if row.fd >= 0 else f'data {row.data}'} for {safe(row.ready)}"
+        for row in rows
+        if row.ready
+    ]
+    return f"ready: {', '.join(said)}" if said else ""
+
+
+def _arch(state: st.LabState) -> str:
+    return state.header.arch if state.header is not None else "x86_64"
 
 
 def source_around(state: st.LabState) -> list[str]:

@@ -77,7 +77,7 @@ def test_a_running_timer_is_no_news() -> None:
     state = after(sockets(replace(row, expires_ms=640, timer=1)), on=state)
     assert told.news(state, NOTHING) == []
     state = after(sockets(replace(row, retransmits=1)), on=state)
-    assert told.news(state, NOTHING) == ["* SYN_SENT 10.0.0.2:50001 with 10.0.0.1:8080, sent again 1 times"]
+    assert told.news(state, NOTHING) == ["* SYN_SENT 10.0.0.2:50001 with 10.0.0.1:8080, sent again once"]
 
 
 def test_what_is_masked_is_kept_until_it_may_be_told() -> None:

@@ -83,7 +83,7 @@ def test_the_return_says_the_result_and_what_changed() -> None:
     resumed, returned, held = lab.returned("listen", 0)
     text = reader.read(resumed, returned, lab.fds((3, 900)), sockets(lab.listener()), held)
     assert "Stop 2: listen(3, 4" in text
-    assert ") = 0\n" in text
+    assert ") = 0: the socket is listening\n" in text
     assert "  + LISTEN at 0.0.0.0:8080 (descriptor 3)\n" in text
 
 
@@ -159,7 +159,7 @@ def test_a_sleeping_program_is_said_to_sleep_once() -> None:
     reader = Reader(Printer())
     reader.read(*lab.start(), *lab.enter("accept", 3), ev.Resumed(lab.t(), lab.PID))
     reader.read(ev.Processes(lab.t(), (ev.ProcessRow(lab.PID, 1, "server", "S"),)))
-    assert "The program sleeps in accept(3" in reader.printer.flush(reader.state)
+    assert "The program sleeps in accept." in reader.printer.flush(reader.state)
     assert reader.printer.flush(reader.state) == ""
 
 
@@ -248,3 +248,86 @@ def test_a_program_gives_its_own_exit_code() -> None:
     assert exit_code(ended(ev.Exited(lab.t(), lab.PID, signo=11), ev.Ended(lab.t(), "killed")), None) == 139
     assert exit_code(ended(ev.Ended(lab.t(), "quit")), None) == 0
     assert exit_code(st.apply(st.LabState(), ev.Ended(lab.t(), "failed")), None) == 5
+
+
+def test_a_step_begins_with_its_heading_and_its_text_then_comes_the_call() -> None:
+    reader = Reader(Printer(lesson()))
+    reader.read(*lab.start(), lab.fds((3, 900)), *lab.enter("listen", 3, 4), ev.StepReached(lab.t(), 0, "before"))
+    text = reader.printer.flush(reader.state)
+    order = [
+        text.index(each) for each in ("Step 1 of 2: before listen", "Depth", "Stop 1: about to call", "backlog = 4")
+    ]
+    assert order == sorted(order)
+    assert "Depth" not in reader.printer.flush(reader.state)
+
+
+def test_a_text_about_a_result_follows_it_and_is_told_once_though_the_lesson_ends_there() -> None:
+    text = LESSON.replace(
+        "[[check]]", '[[step]]\nat = { syscall = "read", when = "return" }\nafter = "It is read."\n[[check]]'
+    )
+    reader = Reader(Printer(lessons.parse(f'outro = "Over."\n{text}', "lesson.toml", name="line", folder=Path("/x"))))
+    reader.read(*lab.start(), *lab.enter("read", 3))
+    resumed, returned, held = lab.returned("read", 0)
+    said = reader.read(resumed, returned, held, ev.StepReached(lab.t(), 2, "after"), ev.LessonDone(lab.t()))
+    said += reader.printer.flush(reader.state) + reader.read(ev.Resumed(lab.t(), lab.PID), ev.Ended(lab.t(), "done"))
+    assert [said.count(each) for each in ("Step 3 of 3: after read", "It is read.", "Over.")] == [1, 1, 1]
+    assert said.index(") = 0") < said.index("It is read.") < said.index("Over.")
+
+
+def test_a_call_is_explained_once_and_again_on_demand() -> None:
+    reader = Reader(Printer())
+    first = reader.read(*lab.start(), *lab.enter("listen", 3, 4))
+    again = reader.read(*lab.returned("listen", 0), *lab.enter("listen", 3, 8))
+    assert "backlog = 4" in first
+    assert "backlog" not in again and "about to call listen(3, 8)" in again
+    assert "backlog = 8" in reader.printer.show(reader.state, "call")
+
+
+def test_the_bytes_of_an_address_are_told_field_by_field() -> None:
+    reader = Reader(Printer())
+    address = bytes.fromhex("02001f900a0000010000000000000000")  # struct sockaddr_in, ip(7)
+    enter, held = lab.enter("bind", 3, 0x1000, 16)
+    text = reader.read(*lab.start(), replace(enter, mem=(ev.Mem(0x1000, address),)), held)
+    assert "1f 90  sin_port" in text and "0a 00 00 01  sin_addr" in text
+
+
+def test_a_stop_without_a_source_line_says_why_once() -> None:
+    reader = Reader(Printer())
+    enter, held = lab.enter("listen", 3, 4)
+    why = "the program was built without debug information"
+    text = reader.read(*lab.start(), enter, replace(held, unlined=why))
+    enter, held = lab.enter("accept", 3)
+    text += reader.read(*lab.returned("listen", 0), enter, replace(held, unlined=why))
+    assert text.count(f"no line of source: {why}") == 1
+
+
+def test_what_select_found_ready_is_told() -> None:
+    reader = Reader(Printer())
+    asked, found = ((ev.Mem(0x1000, bits.to_bytes(8, "little")),) for bits in (1 << 3 | 1 << 5, 1 << 5))
+    select = 23  # of x86-64
+    reader.read(*lab.start(), lab.entered(select, 6, 0x1000, mem=asked), ev.Held(lab.t(), lab.PID, "enter"))
+    text = reader.read(lab.result(select, 1, mem=found), ev.Held(lab.t(), lab.PID, "return"))
+    assert "ready: descriptor 5 for read\n" in text
+
+
+def test_output_of_a_program_that_nobody_holds_is_told_as_it_comes_and_all_of_it() -> None:
+    for printer, begun in ((Printer(free=True), ()), (Printer(), (ev.Ready(lab.t(), "pause"),))):
+        reader = Reader(printer)
+        reader.read(*lab.start(), *begun)
+        lines = [f"line {number}" for number in range(100)]
+        text = reader.read(ev.Output(lab.t(), "server", "out", "".join(f"{line}\n" for line in lines).encode()))
+        assert text.splitlines() == [f"  the program wrote: {line}" for line in lines]
+
+
+def test_one_byte_is_no_bytes_and_a_fin_is_none() -> None:
+    mine, theirs = (replace(row, rx_queue=1, tx_queue=1) for row in lab.pair(1, 1, 1))
+    text = facts_of(replace(theirs, state=st.CLOSE_WAIT), replace(mine, state=st.FIN_WAIT1))
+    of = {line.split()[1]: line for line in text.splitlines()}
+    assert of["CLOSE_WAIT"].endswith(", the FIN to read, 1 byte not acknowledged")
+    assert of["FIN_WAIT1"].endswith(", 1 byte to read, the FIN not acknowledged")
+
+
+def facts_of(*rows: ev.SocketRow) -> str:
+    reader = Reader(Printer())
+    reader.read(*lab.start(), sockets(*rows))
+    return reader.printer.flush(reader.state)
