@@ -18,6 +18,7 @@ from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.procfs import Unread
 from socklab.engine.kernel.socktable import Delta, DiagTable, SocketTable
 from socklab.engine.kernel.socktext import TcpText, TextTable
+from socklab.host.processes import living_task
 from socklab.protocol.events import (
     Counters,
     Descriptor,
@@ -166,6 +167,11 @@ class Snapshot:
         """Whether the task was still there when its row was last read."""
         return pid in self._processes
 
+    def is_zombie(self, pid: int) -> bool:
+        """Whether the task was a zombie when its row was last read."""
+        row = self._processes.get(pid)
+        return row is not None and row.state == "Z"
+
     def raw_line(self, row: SocketRow) -> str | None:
         """The line of /proc/net/tcp or tcp6 that lists this socket now; None when none does. Reads both files."""
         return self._text.line_of(row)
@@ -293,6 +299,9 @@ def read_process(tid: int) -> ProcessRow | Unread:
     stat = procfs.read_stat(tid)
     if isinstance(stat, Unread):
         return stat
+    if stat.state == "Z" and stat.threads > 1:  # a leader that has ended while others go on: the memory is theirs
+        other = procfs.read_stat(living_task(tid))
+        stat = stat._replace(rss_pages=other.rss_pages) if not isinstance(other, Unread) else stat
     wchan = procfs.read_wchan(tid) if stat.state in ("S", "D", "t", "T") else ""
     return ProcessRow(
         pid=tid,
