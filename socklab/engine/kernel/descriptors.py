@@ -16,7 +16,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from socklab.core.text import safe
-from socklab.engine.kernel import procfs
+from socklab.engine.kernel import procfs, rings
 from socklab.engine.kernel.procfs import Unread
 from socklab.host.libc import c_library, checked
 from socklab.host.processes import is_over, living_task
@@ -94,6 +94,7 @@ class DescriptorTable:
         """inode to detail: what a socket is never changes."""
         self._detailed: set[int] = set()
         """Numbers with a detail: a table may list their socket next time."""
+        self._rings: dict[int, rings.RingReader] = {}
         self._turn = 0
         self._unreadable = 0
         """How many more the kernel counted at the last listing than could be read: they are no news."""
@@ -217,6 +218,7 @@ class DescriptorTable:
         for fd in closed:
             self._details.pop(self.known.pop(fd).inode, None)
             self._detailed.discard(fd)
+            self._rings.pop(fd, None)
         return changed, closed
 
     def _descriptor(self, fd: int) -> Descriptor | None:
@@ -232,6 +234,9 @@ class DescriptorTable:
         if target == _EPOLL:
             watches, more = procfs.parse_epoll_targets(text, MOST_WATCHED)
             return Descriptor(fd, target, flags=info.flags, watches=watches, watches_more=more)
+        if target == rings.TARGET:
+            ring = self._rings.setdefault(fd, rings.RingReader()).read(text)
+            return Descriptor(fd, target, flags=info.flags, ring=ring)
         inode = _inode(target, "socket")
         detail = ""
         if inode and not self._listed(inode):
