@@ -1,4 +1,5 @@
 """An echo server in one thread: the kernel keeps the list of descriptors and hands over those that are ready."""
+
 import select
 import socket
 import sys

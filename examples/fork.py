@@ -1,4 +1,5 @@
 """An echo server that forks: one process for each client."""
+
 import os
 import socket
 import sys

@@ -1,4 +1,5 @@
 """An echo server in one thread: poll is told every descriptor, each time, and has no limit on their numbers."""
+
 import select
 import socket
 import sys

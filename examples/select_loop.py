@@ -1,4 +1,5 @@
 """An echo server in one thread: select is told every descriptor, each time. None may be 1024 or more."""
+
 import select
 import socket
 import sys

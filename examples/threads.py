@@ -1,4 +1,5 @@
 """An echo server with a thread for each client: they share one descriptor table."""
+
 import socket
 import sys
 import threading

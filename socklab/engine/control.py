@@ -280,7 +280,8 @@ class Control:
 
     @property
     def _asleep(self) -> set[int]:
-        return self.poller.blocked if self.poller is not None else set()
+        """Tasks of which nothing more comes by itself."""
+        return self.poller.blocked | self.poller.left if self.poller is not None else set()
 
     def tell(self) -> None:
         """Answer what is complete, then say what is waited for, if that is not known. Once in a round, at its end."""
@@ -335,7 +336,8 @@ class Control:
             wants = "client" if alive & asleep else "pause"
         else:
             return None
-        tid = held[-1] if held else min(alive & asleep or alive, default=0)
+        left = self.poller.left if self.poller is not None else set()
+        tid = held[-1] if held else min(alive & asleep - left or alive, default=0)
         return ev.Ready(self._stream.now(), wants, tid, held)
 
 

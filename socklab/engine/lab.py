@@ -210,7 +210,9 @@ class Lab:
         return poller.due_in_s if self._actor.busy or poller.owed else _TICK_IDLE_S
 
     def _running(self) -> list[Task]:
-        return [task for task in list(self.tracer.tasks.values()) if not task.held and task.started]
+        left = self._poller.left if self._poller is not None else ()
+        tasks = list(self.tracer.tasks.values())
+        return [task for task in tasks if not task.held and task.started and task.tid not in left]
 
     def _look_around(self) -> None:
         if self._poller is None:

@@ -11,7 +11,15 @@ from pathlib import Path
 import msgspec
 
 from socklab.core.errors import MachineError, SocklabError, UsageError
-from socklab.host.processes import read_argv, read_descendants, read_processes, read_stat, read_status, read_switch
+from socklab.host.processes import (
+    living_task,
+    read_argv,
+    read_descendants,
+    read_processes,
+    read_stat,
+    read_status,
+    read_switch,
+)
 
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h: in the flags of /proc/PID/stat
 
@@ -36,7 +44,8 @@ def read(pid: int) -> Target:
         raise UsageError(f"{pid} is a thread of process {leader}.", fix=f"socklab attach {leader}")
     if read_stat(pid).flags & _KERNEL_THREAD:
         raise UsageError(f"{pid} ({status['Name']}) is a thread of the kernel: it makes no system calls.")
-    if status.get("State", "").startswith(("Z", "X")):
+    task = living_task(pid)
+    if status.get("State", "").startswith(("Z", "X")) and task == pid:
         raise UsageError(f"Process {pid} ({status['Name']}) has ended; its parent has not asked for its status yet.")
     tracer = int(status.get("TracerPid", "0"))
     if tracer:
@@ -45,13 +54,13 @@ def read(pid: int) -> Target:
         raise UsageError(
             f"Process {pid} ({status['Name']}) is one that socklab itself runs under.", fix="Choose another."
         )
-    argv = read_argv(pid)
+    argv = read_argv(task)
     while argv and not argv[-1]:  # a program that has put a title of its own there leaves the rest empty
         argv = argv[:-1]
     argv = argv or (status["Name"],)
     try:
-        cwd = os.readlink(f"/proc/{pid}/cwd")
-        program = os.readlink(f"/proc/{pid}/exe")
+        cwd = os.readlink(f"/proc/{task}/cwd")
+        program = os.readlink(f"/proc/{task}/exe")
     except OSError:  # another user's: the kernel decides when we ask to trace it
         cwd, program = "", argv[0]
     language = "python" if "python" in Path(program).name else ""

@@ -64,6 +64,28 @@ def read_stat(tid: int) -> Stat:
         return parse_stat(file.read())
 
 
+def is_over(tid: int) -> bool:
+    """The task is a zombie, or gone. A leader that has ended by pthread_exit stays one until its last thread has."""
+    try:
+        return read_stat(tid).state in "ZX"
+    except OSError:
+        return True
+
+
+def living_task(pid: int) -> int:
+    """A thread of the process whose descriptors and memory can be read; `pid` itself where there is none.
+
+    That is the leader, unless it has ended and other threads go on: its own entries of /proc are empty then.
+    """
+    if not is_over(pid):
+        return pid
+    try:
+        others = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return pid  # the whole process is gone
+    return next((tid for tid in others if tid != pid and not is_over(tid)), pid)
+
+
 def read_status(tid: int) -> dict[str, str]:
     """The lines of /proc/PID/status by name; {} when there is no such task."""
     try:

@@ -32,6 +32,45 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     function: str = ""
 
 
+class Submission(msgspec.Struct, frozen=True, array_like=True):
+    """An operation in an io_uring's submission queue. `operation`: the kernel's word for it, ACCEPT or RECV.
+
+    `fixed`: `fd` is no descriptor but a place in the ring's own table of files.
+    """
+
+    operation: str
+    fd: int
+    user_data: int
+    fixed: bool = False
+
+
+class Completion(msgspec.Struct, frozen=True, array_like=True):
+    """A result in an io_uring's completion queue: negative = -errno. `operation` "" = not known which it was of."""
+
+    user_data: int
+    result: int
+    operation: str = ""
+    fd: int = -1
+    fixed: bool = False
+
+
+class Ring(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What fdinfo of an io_uring lists: at most 64 of each kind."""
+
+    submitted: tuple[Submission, ...] = ()
+    """What the kernel has not taken yet."""
+    completed: tuple[Completion, ...] = ()
+    """What the program has not taken yet."""
+    armed: tuple[int, ...] = ()
+    """Operations that wait until their descriptor is ready, by IORING_OP_ number."""
+    files: tuple[str, ...] = ()
+    """Files registered with the ring: they stay open without a descriptor."""
+    thread: int = 0
+    """The kernel's thread that looks for submissions by itself (IORING_SETUP_SQPOLL); 0 = there is none."""
+    more: bool = False
+    """There are more of a kind than those."""
+
+
 class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of /proc/PID/fd. `target` is the link's text; `inode` is set for socket:[N] and pipe:[N]."""
 
@@ -47,6 +86,8 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of an epoll instance (fdinfo, tfd:): descriptor, events waited for, the program's own data. At most 64."""
     watches_more: bool = False
     """It watches more than those."""
+    ring: Ring | None = None
+    """Of an io_uring, where the kernel tells."""
 
 
 class SocketRow(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -351,3 +351,51 @@ def test_another_users_process_is_refused_with_the_command_that_works(folder: Pa
         assert "belongs to user root" in what
         assert fix == f"sudo socklab attach {process.pid}"
         assert_unharmed(process, port)
+
+
+def test_a_process_whose_leader_has_ended_is_attached_to_and_let_go() -> None:
+    """Only its other threads can be traced; the kernel tells of the leader's end when the last of them has ended."""
+    port = servers.free_port()
+    with servers.running([servers.built("leader"), str(port)], port) as process:
+        assert servers.status(process.pid)["State"][0] == "Z"
+        with Link.start(RunSpec(attach=process.pid)) as link:
+            tables: dict[int, str] = {}
+            for event in link.events(timeout=120):
+                assert not (isinstance(event, ev.Notice) and event.level == "error"), event
+                if isinstance(event, ev.Held):
+                    link.send(cmd.Step(tid=event.tid))
+                if isinstance(event, ev.Descriptors):
+                    tables |= {each.fd: each.target for each in event.set}
+                if isinstance(event, ev.Ready) and event.wants == "client":
+                    break
+        (worker,) = set(map(int, os.listdir(f"/proc/{process.pid}/task"))) - {process.pid}
+        there = f"/proc/{process.pid}/task/{worker}/fd"
+        assert tables == {int(fd): os.readlink(f"{there}/{fd}") for fd in os.listdir(there)}
+        servers.until(lambda: servers.tracers(process.pid) <= {0}, "the end of the trace")
+        assert b" 200 " in servers.ask(port)
+
+
+def test_a_leader_that_ends_while_it_is_traced_keeps_nobody_waiting() -> None:
+    port = servers.free_port()
+    program = [servers.built("leader"), str(port), "later"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdin is not None
+        try:
+            with Link.start(RunSpec(attach=process.pid)) as link:
+                asked = 0
+                for event in link.events(timeout=60):
+                    if isinstance(event, ev.Ready) and not asked:
+                        process.stdin.write(b"end\n")
+                        process.stdin.flush()
+                        asked = -1
+                    elif isinstance(event, ev.Held) and event.tid == process.pid:
+                        link.send(cmd.Step(tid=event.tid))
+                    elif isinstance(event, ev.Notice) and "first thread" in event.text:
+                        asked = link.send(cmd.Pause())
+                    elif isinstance(event, ev.Done) and event.id == asked:
+                        break
+                assert servers.status(process.pid)["State"][0] == "Z"
+            servers.until(lambda: servers.tracers(process.pid) <= {0}, "the end of the trace")
+            servers.until(lambda: servers.answers(port), "an answer")
+        finally:
+            process.kill()

@@ -24,6 +24,7 @@ from socklab.state import LabState, apply
 from socklab.syscalls import name as call_name
 from socklab.syscalls.watching import watched
 from socklab.ui.tui.widgets.tasks import asleep
+from tests.support import servers
 
 pytestmark = pytest.mark.kernel
 
@@ -294,3 +295,34 @@ def test_a_pause_is_heard_while_children_end_by_the_hundred(tmp_path: Path) -> N
         lab.wait(lambda s: all(lab.settled(tid) for tid in s.tasks), "everybody's stop")
         ends = sum(isinstance(event, ev.Exited) for event in lab.seen[began:])
         assert ends < 50, "nobody was let go on"
+
+
+def test_the_threads_of_a_leader_that_has_ended_keep_descriptors_source_lines_and_memory() -> None:
+    """pthread_exit in main: the leader's own entries of /proc are empty, those of any other thread are not."""
+    port = servers.free_port()
+    with Link.start(RunSpec(argv=(servers.built("leader"), str(port)), cwd="/", network="private")) as link:
+        lab = Lab(link)
+        lab.wait(lambda s: s.task is not None and s.task.status == "held", "the first stop")
+        leader, worker = lab.state.started.pid, lab.state.focus
+        assert worker != leader
+
+        def told_as_they_are() -> bool:
+            shown = {fd: d.target for fd, d in lab.state.descriptors[leader].items()}
+            there = f"/proc/{leader}/task/{worker}/fd"
+            return shown == {int(fd): os.readlink(f"{there}/{fd}") for fd in os.listdir(there)}
+
+        lab.step_to(worker, "listen", at="return")
+        lab.wait(lambda _: told_as_they_are(), "the worker's table")
+        lab.wait(lambda s: s.processes[leader].state == "Z" and s.processes[leader].rss_bytes > 0, "its memory")
+        lab.step_to(worker, *ACCEPT)
+        stacks = [frame for each in lab.seen if isinstance(each, ev.Held) for frame in each.stack[:1]]
+        assert {frame.path.rpartition("/")[2] for frame in stacks} == {"leader.c"}
+        assert len(stacks) == lab.state.stops
+        closed = [fd for each in lab.seen if isinstance(each, ev.Descriptors) for fd in each.closed]
+        assert closed == []
+        assert [each for each in lab.state.notices if "first thread" in each.text]
+
+        number = link.send(cmd.Continue())
+        lab.wait(lambda s: s.blocked(worker), "its sleep")
+        lab.wait(lambda s: s.ready is not None and (s.ready.wants, s.ready.tid) == ("client", worker), "the prompt")
+        lab.wait(lambda _: any(isinstance(each, ev.Done) and each.id == number for each in lab.seen), "the answer")

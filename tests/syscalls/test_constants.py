@@ -39,6 +39,7 @@ NAMES = {
     "levels": net.LEVELS,
     "clocks": process.CLOCKS,
     "wait": process.WAIT_FOR,
+    "io_uring operations": io.IO_URING_OPERATIONS,
     "mask": process.PROCMASK,
 }
 FLAGS = {
@@ -58,7 +59,7 @@ FLAGS = {
 }
 HEADERS = """
 fcntl.h sys/socket.h netinet/in.h netinet/tcp.h linux/netlink.h poll.h sys/epoll.h sys/eventfd.h sched.h signal.h
-sys/wait.h sys/mman.h sys/resource.h sys/ioctl.h linux/sockios.h time.h unistd.h
+sys/wait.h sys/mman.h sys/resource.h sys/ioctl.h linux/sockios.h linux/io_uring.h time.h unistd.h
 """
 # Names that no header has, or that mean another number in user space: the kernel's own O_LARGEFILE and SIGRTMIN,
 # signals the C library keeps for itself, and what strace calls by another name.

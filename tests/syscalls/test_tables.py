@@ -76,12 +76,12 @@ SOCKETS = """socket socketpair bind listen accept accept4 connect getsockopt set
 sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg"""
 IN_LESSONS = f"""{SOCKETS} read write readv writev close close_range dup dup2 dup3 fcntl sendfile splice pidfd_getfd
 select pselect6 poll ppoll epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2"""
-IN_RUNS = f"{IN_LESSONS} fork vfork clone clone3 wait4 waitid"
+IN_RUNS = f"{IN_LESSONS} fork vfork clone clone3 wait4 waitid io_uring_setup io_uring_enter io_uring_register"
 RECORDED = f"{IN_RUNS} execve execveat kill"
 REPORTED = f"""{RECORDED} pread64 pwrite64 preadv pwritev preadv2 pwritev2 ioctl open openat openat2 creat pipe pipe2
 tee vmsplice copy_file_range
 eventfd eventfd2 signalfd signalfd4 timerfd_create timerfd_settime timerfd_gettime
-inotify_init inotify_init1 memfd_create pidfd_open pidfd_getfd io_uring_setup io_uring_enter io_uring_register lseek
+inotify_init inotify_init1 memfd_create pidfd_open lseek
 fstat fsync
 fdatasync ftruncate getdents getdents64 exit exit_group tkill tgkill"""
 

@@ -16,9 +16,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from socklab.core.text import safe
-from socklab.engine.kernel import procfs
+from socklab.engine.kernel import procfs, rings
 from socklab.engine.kernel.procfs import Unread
 from socklab.host.libc import c_library, checked
+from socklab.host.processes import is_over, living_task
 from socklab.protocol.events import Descriptor
 
 READ_ALL = 64
@@ -31,6 +32,8 @@ MOST_WATCHED = 64
 _EPOLL = "anon_inode:[eventpoll]"
 
 _PIDFD_GETFD = 438  # the same number on every architecture (Linux 5.6)
+
+_PIDFD_THREAD = os.O_EXCL
 
 _syscall = c_library.syscall
 _syscall.restype = ctypes.c_long
@@ -91,9 +94,12 @@ class DescriptorTable:
         """inode to detail: what a socket is never changes."""
         self._detailed: set[int] = set()
         """Numbers with a detail: a table may list their socket next time."""
+        self._rings: dict[int, rings.RingReader] = {}
         self._turn = 0
         self._unreadable = 0
         """How many more the kernel counted at the last listing than could be read: they are no news."""
+        self._task = pid
+        """The thread whose table is read: all share it, but that of a leader that has ended is empty."""
         self._pidfd = self._fd_directory = self._info_directory = -1
 
     def close(self) -> None:
@@ -195,7 +201,8 @@ class DescriptorTable:
 
     def _read(self, fds: Iterable[int], closed: list[int]) -> tuple[list[Descriptor], list[int]]:
         changed: list[Descriptor] = []
-        for fd in dict.fromkeys(fds):
+        fds = dict.fromkeys(fds)
+        for fd in fds:
             descriptor = self._descriptor(fd)
             if descriptor is None:
                 if fd in self.known:
@@ -204,9 +211,14 @@ class DescriptorTable:
                 self.known[fd] = descriptor
                 changed.append(descriptor)
                 (self._detailed.add if descriptor.detail else self._detailed.discard)(fd)
+        if closed and self._leave_if_over():
+            self._open()
+            more, closed = self._read([*fds, *closed], [])
+            return changed + more, closed
         for fd in closed:
             self._details.pop(self.known.pop(fd).inode, None)
             self._detailed.discard(fd)
+            self._rings.pop(fd, None)
         return changed, closed
 
     def _descriptor(self, fd: int) -> Descriptor | None:
@@ -222,6 +234,9 @@ class DescriptorTable:
         if target == _EPOLL:
             watches, more = procfs.parse_epoll_targets(text, MOST_WATCHED)
             return Descriptor(fd, target, flags=info.flags, watches=watches, watches_more=more)
+        if target == rings.TARGET:
+            ring = self._rings.setdefault(fd, rings.RingReader()).read(text)
+            return Descriptor(fd, target, flags=info.flags, ring=ring)
         inode = _inode(target, "socket")
         detail = ""
         if inode and not self._listed(inode):
@@ -241,7 +256,8 @@ class DescriptorTable:
         """pidfd_getfd(2): our own descriptor of the program's socket, to be closed at once."""
         try:
             if self._pidfd < 0:
-                self._pidfd = os.pidfd_open(self.pid)
+                # Of a thread that is no leader since Linux 6.9.
+                self._pidfd = os.pidfd_open(self._task, _PIDFD_THREAD if self._task != self.pid else 0)
             copy = checked(_syscall(_PIDFD_GETFD, self._pidfd, fd, 0), "pidfd_getfd")
         except OSError as error:
             return Unread.because(error)
@@ -254,15 +270,29 @@ class DescriptorTable:
     # ---- the table
 
     def _open(self) -> None:
+        """Have both directories open. Raises OSError."""
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        if self._fd_directory >= 0:
+            self._leave_if_over()
         if self._fd_directory < 0:
-            self._fd_directory = os.open(f"/proc/{self.pid}/fd", flags)
+            self._task = living_task(self.pid)
+            self._fd_directory = os.open(f"/proc/{self._task}/fd", flags)
         if self._info_directory < 0:
-            self._info_directory = os.open(f"/proc/{self.pid}/fdinfo", flags)
+            self._info_directory = os.open(f"/proc/{self._task}/fdinfo", flags)
+
+    def _leave_if_over(self) -> bool:
+        """Whether the thread that is read has ended while others go on. Then nothing is open here any more."""
+        if self._count() or living_task(self.pid) == self._task or not is_over(self._task):
+            return False
+        self.close()
+        return True
 
     def _count(self) -> int:
         """Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors; before, it is 0."""
-        return os.fstat(self._fd_directory).st_size
+        try:
+            return os.fstat(self._fd_directory).st_size
+        except OSError:
+            return 0  # the task has ended
 
     def _listed_numbers(self) -> set[int]:
         return set(map(int, os.listdir(self._fd_directory)))

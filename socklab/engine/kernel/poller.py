@@ -15,6 +15,7 @@ from socklab.engine.kernel.snapshot import FULL_SNAPSHOT_NS, Snapshot
 from socklab.engine.network.topology import Topology
 from socklab.engine.stream import Stream
 from socklab.engine.tracing.task import Stop, Task
+from socklab.host.processes import living_task
 from socklab.protocol.events import RawLine
 from socklab.state import LabState
 
@@ -45,6 +46,8 @@ class Poller:
         zombies until somebody has waited for them."""
         self.blocked: set[int] = set()
         """Tasks told to be asleep inside a call since they were last resumed."""
+        self._zombie_since: dict[int, float] = {}
+        self._left: set[int] = set()
         hosts = [host.name for host in topology.hosts if not host.shares_table_with]
         self._snapshots: dict[str, Snapshot] = {}
         for name in hosts:
@@ -75,6 +78,8 @@ class Poller:
     def forget(self, stop: Stop) -> None:
         """The task is gone; a last snapshot says what went with it: at once, or soon where many go in a short time."""
         self.woke(stop.tid)
+        self._left.discard(stop.tid)
+        self._zombie_since.pop(stop.tid, None)
         self._gone.append(stop)
         now = time.monotonic()
         if now - self._taken >= _LEAST_PERIOD_S:
@@ -82,6 +87,23 @@ class Poller:
         else:
             self._owed_since = self._owed_since or now
             self._due = min(self._due, self._taken + _LEAST_PERIOD_S)
+
+    @property
+    def left(self) -> set[int]:
+        """Leaders that have ended while other threads of theirs go on. The tracer hears of their end only with the
+        last thread's, and until then nothing more comes of them."""
+        return {tid for tid in self._left if living_task(tid) != tid} if self._left else self._left
+
+    def _sees_leave(self, task: Task, now: float) -> None:
+        """Seen twice: for a moment a process that is being killed looks so too."""
+        if task.tid != task.pid or task.tid in self._left or not self._server.is_zombie(task.pid):
+            return
+        if living_task(task.pid) == task.pid:
+            return
+        if now - self._zombie_since.setdefault(task.pid, now) >= BLOCKED_AFTER_S:
+            self._left.add(task.tid)
+            text = f"The first thread of process {task.pid} has ended; its other threads go on with its descriptors."
+            self._stream.notice("info", text)
 
     def woke(self, tid: int) -> None:
         self._sleeping_since.pop(tid, None)
@@ -140,6 +162,7 @@ class Poller:
         for task in running:
             anybody = True
             self._follow(task)
+            self._sees_leave(task, now)
             if self._falls_asleep(task, now):
                 asleep.append(task.tid)
         if asleep or (now >= self._due and (anybody or moving or self.owed)):

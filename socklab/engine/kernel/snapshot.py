@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable
 
 from socklab.core.errors import MachineError
 from socklab.core.text import safe
-from socklab.engine.kernel import procfs
+from socklab.engine.kernel import procfs, rings
 from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.procfs import Unread
 from socklab.engine.kernel.socktable import Delta, DiagTable, SocketTable
 from socklab.engine.kernel.socktext import TcpText, TextTable
+from socklab.host.processes import living_task
 from socklab.protocol.events import (
     Counters,
     Descriptor,
@@ -57,7 +58,8 @@ class Snapshot:
         self.reads = "sock_diag"
         self._clock = clock
         self._only_watched = only_watched
-        self._notices: list[tuple[str, str]] = []
+        self._notices: list[tuple[str, str, str]] = []
+        self._rings_told: set[int] = set()
         self._text = TcpText()
         self._counter_files = [
             os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("netstat", "snmp")
@@ -76,7 +78,7 @@ class Snapshot:
         except MachineError as error:
             self._table = TextTable(self._backlog)
             self.reads = "/proc/net/tcp"
-            self._notices.append((error.what, error.fix))
+            self._notices.append(("warning", error.what, error.fix))
 
     def close(self) -> None:
         """Give back every descriptor. The object is of no use afterwards."""
@@ -152,6 +154,7 @@ class Snapshot:
         events += self._sockets(t, delta)
         events += self._changed_counters(t)
         events += self._changed_processes(t, [pid])
+        events += self._new_notices(t)
         return events
 
     def process(self, pid: int) -> list[Event]:
@@ -166,6 +169,11 @@ class Snapshot:
         """Whether the task was still there when its row was last read."""
         return pid in self._processes
 
+    def is_zombie(self, pid: int) -> bool:
+        """Whether the task was a zombie when its row was last read."""
+        row = self._processes.get(pid)
+        return row is not None and row.state == "Z"
+
     def raw_line(self, row: SocketRow) -> str | None:
         """The line of /proc/net/tcp or tcp6 that lists this socket now; None when none does. Reads both files."""
         return self._text.line_of(row)
@@ -173,6 +181,7 @@ class Snapshot:
     # ---- descriptors
 
     def _descriptors(self, t: int, pid: int, changed: list[Descriptor], closed: list[int]) -> list[Event]:
+        self._note_ring(pid, changed)
         return [Descriptors(t, pid, tuple(changed), tuple(sorted(closed)))] if changed or closed else []
 
     def _note_refusal(self, table: DescriptorTable) -> None:
@@ -181,6 +190,7 @@ class Snapshot:
         self._refused.add(table.pid)
         self._notices.append(
             (
+                "warning",
                 f"the descriptors of process {table.pid} cannot be read ({table.unread.reason})",
                 "The program runs with other rights than socklab: start socklab as the same user, or as root.",
             )
@@ -188,7 +198,29 @@ class Snapshot:
 
     def _new_notices(self, t: int) -> list[Event]:
         notices, self._notices = self._notices, []
-        return [Notice(t, "warning", what, fix) for what, fix in notices]
+        return [Notice(t, level, what, fix) for level, what, fix in notices]
+
+    def _note_ring(self, pid: int, changed: list[Descriptor]) -> None:
+        """Once for a process: what of an io_uring can be seen, and what cannot."""
+        for descriptor in changed:
+            ring = descriptor.ring
+            if descriptor.target != rings.TARGET or pid in self._rings_told:
+                continue
+            self._rings_told.add(pid)
+            text = (
+                f"Process {pid} has an io_uring: accept, recv, close and the like that it writes into the ring's "
+                "memory are carried out inside the kernel, without system calls of their own and without stops. "
+            )
+            if ring is None:
+                text += "This kernel does not list what lies in the ring; the tables show what comes of it."
+            else:
+                text += (
+                    "Shown are the operations and results that lie in the ring at each stop, and what the tables say "
+                    "then; what is written and taken between two stops is not seen."
+                )
+            if ring is not None and ring.thread:
+                text += f" The kernel's thread {ring.thread} takes operations without any call at all."
+            self._notices.append(("info", text, ""))
 
     # ---- sockets
 
@@ -293,6 +325,9 @@ def read_process(tid: int) -> ProcessRow | Unread:
     stat = procfs.read_stat(tid)
     if isinstance(stat, Unread):
         return stat
+    if stat.state == "Z" and stat.threads > 1:  # a leader that has ended while others go on: the memory is theirs
+        other = procfs.read_stat(living_task(tid))
+        stat = stat._replace(rss_pages=other.rss_pages) if not isinstance(other, Unread) else stat
     wchan = procfs.read_wchan(tid) if stat.state in ("S", "D", "t", "T") else ""
     return ProcessRow(
         pid=tid,

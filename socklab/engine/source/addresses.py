@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from socklab.engine.source.cfi import Unwinder
 from socklab.engine.source.elf import Image
 from socklab.engine.source.user_code import is_library
+from socklab.host.processes import living_task
 
 if TYPE_CHECKING:
     from socklab.engine.source.dwarf import LineTable
@@ -105,13 +106,14 @@ class AddressSpace:
     def refresh(self) -> None:
         """Reads the map anew: libraries come and go while a program runs."""
         self.modules, self._starts = [], []
+        task = living_task(self.pid)
         try:
-            with open(f"/proc/{self.pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
+            with open(f"/proc/{task}/maps", encoding="utf-8", errors="surrogateescape") as file:
                 lines = file.readlines()
-            program = self.program = os.readlink(f"/proc/{self.pid}/exe")
+            program = self.program = os.readlink(f"/proc/{task}/exe")
         except OSError:
             return  # the process is gone, or not ours to look into: there are no modules
-        self.main = open_binary(f"/proc/{self.pid}/exe")
+        self.main = open_binary(f"/proc/{task}/exe")
         for line in lines:
             fields = line.rstrip("\n").split(None, 5)
             if len(fields) < 6 or "x" not in fields[1] or not fields[5].startswith("/"):
@@ -120,7 +122,7 @@ class AddressSpace:
             start, end = (int(half, 16) for half in fields[0].split("-"))
             own = path == program or not is_library(path)
             # /proc/PID/exe opens the program even where its path is gone or another namespace's.
-            place = f"/proc/{self.pid}/exe" if path == program else path
+            place = f"/proc/{task}/exe" if path == program else path
             self.modules.append(
                 Module(start, end, int(fields[2], 16), os.path.basename(path), place, own, path.startswith(_INSTALLED))
             )

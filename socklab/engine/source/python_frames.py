@@ -19,6 +19,7 @@ from socklab.engine.source.elf import Image
 from socklab.engine.source.memory import Read, StoppedMemory
 from socklab.engine.source.python_layouts import Layout
 from socklab.engine.source.user_code import is_python_library
+from socklab.host.processes import living_task
 from socklab.protocol.events import Frame
 
 MAX_FRAMES = 512
@@ -149,7 +150,7 @@ class PythonFrames:
         path = _text(memory.word(address + layout.filename), layout, memory)
         if path and not path.startswith(("/", "<")):
             try:
-                path = os.path.normpath(os.path.join(os.readlink(f"/proc/{self.pid}/cwd"), path))
+                path = os.path.normpath(os.path.join(os.readlink(f"/proc/{living_task(self.pid)}/cwd"), path))
             except OSError:
                 path = os.path.normpath(path)  # relative is better than nothing
         function = _text(memory.word(address + layout.function), layout, memory)

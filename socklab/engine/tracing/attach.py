@@ -12,6 +12,7 @@ from socklab.engine.network import netns
 from socklab.engine.tracing import ptrace
 from socklab.engine.tracing.tracer import Tracer
 from socklab.host import attach_target
+from socklab.host.processes import living_task
 from socklab.protocol import events as ev
 
 
@@ -20,10 +21,11 @@ def enter_network(pid: int) -> tuple[str, str, str] | None:
 
     The engine is in the machine's own network. A server in a container or in another lab is not; root may follow it.
     """
+    task = living_task(pid)
     try:
-        if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
+        if os.stat(f"/proc/{task}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino:
             return None
-        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        namespace = os.open(f"/proc/{task}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None  # another user's: tracing it will be refused, with the reason
     try:

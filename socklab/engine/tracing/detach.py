@@ -10,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable, Iterable
 
 from socklab import syscalls
 from socklab.arch.model import Arch
 from socklab.engine.tracing import ptrace
 from socklab.engine.tracing.task import STOP_SIGNALS, Memory, Task
+from socklab.host.processes import living_task
 
 _FORKS = (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE)
+_STOP_SOON_S = 0.001
 _ERESTARTNOHAND, _ERESTART_RESTARTBLOCK = 514, 516
 
 # Calls that give EINTR when a task is stopped in them, though no signal came (signal(7), "Interruption of system
@@ -60,9 +63,14 @@ def detach_all(
             continue  # its exit follows
     while tasks:
         try:
-            tid, status = os.waitpid(-1, ptrace.WALL)
+            tid, status = os.waitpid(-1, ptrace.WALL | os.WNOHANG)
         except ChildProcessError:
             return
+        if tid == 0:
+            for over in [tid for tid, task in tasks.items() if tid == task.pid and living_task(tid) != tid]:
+                del tasks[over]  # a leader that has ended: it is told only when its last thread has, and needs nothing
+            time.sleep(_STOP_SOON_S)
+            continue
         known = tasks.get(tid)
         try:
             if status & 0xFF != 0x7F:

@@ -39,7 +39,7 @@ class SocketCalls:
         self.mine = frozenset(nr for nr, name in self.names.items() if name in mine)
         """Those that concern sockets or processes; the others are seen only where a condition names them."""
         self._fd_arguments = {nr: syscalls.fd_arguments(name) for nr, name in self.names.items()}
-        self._waits = frozenset(nr for nr, name in self.names.items() if name.startswith(("epoll_", "io_uring_")))
+        self._waits = frozenset(nr for nr, name in self.names.items() if name.startswith("epoll_"))
         self._clone = syscalls.number(arch, "clone")
         self._clone3 = syscalls.number(arch, "clone3")
         self.paused = frozenset(syscalls.numbers(arch, paused))
@@ -77,6 +77,8 @@ class SocketCalls:
             target = os.readlink(f"/proc/{tid}/fd/{number}")
         except OSError:
             return named.kind != "newfd"
+        if target == "anon_inode:[io_uring]":
+            return True  # it carries out whatever lies in it, and keeps the files registered with it open
         # An epoll instance stands for the sockets it watches, but a runtime that tries whether epoll is there
         # (Python's import of selectors) opens and closes one that watches nothing: close is not told.
         return target.startswith("socket:") or (nr in self._waits and target.startswith("anon_inode:"))

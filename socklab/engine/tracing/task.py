@@ -12,7 +12,7 @@ import stat
 
 import msgspec
 
-from socklab.host.processes import read_status
+from socklab.host.processes import living_task, read_status
 
 STOP_SIGNALS = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 # Default action: terminate. The rest is ignored, stops or continues (signal(7)).
@@ -94,7 +94,7 @@ class Memory:
         """Up to `size` bytes; shorter where the mapping ends, empty where nothing is mapped or the process is gone."""
         try:
             if self._fd < 0:
-                self._fd = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+                self._fd = os.open(f"/proc/{living_task(self.pid)}/mem", os.O_RDONLY | os.O_CLOEXEC)
             return os.pread(self._fd, size, address)
         except (OSError, OverflowError, ValueError):
             # EIO: nothing is mapped there (where a later page is missing the kernel reads short instead);
@@ -107,11 +107,11 @@ class Memory:
             self._fd = -1
 
 
-def would_kill(pid: int, signo: int) -> bool:
-    """Its default action is to terminate, and the process neither catches nor ignores it (SigCgt, SigIgn of status)."""
+def would_kill(tid: int, signo: int) -> bool:
+    """Its default action is to terminate, and its process neither catches nor ignores it (SigCgt, SigIgn of status)."""
     if signo not in _FATAL:
         return False
-    status = read_status(pid)
+    status = read_status(tid)
     handled = int(status.get("SigIgn", "0"), 16) | int(status.get("SigCgt", "0"), 16)
     return not handled >> (signo - 1) & 1
 

@@ -25,6 +25,7 @@ from socklab.engine.tracing import cpu_affinity, detach, ptrace
 from socklab.engine.tracing.task import STOP_SIGNALS, Stop, Task, would_kill
 from socklab.engine.tracing.task_table import TaskTable
 from socklab.engine.tracing.wakeup import Wakeup
+from socklab.host.processes import is_over
 from socklab.protocol import events as ev
 from socklab.syscalls import Capturer
 
@@ -290,7 +291,7 @@ class Tracer:
             stream.put(
                 ev.Signal(stream.now(), task.tid, signo, code, 0 if by_kernel else sender, address if by_kernel else 0)
             )
-        if self.hold_signals and task.started and would_kill(task.pid, signo):
+        if self.hold_signals and task.started and would_kill(task.tid, signo):
             task.held = "signal"
             task.signo = signo
             self._post_stop(task, 0, 0, 0)
@@ -344,7 +345,7 @@ class Tracer:
 
     def _interrupt_running(self) -> None:
         for task in list(self.tasks.values()):
-            if task.held or task.in_call or not task.started:
+            if task.held or task.in_call or not task.started or is_over(task.tid):
                 continue
             task.paused = True
             self._interrupt(task)

@@ -143,17 +143,18 @@ timerfd_create(clockid: CLOCKS, flags: TIMERFD) -> fd
     Make a clock whose ticks are read from a descriptor.
 
 io_uring_setup(entries: uint, params: pointer) -> fd
-    stop=named
+    stop=run topic=descriptors
     Make an io_uring: two rings of memory shared with the kernel.
     entries: how many submissions fit
     EPERM: the machine forbids io_uring (kernel.io_uring_disabled)
     ENOSYS: this kernel has no io_uring
 
 io_uring_enter(fd: fd, to_submit: uint, min_complete: uint, flags: IO_URING_ENTER, sig: pointer, sz: size) -> count
-    stop=named
+    stop=run topic=descriptors
     Tell the kernel that submissions lie in the ring, and perhaps wait for completions.
     to_submit: how many are new
     min_complete: how many completions to wait for
+    EINTR: a signal came before anything was complete
 
 signalfd(...) -> fd
     stop=named
@@ -187,5 +188,5 @@ pidfd_getfd(pidfd: anyfd, targetfd: remote_fd(pidfd), flags: uint) -> fd
     ESRCH: the process has ended
 
 io_uring_register(fd: fd, ...) -> number
-    stop=named
+    stop=run topic=descriptors
 """

@@ -76,6 +76,10 @@ def descriptor_text(state: st.LabState, pid: int, descriptor: ev.Descriptor) -> 
     text = f"descriptor {descriptor.fd}: {safe(descriptor.target)}"
     if row is not None:
         return f"{text}, {_state(row)} {ends(row)}"
+    if descriptor.ring is not None:
+        from socklab.syscalls import rings
+
+        return "; ".join((text, *rings.lines(descriptor.ring)))
     return f"{text}, {safe(descriptor.detail)}" if descriptor.detail else text
 
 
@@ -86,7 +90,7 @@ def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
             before.descriptors.get(pid) or {},
             table,
             order=lambda each: each.fd,
-            essence=lambda each: (each.target, each.flags),
+            essence=lambda each: (each.target, each.flags, each.ring),
             text=partial(descriptor_text, now, pid),
             gone=lambda each: f"descriptor {each.fd} is closed",
         )

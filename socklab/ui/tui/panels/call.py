@@ -43,6 +43,7 @@ SLEEPS_UNTIL = {
     "select": "none of its descriptors is ready",
     "poll": "none of its descriptors is ready",
     "epoll_wait": "none of its descriptors is ready",
+    "io_uring_enter": "too little is complete",
     "wait": "no child has ended",
     "futex": "another thread holds what it waits for",
 }

@@ -169,6 +169,10 @@ def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
         return ((kind, ""), (f" {target[7:]}" if view.width >= 50 else "", "dim"))
     if target == "anon_inode:[eventpoll]":
         return _epoll(descriptor, view)
+    if descriptor.ring is not None:
+        from socklab.syscalls import rings
+
+        return (("io_uring", ""), (f" {'; '.join(rings.lines(descriptor.ring))}", "dim"))
     access = _ACCESS[descriptor.flags & O_ACCMODE] if descriptor.flags & O_ACCMODE < 3 else ""
     spans: list[Span] = [(kind, "path" if target.startswith("/") else "")]
     if view.width >= 50 and kind == "pipe":

@@ -1,7 +1,8 @@
-"""The table of the call card for select, poll and epoll: what is watched, what for, and what came back ready.
+"""The table of the call card for select, poll and epoll: what is watched, what for, and what came back ready;
+for io_uring: what lies in its queues.
 
-In: the call, and for epoll the list that fdinfo of its instance gives. Out: a line a descriptor; what is ready comes
-first when not all fit. No panel of its own.
+In: the call, and for epoll and io_uring what fdinfo of its instance gives. Out: a line a descriptor; what is ready
+comes first when not all fit. No panel of its own.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from socklab import state as st
 from socklab.core.text import safe
+from socklab.protocol import events as ev
 from socklab.ui.tui.widgets.formats import address, arch, count, descriptors_of, obvious
 from socklab.ui.tui.widgets.index import client_index
-from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, clip, column
+from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, clip, column, wrap
 
 if TYPE_CHECKING:
     from socklab.syscalls.watching import Watched
@@ -28,7 +30,7 @@ def table(state: st.LabState, task: st.Task, call: st.Call, view: View, room: in
     instance = descriptors_of(state, task.pid).get(call.entered.args[0] & 0xFFFFFFFF)
     rows = watching.watched(arch(state), call.entered, call.returned, instance.watches if instance is not None else ())
     if not rows:
-        return []
+        return _ring(instance, view) if instance is not None and instance.ring is not None else []
     done = rows[0].ready is not None
     shown = rows
     if len(rows) > max(3, room) - 1:
@@ -47,6 +49,14 @@ def table(state: st.LabState, task: st.Task, call: st.Call, view: View, room: in
         more = f"{count(left_out)} more" if left_out else "more"
         lines.append(((f"        {more}" + (f", {unseen} of them ready" if unseen else ""), "dim"),))
     return [clip(line, view.width) for line in lines]
+
+
+def _ring(instance: ev.Descriptor, view: View) -> list[Line]:
+    """What lies in an io_uring now; the call itself names none of it."""
+    from socklab.syscalls import rings
+
+    told = rings.lines(instance.ring) if instance.ring is not None else []
+    return [line for text in told for line in wrap(((safe(text), ""),), view.width, indent=2)]
 
 
 def _row(state: st.LabState, task: st.Task, row: Watched, what: int, wanted: int, done: bool) -> Line:
