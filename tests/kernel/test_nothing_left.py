@@ -192,6 +192,7 @@ def _length(tmp: Path, lesson: tuple[str, ...]) -> int:
     return shared.once(f"length of {lesson}", run)
 
 
+@pytest.mark.by_chance
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("role", ["consumer", "engine", "wire", "tracee"])
 def test_nothing_is_left_when_one_process_is_killed_at_any_moment(role: str, part: int, folder: Path) -> None:
@@ -219,10 +220,11 @@ def _kill_at(role: str, moment: float, chance: random.Random, folder: Path) -> N
     raise AssertionError(f"no {role} was ever alive")
 
 
+@pytest.mark.by_chance
 @pytest.mark.parametrize("role", ["consumer", "engine", "tracee"])
 def test_the_terminal_is_sane_when_one_process_of_a_screen_is_killed(role: str, folder: Path) -> None:
     chance = random.Random(f"screen {role}")
-    for _ in range(8):
+    for _ in range(times(10)):
         lab = Lab(folder, chance.choice(["lifecycle", "backlog"]), screen=True)
         try:
             lab.read_until(chance.randrange(4_000, 30_000))
