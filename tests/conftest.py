@@ -7,6 +7,7 @@ process. An unattended run (CI=true) of everything in which no `kernel` test ran
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import shutil
@@ -68,6 +69,10 @@ def pytest_collection(session: pytest.Session) -> None:
     for path in files[int(work["workerid"].removeprefix("gw")) :: work["workercount"]]:
         with contextlib.suppress(Exception):  # it is told when the file is collected
             importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays: no collection need walk through it
 
 
 # ---------------------------------------------------------------- kernel tests

@@ -7,8 +7,8 @@ enters its namespaces before anything else, forks the program while it has one t
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -148,7 +148,8 @@ def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, strea
     network = _network(wanted, lesson)
     if elsewhere is not None:
         network.notices.append(elsewhere)
-    arch = platform.machine()
+    machine = os.uname()
+    arch = machine.machine
     preferred = lesson.port if lesson is not None else 8080
     port, taken_by = network.free_port(preferred) if lesson is not None else (preferred, "")
     subject: program.Prepared | attach_target.Target | None = None
@@ -162,7 +163,7 @@ def _run(wanted: run_spec.RunSpec, commands: socket.socket, unread: bytes, strea
             stream.now(),
             ev.FORMAT,
             __version__,
-            platform.release(),
+            machine.release,
             arch,
             time.time_ns() - stream.now(),
             network.network,
@@ -232,6 +233,8 @@ def _tell_built(stream: Stream, prepared: program.Prepared) -> None:
 
 
 def main() -> int:
+    gc.freeze()  # what was imported stays: no collection need walk through it
+    gc.enable()
     commands = socket.socket(fileno=int(sys.argv[1]))
     commands.set_inheritable(False)
     program.own_signals()

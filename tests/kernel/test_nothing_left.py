@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMES, PARTS = times(50), 5
 """Each kind of process is killed at so many moments, spread over the whole run; so many tests share them."""
 DEADLINE_S = 60.0
-GRACE_S = 15.0
+GRACE_S = 60.0
 STANDS_STILL = 20
 """A screen to which nothing was added after so many presses of the key that steps has come to rest."""
 
