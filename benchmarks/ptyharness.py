@@ -188,7 +188,7 @@ class Terminal:
 
     # ---------------------------------------------------------------- the end
 
-    def close(self, keys: bytes = b"q", grace: float = 5.0) -> int | None:
+    def close(self, keys: bytes = b"q", grace: float = 60.0) -> int | None:
         """Press `keys`, wait for the end. The exit status, or None when it had to be killed."""
         if not self.ended:
             try:
@@ -197,7 +197,7 @@ class Terminal:
                 self.ended = True
         return self.wait(grace)
 
-    def wait(self, grace: float = 5.0) -> int | None:
+    def wait(self, grace: float = 60.0) -> int | None:
         """The exit status; None when it did not end by itself in `grace` seconds and had to be killed."""
         end = time.perf_counter() + grace
         killed = False

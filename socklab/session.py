@@ -38,7 +38,11 @@ _NAMES_A_PID = (ev.Started, ev.Client)
 
 # `-P`: a socket.py in the student's own directory must not be imported by the engine. The package's root is named
 # instead, so that a checkout that is not installed works too, and without a variable the tracee would inherit.
-_BOOT = "import sys,runpy;sys.path.insert(0,sys.argv.pop(1));runpy.run_module('socklab.engine','','__main__',True)"
+# Garbage is looked for only once everything is imported, like in cli.py.
+_BOOT = """import gc, sys, runpy
+gc.disable()
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module("socklab.engine", "", "__main__", True)"""
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
 

@@ -6,6 +6,9 @@ process. An unattended run (CI=true) of everything in which no `kernel` test ran
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import os
 import shutil
 import sys
@@ -52,20 +55,27 @@ def pytest_configure(config: pytest.Config) -> None:
     os.chmod(shared, 0o755)  # programs compiled here are run by other users too
     os.environ[SHARED] = shared
     config.add_cleanup(lambda: shutil.rmtree(shared, ignore_errors=True))
-    _keep_bytecode(config, Path(shared))
     if sys.prefix != sys.base_prefix:  # as where this venv is active: a .py file is run by its Python
         os.environ.setdefault("VIRTUAL_ENV", sys.prefix)
+    # Hundreds of tests start an interpreter each, which would compile all of socklab again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-def _keep_bytecode(config: pytest.Config, shared: Path) -> None:
-    """Where no __pycache__ is wanted in the tree, keep it aside: hundreds of tests start an interpreter each."""
-    if not os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker imports its share of the test files first: in a fresh clone none is compiled by every one of them."""
+    work = getattr(session.config, "workerinput", None)
+    if work is None:
         return
-    cache: pytest.Cache | None = getattr(config, "cache", None)
-    kept = cache.mkdir("bytecode") if cache is not None else shared / "bytecode"
-    for old in kept.glob(f"{tempfile.gettempdir()[1:]}/pytest-of-*"):
-        shutil.rmtree(old, ignore_errors=True)  # modules that tests wrote
-    os.environ["PYTHONPYCACHEPREFIX"] = str(kept)
+    root = session.config.rootpath
+    folders = [root / word for word in session.config.args if "::" not in word]
+    files = sorted({path for folder in folders for path in folder.rglob("test_*.py")})
+    for path in files[int(work["workerid"].removeprefix("gw")) :: work["workercount"]]:
+        with contextlib.suppress(Exception):  # it is told when the file is collected
+            importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported stays: no collection need walk through it
 
 
 # ---------------------------------------------------------------- kernel tests

@@ -7,8 +7,8 @@ enters its namespaces before anything else, forks the program while it has one t
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -181,7 +181,8 @@ def _run(
     network = _network(wanted, lesson)
     if elsewhere is not None:
         network.notices.append(elsewhere)
-    arch = platform.machine()
+    machine = os.uname()
+    arch = machine.machine
     preferred = lesson.port if lesson is not None else 8080
     port, taken_by = network.free_port(preferred) if lesson is not None else (preferred, "")
     subject: program.Prepared | attach_target.Target | None = None
@@ -195,7 +196,7 @@ def _run(
             stream.now(),
             ev.FORMAT,
             __version__,
-            platform.release(),
+            machine.release,
             arch,
             time.time_ns() - stream.now(),
             network.network,
@@ -283,6 +284,8 @@ def main() -> NoReturn:
 
 
 def _serve() -> None:
+    gc.freeze()  # what was imported stays: no collection need walk through it
+    gc.enable()
     commands = socket.socket(fileno=int(sys.argv[1]))
     commands.set_inheritable(False)
     ignored = program.own_signals()

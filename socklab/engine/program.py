@@ -7,7 +7,6 @@ that waits for `release`, and our ends of its terminal). Never traces.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import pty
 import resource
@@ -123,6 +122,8 @@ def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepare
         text = source.read_bytes()
     except OSError as error:
         raise ProgramError(f"{source}: {error.strerror}", fix="Name a file that can be read.") from error
+    import hashlib  # OpenSSL comes with it, which no other program needs
+
     real = os.path.realpath(tool)
     recipe = "\0".join((str(source), real, str(os.stat(real).st_mtime_ns), *C_FLAGS)).encode()
     folder = _cache_folder(run_dir) / hashlib.sha256(recipe + b"\0" + text).hexdigest()[:24]

@@ -122,6 +122,7 @@ def test_a_server_answers_before_during_and_after_and_is_stepped_meanwhile(kind:
         assert_unharmed(process, port)
 
 
+@pytest.mark.by_chance
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_request_is_lost_in_many_attaches_under_load(kind: str, folder: Path) -> None:
     chance = random.Random(kind)

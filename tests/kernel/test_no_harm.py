@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import servers
+from tests.support.repeat import times
 
 pytestmark = pytest.mark.kernel
 
@@ -127,6 +128,7 @@ def test_a_set_user_id_program_without_its_privilege_is_told(tmp_path: Path) -> 
         target.unlink()
 
 
+@pytest.mark.by_chance
 @pytest.mark.parametrize("victim", ["engine", "consumer", "server", "worker"])
 def test_a_server_of_sixteen_processes_killed_under_load_leaves_nothing_and_starts_again(
     victim: str, tmp_path: Path
@@ -137,7 +139,7 @@ def test_a_server_of_sixteen_processes_killed_under_load_leaves_nothing_and_star
     chance = random.Random(victim)
     argv = [sys.executable, "-m", "socklab", "run", "--json", "--free", "--net", "machine", "--"]
     argv += [*servers.command("prefork", tmp_path, port), "16"]
-    for _ in range(5):
+    for _ in range(times(5)):
         consumer = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**ENVIRONMENT, name: value}
         )

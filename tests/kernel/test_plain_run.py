@@ -39,6 +39,11 @@ def run(*args: str, typed: str = "", **changes: str) -> subprocess.CompletedProc
     )
 
 
+def run_by_itself(lesson: str, language: str) -> subprocess.CompletedProcess[str]:
+    """One run for all tests that ask what it printed."""
+    return shared.once(f"{lesson} {language} --auto", lambda: run("lesson", lesson, "--auto", "--lang", language))
+
+
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 60
     while not condition():
@@ -52,7 +57,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", ["lifecycle", "backlog"])
 def test_a_lesson_runs_through_by_itself_and_every_check_holds(name: str, language: str) -> None:
-    done = run("lesson", name, "--auto", "--lang", language)
+    done = run_by_itself(name, language)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     checks = len(lessons.load(lessons.find(name)).checks)
     assert f"{checks} held, 0 failed." in done.stdout
@@ -63,7 +68,7 @@ def test_a_lesson_runs_through_by_itself_and_every_check_holds(name: str, langua
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_line_of_every_call_is_told(language: str) -> None:
-    done = run("lesson", "lifecycle", "--auto", "--lang", language)
+    done = run_by_itself("lifecycle", language)
     file = {"c": "server.c", "python": "server.py"}[language]
     stops = done.stdout.split("\nStop ")[1:]
     about = [stop for stop in stops if stop.split(": ", 1)[1].startswith("about to call")]
@@ -76,7 +81,7 @@ def test_the_line_of_every_call_is_told(language: str) -> None:
 def test_an_installed_package_shows_the_source_of_its_lessons(tmp_path: Path, language: str) -> None:
     """As pip lays it out: the lessons inside the package, the package among libraries, the user anywhere."""
     packages = tmp_path / "lib" / "python3" / "site-packages"
-    shutil.copytree(ROOT / "socklab", packages / "socklab", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "socklab", packages / "socklab")
     shutil.copytree(lessons.folder(), packages / "socklab" / "lessons", dirs_exist_ok=True)
     empty = tmp_path / "empty"
     empty.mkdir()

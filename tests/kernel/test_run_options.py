@@ -74,12 +74,6 @@ def test_a_variable_without_a_value_and_a_condition_that_is_none_are_refused_bef
         assert said in done.stderr
 
 
-@pytest.mark.parametrize("mode", ["--plain", "--json"])
-@pytest.mark.parametrize(("program", "status"), [("exit 3", 3), ("kill -TERM $$", 143), ("true", 0)])
-def test_the_programs_exit_status_is_passed_on(mode: str, program: str, status: int) -> None:
-    assert run(mode, "--free", "--", "sh", "-c", program).returncode == status
-
-
 def test_what_is_typed_reaches_the_program_and_its_answer_is_shown() -> None:
     done = run("--plain", "--", "sh", "-c", 'read line; echo "got $line"', given='input "hello\\n"\n')
     assert "got hello" in done.stdout

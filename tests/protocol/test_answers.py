@@ -27,7 +27,7 @@ class Consumer:
         self.state = LabState()
         self.events: list[ev.AnyEvent] = []
         self.sent: list[int] = []
-        self._coming = link.events(timeout=30)
+        self._coming = link.events(timeout=120)
 
     def read(self) -> ev.AnyEvent:
         event = next(self._coming, None)

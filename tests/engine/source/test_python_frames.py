@@ -52,7 +52,7 @@ def stack_of(target: Callable[[Callable[[], None]], object]) -> tuple[Frame, ...
     try:
         assert resting.wait(20) and thread.native_id is not None
         found: tuple[Frame, ...] = ()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         # Between set() and wait() there are a few more instructions: until it sleeps, its frames still move.
         while not (found and found[0].function.endswith("rest") and found[0].line == REST_LINE):
             found = Where(os.getpid()).stack(thread.native_id, 0, 0, read_own)

@@ -48,7 +48,7 @@ class FakeLink:
 
     def wait_for(self, *commands: cmd.AnyCommand) -> None:
         with self.sent:
-            assert self.sent.wait_for(lambda: self.commands == list(commands), 20), self.commands
+            assert self.sent.wait_for(lambda: self.commands == list(commands), 120), self.commands
 
 
 class Session:
@@ -82,7 +82,7 @@ class Session:
 
     def wait_for(self, text: str, times: int = 1) -> None:
         with self._printed:
-            assert self._printed.wait_for(lambda: self.text.count(text) >= times, 20), self.text
+            assert self._printed.wait_for(lambda: self.text.count(text) >= times, 120), self.text
 
     def end(self) -> None:
         self.link.tell(ev.Ended(lab.t(), "quit"))

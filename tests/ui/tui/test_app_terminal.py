@@ -40,7 +40,7 @@ HOSTILE = [((120, 36), "tests.ui.tui.hostile_lab"), ((80, 24), "tests.ui.tui.hos
 
 @pytest.mark.parametrize("terminal", HOSTILE, indirect=True, ids=["wide", "tabs"])
 def test_no_byte_of_an_untrusted_text_reaches_the_terminal_as_a_control(terminal: Terminal) -> None:
-    assert terminal.wait_for("held before", 20), terminal.screen()
+    assert terminal.wait_for("held before", 120), terminal.screen()
     # Every panel, every detail, the past, the error in the prompt, the palette.
     keys = [
         b"\x1b",
@@ -77,7 +77,7 @@ LAB = [((80, 24), "tests.ui.tui.hostile_lab")]
 @pytest.mark.parametrize("terminal", LAB, indirect=True)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_ends_it_and_gives_the_terminal_back(terminal: Terminal, number: signal.Signals) -> None:
-    assert terminal.wait_for("held before", 20), terminal.screen()
+    assert terminal.wait_for("held before", 120), terminal.screen()
     before = terminal.modes()
     assert not before[3] & termios.ICANON, "raw while it runs"
     os.kill(terminal.pid, number)
@@ -88,14 +88,14 @@ def test_a_signal_ends_it_and_gives_the_terminal_back(terminal: Terminal, number
 
 @pytest.mark.parametrize("terminal", LAB, indirect=True)
 def test_ctrl_c_ends_it_like_any_program(terminal: Terminal) -> None:
-    assert terminal.wait_for("held before", 20), terminal.screen()
+    assert terminal.wait_for("held before", 120), terminal.screen()
     assert terminal.close(b"\x03") == 0
     assert terminal.terminal_given_back
 
 
 def test_without_colour_no_colour_is_sent() -> None:
     terminal = Terminal([sys.executable, "-m", "tests.ui.tui.hostile_lab"], columns=80, rows=24, env={"NO_COLOR": "1"})
-    assert terminal.wait_for("held before", 20), terminal.screen()
+    assert terminal.wait_for("held before", 120), terminal.screen()
     terminal.close()
     written = b"".join(data for _, data in terminal.chunks)
     sgr = [part for found in re.findall(rb"\x1b\[([0-9;]*)m", written) for part in found.split(b";")]
@@ -117,7 +117,7 @@ time.sleep(60)
 
 def test_a_screen_too_busy_to_hear_a_signal_is_killed_by_its_guardian() -> None:
     terminal = Terminal([sys.executable, "-c", DEAF], columns=80, rows=24)
-    assert terminal.wait_for("busy", 20)
+    assert terminal.wait_for("busy", 120)
     (screen,) = Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children").read_text().split()
     os.kill(terminal.pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 128 + signal.SIGTERM
