@@ -224,15 +224,15 @@ class Lab:
 
     def _advance(self) -> None:
         """Actions of the student and of the lesson go on a little; a run that nobody watches ends by itself."""
-        script = self._script
+        script, wiretap = self._script, self._actor.wiretap
+        if wiretap is not None and wiretap.broken:
+            self.reason = "failed"  # what is waited for will never come
+            self.over = True
+            return
         if script is not None:
             script.advance()
             self._run_control.in_lesson = not script.done
         self._control.advance()
-        wiretap = self._actor.wiretap
-        if self._spec.unattended and wiretap is not None and wiretap.broken:
-            self.reason = "failed"  # nobody is there to see that clients wait for ever
-            self.over = True
         if self._spec.unattended and script is not None and not script.done:
             self._end_if_still()
         drained = self._terminal is None or self._terminal.closed

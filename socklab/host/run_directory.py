@@ -18,9 +18,8 @@ _FORGOTTEN_S = 3600
 
 def make() -> str:
     """A fresh directory only we may enter, where programs can be built and run (not on a noexec mount)."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     refused = ""
-    for parent in (os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp", home):
+    for parent in _parents():
         path = f"{parent}/socklab-{os.getpid()}-{os.urandom(6).hex()}"
         try:
             if not parent or os.statvfs(parent).f_flag & os.ST_NOEXEC:
@@ -32,9 +31,22 @@ def make() -> str:
             continue
         return path
     raise SocklabError(
-        f"No directory for the run's own files: /tmp, /var/tmp and {home} refuse ({refused or 'mounted noexec'}).",
+        f"No directory for the run's own files: /tmp, /var/tmp and ~/.cache refuse ({refused or 'mounted noexec'}).",
         fix="Set TMPDIR to a directory you may write to, on a file system that lets programs run.",
     )
+
+
+def _parents() -> tuple[str, ...]:
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp", home
+
+
+def remove_those_of(pid: int) -> None:
+    """Remove what a process left that was killed before its engine knew the directory. It and its engine are gone."""
+    for parent in filter(None, _parents()):
+        for path in Path(parent).glob(f"socklab-{pid}-*"):
+            if _NAME.fullmatch(path.name):
+                remove(str(path))
 
 
 def remove(path: str) -> None:

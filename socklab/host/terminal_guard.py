@@ -18,16 +18,20 @@ from types import FrameType
 
 # What Textual may have switched on: synchronized output, mouse reports, bracketed paste, focus reports, in-band
 # resize reports, the kitty keyboard protocol, the alternate screen, a hidden cursor, colours (xterm's ctlseqs).
+# Each screen has keyboard levels of its own, and Textual's is the alternate one's: it is entered first, for a screen
+# killed before it began, or after it had left, would cost the main screen a level that is the shell's or the editor's.
+# Entered twice it stays as it is, and popping what is empty does nothing (kitty's keyboard protocol).
 _LEAVE = (
     b"\x1b[?2026l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?2004l\x1b[?1004l\x1b[?2048l"
-    b"\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
+    b"\x1b[?1049h\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
 )
 
 
 _DEADLINE_S = 3.0
 _GRACE_S = 5.0
 """From a signal to leave until the screen is killed: it may be drowning in keys (100 kB pasted without brackets) and
-hear of nothing else; after a hang-up its input never ends either."""
+hear of nothing else. After a hang-up there is none: no terminal is left to be put right, and a screen that writes to it
+may never hear of anything again (the thread that writes has died, and its queue is full)."""
 
 
 def guard() -> None:
@@ -78,6 +82,11 @@ class _Leaving:
         if self.number and time.monotonic() > self._until:
             _pass_on(self.pid, signal.SIGKILL)
 
+    def hung_up(self) -> None:
+        """The terminal is gone. Only its session's leader gets SIGHUP from the kernel; the screen may not be it."""
+        self.number = self.number or signal.SIGHUP
+        self._until = 0.0
+
 
 def _die_with(guard_pid: int) -> None:
     from socklab.host import libc
@@ -115,9 +124,8 @@ def _wait(leaving: _Leaving, modes: list[object]) -> None:
             if fd == woken:
                 os.read(woken, 512)
             elif event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
-                # The terminal is gone. Only its session's leader gets SIGHUP from the kernel; the screen may not be it.
                 watched.unregister(0)
-                leaving.ask(signal.SIGHUP)
+                leaving.hung_up()
     if os.WIFSIGNALED(status):
         with contextlib.suppress(OSError, termios.error):  # the terminal may be gone: then it needs no care
             os.write(1, _LEAVE)
@@ -129,6 +137,10 @@ def _wait(leaving: _Leaving, modes: list[object]) -> None:
     else:
         code = os.WEXITSTATUS(status)
     _end_what_is_left()
+    if os.WIFSIGNALED(status):
+        from socklab.host import run_directory
+
+        run_directory.remove_those_of(pid)
     sys.stdout.flush()
     os._exit(code)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import sys
 import time
 import uuid
@@ -166,6 +167,28 @@ def test_the_lab_ends_and_says_so_when_a_process_of_it_is_killed_at_its_birth(
     said = [event for event in told if isinstance(event, ev.Notice) and event.level == "error"]
     died = [event for event in told if isinstance(event, ev.Exited) and event.signo == 9]
     assert said or died, told
+
+
+def test_a_lab_whose_wire_is_killed_ends_there_and_waits_for_no_packet_any_more() -> None:
+    """Somebody sits at it, and goes on: what the lesson would wait for on the way is not waited for."""
+    with Link.start(RunSpec(lesson=str(lesson.find("handshake")), network="two-hosts")) as link:
+        events = link.events(timeout=HANGS_S)
+        assert next(event for event in events if isinstance(event, ev.Ready))
+        (wire,) = [pid for pid in subreaper.read_descendants(link.pid) if _name(pid) == "socklab-wire"]
+        os.kill(wire, signal.SIGKILL)
+        for _ in range(20):
+            link.send(cmd.Answer(choice=None))
+            link.send(cmd.Step())
+        told = list(events)
+    assert isinstance(told[-1], ev.Ended)
+    assert told[-1].reason == "failed"
+    (why,) = [event for event in told if isinstance(event, ev.Notice) and event.level == "error"]
+    assert "wire's process is gone" in why.text
+    assert not any(isinstance(event, ev.Notice) and "waited" in event.text for event in told)
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def test_no_process_of_a_lab_holds_a_socket_or_terminal_of_another() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import sys
 import termios
@@ -122,3 +123,74 @@ def test_a_screen_too_busy_to_hear_a_signal_is_killed_by_its_guardian() -> None:
     os.kill(terminal.pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 128 + signal.SIGTERM
     assert not Path(f"/proc/{screen}").exists()
+
+
+def test_a_screen_whose_terminal_is_closed_gets_no_time_to_leave() -> None:
+    """What it would put right is gone, and it may hear of nothing: here it would take a thousand seconds."""
+    patient = DEAF.replace("_GRACE_S = 0.3", "_GRACE_S = 1000").replace("SIGTERM", "SIGHUP")
+    terminal = Terminal([sys.executable, "-c", patient], columns=80, rows=24)
+    assert terminal.wait_for("busy", 20)
+    (screen,) = Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children").read_text().split()
+    os.close(terminal._fd)
+    ended, status = _wait(terminal.pid, 60)
+    assert ended, "the guard waits"
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert not Path(f"/proc/{screen}").exists()
+
+
+FORGETS = """
+import os, signal
+from socklab.host import run_directory, terminal_guard
+terminal_guard.guard()
+run_directory.make()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_screen_killed_before_its_engine_is_there_leaves_no_directory(tmp_path: Path) -> None:
+    terminal = Terminal([sys.executable, "-c", FORGETS], env={"TMPDIR": str(tmp_path)})
+    ended, status = _wait(terminal.pid, 60)
+    assert ended
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def _wait(pid: int, seconds: float) -> tuple[int, int]:
+    process = os.pidfd_open(pid)
+    select.select([process], [], [], seconds)
+    os.close(process)
+    return os.waitpid(pid, os.WNOHANG)
+
+
+STAGES = """
+import os, signal, sys
+from socklab.host import terminal_guard
+os.write(1, b"\\x1b[>5u")  # the shell's own
+terminal_guard.guard()
+stage = int(sys.argv[1])
+if stage > 0: os.write(1, b"\\x1b[?1049h")
+if stage > 1: os.write(1, b"\\x1b[>25u")
+if stage > 2: os.write(1, b"\\x1b[<u")
+if stage > 3: os.write(1, b"\\x1b[?1049l")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("stage", range(5), ids=["begun", "alternate", "pushed", "popped", "left"])
+def test_a_screen_killed_at_any_stage_leaves_the_shells_keyboard_level_as_it_was(stage: int) -> None:
+    """Oracle: the stacks of kitty's specification, one for each screen, played to what was written."""
+    terminal = Terminal([sys.executable, "-c", STAGES, str(stage)], columns=80, rows=24)
+    while not terminal.ended:
+        terminal.read(20)
+    os.waitpid(terminal.pid, 0)
+    stacks: dict[bool, list[int]] = {False: [], True: []}
+    alternate = False
+    for found in re.finditer(rb"\x1b\[(\?1049|>|<)(\d*)([hlu])", b"".join(data for _, data in terminal.chunks)):
+        if found[1] == b"?1049":
+            alternate = found[3] == b"h"
+        elif found[1] == b">":
+            stacks[alternate].append(int(found[2]))
+        elif stacks[alternate]:
+            stacks[alternate].pop()
+    assert not alternate
+    assert stacks == {False: [5], True: []}
