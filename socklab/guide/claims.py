@@ -33,9 +33,11 @@ def untrue(lesson: Lesson, state: LabState) -> tuple[Untrue, ...]:
     at = state.step
     if at is None or not 0 <= at.index < len(lesson.steps):
         return ()
-    then = state.step_left or state
+    step, then = lesson.steps[at.index], state.step_left or state
+    if step.at.when == "blocked" and state.step_left is not None:
+        return ()  # what woke the program up was seen before its call was seen to return
     out = []
-    for check in claims(lesson.steps[at.index], at.phase):
+    for check in claims(step, at.phase):
         try:
             value = probes.measure(then, check.probe)
         except probes.Unmeasured as error:

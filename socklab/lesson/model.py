@@ -163,7 +163,7 @@ class File(Part, frozen=True, rename={"steps": "step", "checks": "check"}):
     summary: str
     server: Servers
     steps: tuple[Step, ...]
-    checks: tuple[Check, ...]
+    checks: tuple[Check, ...] = ()
     minutes: int = 5
     teaches: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
