@@ -6,6 +6,8 @@ the engine does.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
+from itertools import count
 from typing import TypeAlias, get_args
 
 import msgspec
@@ -21,6 +23,18 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
     names: tuple[str, ...] = ()
     """Empty = `count` clients with the next free names: a, b, ... z, then c27, c28 ..."""
     count: int = 1
+
+
+def free_names(taken: Container[str]) -> Iterator[str]:
+    """Names for clients, in order, that nobody has: a, b, ... z, c27, c28 ..."""
+    letters = (chr(ord("a") + number - 1) if number <= 26 else f"c{number}" for number in count(1))
+    return (name for name in letters if name not in taken)
+
+
+def numbered(program: str, taken: Container[str]) -> Iterator[str]:
+    """Names for runs of a program that nobody has: curl, curl2, curl3 ..."""
+    base = program.rpartition("/")[2] or "command"
+    return (name for number in count(1) if (name := base if number == 1 else f"{base}{number}") not in taken)
 
 
 class Send(msgspec.Struct, frozen=True, tag="send"):

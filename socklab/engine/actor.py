@@ -11,7 +11,10 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Generator
+from itertools import islice
 from typing import TypeAlias
+
+import msgspec
 
 from socklab.commands import actions
 from socklab.core.errors import MachineError, SocklabError
@@ -41,7 +44,9 @@ class Actor:
         limit: tuple[int, int],
         *,
         in_lesson: bool,
+        kept: frozenset[str] = frozenset(),
     ) -> None:
+        """`kept`: names of the lesson's clients; one that a student makes gets such a name only while it is offered."""
         self.clients = Clients(stream, selector, self._target, self._client_address, self._name_client, topology.enter)
         self.commands = ClientCommands(stream, selector, topology.enter, limit)
         self.wiretap: Wiretap | None = None
@@ -53,6 +58,7 @@ class Actor:
         self._look = look
         self._port = port
         self._in_lesson = in_lesson
+        self._kept = kept
         self._set_in_vain = False
         """A kernel setting was refused to the lesson and that was told: the next refusals say nothing new."""
 
@@ -62,12 +68,15 @@ class Actor:
         try:
             action = actions.parse(line)
             self._stream.put(ev.Acted(self._stream.now(), line, origin))
+            kept = self._kept_now(action) if origin == "student" else frozenset()
+            if kept and isinstance(action, actions.Connect):
+                action = self._students_own(action, kept)
             if isinstance(action, actions.Set):
                 self._set(action)
             elif isinstance(action, actions.Wire) and self.wiretap is not None:
                 self.wiretap.act(action)
             elif isinstance(action, actions.Run):
-                self.commands.start(self._topology.resolve_words(action.argv), action.host)
+                self.commands.start(self._topology.resolve_words(action.argv), action.host, kept)
             elif isinstance(action, actions.Close) and self.commands.stop(action.name, signal.SIGTERM):
                 pass  # a running program was meant, not a client
             elif isinstance(action, actions.Reset) and self.commands.stop(action.name, signal.SIGKILL):
@@ -85,6 +94,26 @@ class Actor:
         self._look()
         self.acted_at = time.monotonic()
         return refused
+
+    def _kept_now(self, action: actions.Action) -> frozenset[str]:
+        """Names the lesson will give yet: not those in use, nor what it offers now."""
+        state = self._state()
+        offered = [actions.parse(line) for line in state.offer.lines] if state.offer is not None else []
+        if isinstance(action, actions.Run) and any(isinstance(each, actions.Run) for each in offered):
+            return frozenset()
+        names = {name for each in offered if isinstance(each, actions.Connect) for name in each.names}
+        return self._kept - names - state.clients.keys()
+
+    def _students_own(self, action: actions.Connect, kept: frozenset[str]) -> actions.Connect:
+        """The same with names that leave the lesson its own. Raises SocklabError when one of those was asked for."""
+        for name in action.names:
+            if name in kept:
+                own = next(actions.free_names({*kept, *self._state().clients}))
+                raise SocklabError(
+                    f"Client {name} is the lesson's: it will connect later.", fix=f"connect {own}   opens one of yours."
+                )
+        free = islice(actions.free_names({*kept, *self._state().clients}), action.count)
+        return msgspec.structs.replace(action, names=action.names or tuple(free))
 
     @property
     def busy(self) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
+from socklab.commands import actions
 from socklab.core.errors import SocklabError
 from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
@@ -69,14 +70,13 @@ class ClientCommands:
         self._commands: dict[str, Command] = {}
         self._ended_early: dict[int, int] = {}
 
-    def start(self, argv: tuple[str, ...], host: str) -> None:
-        """Run a program on a host, its output read from pipes. Raises SocklabError when it cannot be started."""
-        base = os.path.basename(argv[0]) or "command"
+    def start(self, argv: tuple[str, ...], host: str, kept: frozenset[str] = frozenset()) -> None:
+        """Run a program on a host, its output read from pipes; `kept`: names it may not have.
+
+        Raises SocklabError when it cannot be started.
+        """
+        name = next(actions.numbered(argv[0], {*self._commands, *kept}))
         argv = self._instead_of_curl(argv) or argv
-        name, number = base, 1
-        while name in self._commands:
-            number += 1
-            name = f"{base}{number}"
 
         def prepare_child() -> None:
             libc.die_with_parent()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TypeAlias
 
 from socklab.commands import actions
@@ -83,7 +84,8 @@ class Clients:
         Raises SocklabError when the action names a client that is not there or cannot do it.
         """
         if isinstance(action, actions.Connect):
-            yield from self._connect_in_turn(action.names or tuple(self._free_names(action.count)))
+            free = islice(actions.free_names(self._clients), action.count)
+            yield from self._connect_in_turn(action.names or tuple(free))
         elif isinstance(action, actions.Send):
             self._send(self._named(action.name), action.data)
         elif isinstance(action, actions.HalfClose):
@@ -114,15 +116,6 @@ class Clients:
                 yield
             if number % 64 == 63:
                 yield
-
-    def _free_names(self, count: int) -> Iterator[str]:
-        number = 0
-        while count:
-            number += 1
-            name = chr(ord("a") + number - 1) if number <= 26 else f"c{number}"
-            if name not in self._clients:
-                count -= 1
-                yield name
 
     def _named(self, name: str) -> Client:
         if not name:

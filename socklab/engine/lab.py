@@ -71,8 +71,17 @@ class Lab:
         self._posts: deque[Stop | tuple[int, int]] = deque()
         self._bell_read, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._state = LabState()
+        kept = lesson.clients if lesson is not None else frozenset()
         self._actor = Actor(
-            stream, self._selector, topology, self._fold, self._look, port, limit, in_lesson=lesson is not None
+            stream,
+            self._selector,
+            topology,
+            self._fold,
+            self._look,
+            port,
+            limit,
+            in_lesson=lesson is not None,
+            kept=kept,
         )
         if lesson is not None:
             paused = guide.pause_names(lesson)

@@ -245,7 +245,7 @@ class Script:
                 self._stream.now(),
                 "warning",
                 f"{waited}.",
-                _packet_fix(state) or "The machine may be slow: what is shown is what the kernel says now.",
+                _packet_fix(state) or "Go on with what the kernel says now, or start the lesson over.",
             )
         )
         return True
@@ -295,7 +295,7 @@ def _packet_fix(state: LabState) -> str:
     """What to do where a packet may be what is missing: the wire keeps some, or is told to."""
     if not state.wire_rules and not state.on_the_way:
         return ""
-    return "A packet is missing, or still held: `release` lets all of them go. Step on to go on without it."
+    return "A packet is missing, or held: `release` lets all of them go. Go on without it, or start the lesson over."
 
 
 def _is_done(wanted: actions.Action, line: str, state: LabState) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from socklab import probes
+from socklab.core.text import safe
 from socklab.lesson import Lesson, claims, shown
 from socklab.state import LabState
 
@@ -19,9 +20,18 @@ class Untrue(msgspec.Struct, frozen=True):
     claim: str
     """As its author wrote it: "packets.held is at least 1"."""
     probe: str
-    found: str
+    found: str = ""
     """What is so instead: "0"; "" = nothing was measured, see `reason`."""
+    wanted: str = ""
+    """What the text has: "at least 1"."""
     reason: str = ""
+
+    @property
+    def words(self) -> str:
+        """packets.held is 0, not 1"""
+        if self.reason:
+            return f"{self.probe}: {self.reason}"
+        return f"{self.probe} is {safe(self.found)}, not {self.wanted}"
 
 
 def untrue(lesson: Lesson, state: LabState) -> tuple[Untrue, ...]:
@@ -33,14 +43,16 @@ def untrue(lesson: Lesson, state: LabState) -> tuple[Untrue, ...]:
     at = state.step
     if at is None or not 0 <= at.index < len(lesson.steps):
         return ()
-    then = state.step_left or state
+    step, then = lesson.steps[at.index], state.step_left or state
+    if step.at.when == "blocked" and state.step_left is not None:
+        return ()  # what woke the program up was seen before its call was seen to return
     out = []
-    for check in claims(lesson.steps[at.index], at.phase):
+    for check in claims(step, at.phase):
         try:
             value = probes.measure(then, check.probe)
         except probes.Unmeasured as error:
-            out.append(Untrue(check.claim, check.probe, "", error.reason))
+            out.append(Untrue(check.claim, check.probe, reason=error.reason))
             continue
         if not check.holds(value):
-            out.append(Untrue(check.claim, check.probe, shown(value)))
+            out.append(Untrue(check.claim, check.probe, shown(value), check.wanted))
     return tuple(out)

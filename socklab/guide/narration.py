@@ -11,7 +11,7 @@ from typing import NamedTuple
 from socklab import probes
 from socklab.core.text import safe
 from socklab.guide.claims import untrue
-from socklab.lesson import Lesson, Predict, canonical, shown
+from socklab.lesson import Lesson, Predict, Settle, Step, canonical, shown
 from socklab.state import LabState
 
 UNMEASURED = "…"
@@ -202,11 +202,31 @@ def doubts(lesson: Lesson, state: LabState) -> str:
 
     Only the student's own acts can bring that about. Nothing is said that would answer an open question.
     """
-    if state.ready is None or state.lesson_done or _asking(lesson, state) or question(lesson, state):
+    at = state.step
+    if at is None or state.ready is None or state.lesson_done:
         return ""
-    found = (f"{each.probe} is {safe(each.found)}" if each.found else each.reason for each in untrue(lesson, state))
-    said = "; ".join(found)
-    return f"Not as the text says: {said}." if said else ""
+    wrong = untrue(lesson, state)
+    if not wrong or _is_being_done(lesson.steps[at.index], state):
+        return ""
+    if _asking(lesson, state) or question(lesson, state):
+        return "Not as the text says: what was done here changes what this step is about."
+    return f"Not as the text says: {'; '.join(each.words for each in wrong[:_NAMED])}{' ...' * (len(wrong) > _NAMED)}."
+
+
+_NAMED = 2
+"""So many claims that do not hold are named: there is a text to be read as well."""
+
+
+def _is_being_done(step: Step, state: LabState) -> bool:
+    """What is offered was done just now: the text about it is on its way."""
+
+    def holds(wanted: Settle) -> bool:
+        try:
+            return wanted.holds(probes.measure(state, wanted.probe))
+        except probes.Unmeasured:
+            return False
+
+    return state.offer is not None and bool(step.until) and all(map(holds, step.until))
 
 
 _WAKES = {

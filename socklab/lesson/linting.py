@@ -35,7 +35,7 @@ def lint(folder: Path) -> list[str]:
     for index, step in enumerate(lesson.steps):
         found.extend(f"step[{index}]{complaint}" for complaint in _step(lesson, index, step))
     if not lesson.checks:
-        found.append("check: no [[check]]; without one a run can't fail")
+        found.append("check: no [[check]], and no step has `holds`; without one a run can't fail")
     return [f"{folder.name}: {complaint}" for complaint in found]
 
 

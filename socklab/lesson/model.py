@@ -5,6 +5,7 @@ In: nothing. Out: frozen structs, tables of names. Never reads a file.
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -163,7 +164,7 @@ class File(Part, frozen=True, rename={"steps": "step", "checks": "check"}):
     summary: str
     server: Servers
     steps: tuple[Step, ...]
-    checks: tuple[Check, ...]
+    checks: tuple[Check, ...] = ()
     minutes: int = 5
     teaches: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -200,6 +201,21 @@ class Lesson(File, frozen=True, kw_only=True):
 
         done = (actions.parse(line) for step in self.steps for line in (*step.do, *step.offer))
         return tuple(dict.fromkeys(action.argv[0] for action in done if isinstance(action, actions.Run)))
+
+    @property
+    def clients(self) -> frozenset[str]:
+        """The names its clients and programs get: a, b, curl, curl2. A student's own get others."""
+        from socklab.commands import actions
+
+        names: set[str] = set()
+        for step in self.steps:
+            for line in (*step.do, *step.offer):
+                action = actions.parse(line)
+                if isinstance(action, actions.Connect):
+                    names.update(action.names or islice(actions.free_names(names), action.count))
+                elif isinstance(action, actions.Run):
+                    names.add(next(actions.numbered(action.argv[0], names)))
+        return frozenset(names)
 
     def server_file(self, language: str) -> Path:
         """Where the server's source is. Raises UsageError when the lesson has none in that language."""

@@ -158,6 +158,8 @@ def _client_states(state: LabState) -> list[str]:
 
 
 probes({
+    "client.CLIENT.listed": ("yes when its host has a socket for its connection",
+                             lambda state, parts: client_row(state, client_of(state, parts)) is not None),
     "client.CLIENT.output": ("what its command printed on standard output",
                              lambda state, parts: text_of(state.output, client_of(state, parts).name, ("out",))),
     "server.CLIENT.listed": ("yes when the server's host has a socket for this client's connection",
@@ -165,6 +167,8 @@ probes({
     "clients.count": ("clients made so far", lambda state, parts: len(state.clients)),
     "clients.open": ("clients whose connection is open (half-closed ones too)",
                      lambda state, parts: sum(c.phase in ("open", "half-closed") for c in state.clients.values())),
+    "clients.reset": ("clients whose connection was reset, by either end",
+                      lambda state, parts: sum(c.phase == "reset" for c in state.clients.values())),
     "clients.STATE": ("clients whose own end is in this TCP state",
                       lambda state, parts: _client_states(state).count(parts["STATE"])),
 })  # fmt: skip

@@ -99,7 +99,7 @@ _SOCKET_OPTIONS = Names(
         BUF_LOCK RESERVE_MEM TXREHASH RCVMARK PASSPIDFD PEERPIDFD""",
     ),
     """
-SO_REUSEADDR bind even if old connections of this address are still in TIME_WAIT
+SO_REUSEADDR bind although old connections still have this address (in TIME_WAIT, say), if they had the option too
 SO_REUSEPORT several sockets may share this address and split its connections
 SO_KEEPALIVE probe a silent peer now and then
 SO_LINGER how close treats data not yet sent; 0 seconds = reset the connection

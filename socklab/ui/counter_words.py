@@ -7,12 +7,12 @@ from __future__ import annotations
 
 MEANINGS = {
     "ListenOverflows": "no room in an accept queue",
-    "ListenDrops": "SYNs a listener dropped, for any reason",
+    "ListenDrops": "packets a listener dropped: SYN, ACK, data",
     "TCPReqQFullDrop": "SYN queue full, SYN dropped",
     "TCPReqQFullDoCookies": "SYN queue full, SYN cookie sent",
     "TCPBacklogDrop": "socket busy and its backlog full",
     "TCPAbortOnOverflow": "reset because of a full accept queue",
-    "TCPAbortOnData": "closed with unread data: reset",
+    "TCPAbortOnData": "closed with linger 0: reset",
     "TCPAbortOnClose": "closed with unread data: reset",
     "TCPTimeouts": "retransmission timers that ran out",
     "TCPSynRetrans": "SYNs and SYN-ACKs sent again",
@@ -25,7 +25,7 @@ MEANINGS = {
     "SyncookiesRecv": "SYN cookies that came back",
     "SyncookiesFailed": "SYN cookies that did not fit",
     "ActiveOpens": "connect calls that began a handshake",
-    "PassiveOpens": "handshakes a listener answered",
+    "PassiveOpens": "handshakes a listener completed",
     "AttemptFails": "handshakes that failed",
     "EstabResets": "connections ended by a reset",
     "OutRsts": "resets sent",

@@ -139,3 +139,43 @@ def test_a_return_has_claims_only_after() -> None:
     with pytest.raises(LessonError) as refused:
         lesson.parse(text, "x/lesson.toml")
     assert refused.value.what.startswith("x/lesson.toml: step[0].holds: ")
+
+
+def ready(stream: lab.Stream) -> lab.Stream:
+    return stream.tell(ev.Ready(lab.t(), "step", lab.PID))
+
+
+def test_a_text_that_fits_no_more_says_what_differs_and_what_to_do() -> None:
+    stream = at_accept(1)
+    assert guide.doubts(LESSON, ready(stream).state) == ""
+    stream.tell(lab.sockets(lab.listener(2), gone=(101,)))
+    told = guide.doubts(LESSON, ready(stream).state)
+    assert told == (
+        "Not as the text says: listener.accept_queue is 2, not 1; "
+        "client.a.state: no TCP table lists a socket of client a."
+    )
+
+
+def test_while_the_lab_is_busy_nothing_is_in_doubt() -> None:
+    stream = at_accept(2)
+    assert guide.doubts(LESSON, stream.state) == ""
+    assert guide.doubts(LESSON, ready(stream).state) != ""
+
+
+def test_what_was_offered_and_is_done_is_not_in_doubt() -> None:
+    text = TEXT.replace('before = "Deliver it."', 'before = "Deliver it."\nholds = "clients.count is 5"')
+    given = lesson.parse(text, "t/lesson.toml", name="t")
+    stream = at_accept(1).tell(ev.StepReached(lab.t(), 2, "before"), ev.Offered(lab.t(), 2, ("deliver",)))
+    assert guide.doubts(given, ready(stream).state) == ""  # nothing is held: `until` holds
+    stream.tell(lab.packet(1, "client", lab.SYN, 10), lab.fate(1, "held"))
+    assert guide.doubts(given, ready(stream).state).startswith("Not as the text says: clients.count is 1, not 5.")
+
+
+def test_while_a_question_hides_the_answer_what_is_in_doubt_names_no_number() -> None:
+    asked = '[step.predict]\nask = "How many?"\nchoices = [1, 2]\nmeasure = "listener.accept_queue"\n'
+    asked += 'hides = ["queues"]\nexplain = "So."\n\n[[step]]\nat = { syscall = "read"'
+    given = lesson.parse(TEXT.replace('[[step]]\nat = { syscall = "read"', asked, 1), "t/lesson.toml", name="t")
+    stream = at_accept(2).tell(ev.Asked(lab.t(), 0))
+    told = guide.doubts(given, ready(stream).state)
+    assert told.startswith("Not as the text says: what was done here changes")
+    assert "2" not in told

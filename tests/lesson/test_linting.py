@@ -30,7 +30,7 @@ SPOILED = [
     ('ask = "How many of the six connections are ESTABLISHED?"', 'ask = "Guess."', ".ask: a question ends"),
     ("of the six connections", "of the `six` connections", ".ask: plain text"),
     ('hides = ["queues", "sockets", "clients", "counters", "wire"]', "hides = []", ".hides: the answer is on"),
-    ('probe = "clients.established"\nis = 5', 'probe = "fd.count"\nis = 4', "step[1].predict: no [[check]]"),
+    ('  "clients.established is 5",\n  "client.f', '  "client.f', "step[1].predict: no [[check]]"),
     ('at = { syscall = "accept", nth = 10', 'at = { syscall = "accept", nth = 1', "step[5].at: comes no later"),
     ("Second out is", "word " * 100, "step[4].after: 9 lines"),
 ]

@@ -133,7 +133,10 @@ def test_a_step_says_something_and_a_lesson_can_fail(tmp_path: Path) -> None:
     silent = STEP.replace('"Before."', '" "')
     assert complaints(tmp_path, silent + CHECK) == ["step[0]: no narration"]
     assert complaints(tmp_path, silent + 'after = "Then."\n' + CHECK) == []
-    assert complaints(tmp_path, "check = []\n" + STEP) == ["check: no [[check]]; without one a run can't fail"]
+    assert complaints(tmp_path, "check = []\n" + STEP) == [
+        "check: no [[check]], and no step has `holds`; without one a run can't fail"
+    ]
+    assert complaints(tmp_path, STEP + 'holds = ["fd.count is 3"]\n') == []
 
 
 def test_each_text_of_a_step_fits(tmp_path: Path) -> None:

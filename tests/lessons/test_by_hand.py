@@ -75,12 +75,12 @@ def lessons_deliveries(state: LabState) -> list[str]:
 
 def test_each_packet_delivered_by_hand_moves_one_end_and_the_lesson_sees_it(student: Student) -> None:
     ends = []
-    for index in (1, 2, 3):
+    for index in (2, 3, 4):
         student.answer()
         student.link.send(cmd.Do("deliver"))
         student.measured(index)
         ends.append(tuple(probes.measure(student.state, f"{end}.a.state") for end in ("client", "server")))
-        if index < 3:
+        if index < 4:
             student.link.send(cmd.Step())
             student.at_question(index + 1)
     assert ends == [("SYN_SENT", "SYN_RECV"), ("ESTABLISHED", "SYN_RECV"), ("ESTABLISHED", "ESTABLISHED")]
@@ -95,7 +95,7 @@ def test_a_student_who_steps_on_leaves_it_to_the_lesson_and_the_program_stays_wh
     assert student.state.offer is not None
     assert student.state.offer.lines == ("deliver",)
     student.link.send(cmd.Step())
-    assert student.measured(1).value == 1
+    assert student.measured(2).value == 1
     assert lessons_deliveries(student.state) == ["deliver"]
     assert student.state.stops == stops
     student.until(lambda now: now.ready is not None and now.ready.wants == "lesson")
@@ -107,11 +107,11 @@ def test_a_student_who_lets_everything_go_is_told_and_the_lesson_goes_on(student
     student.link.send(cmd.Do("release"))
     student.until(lambda now: probes.measure(now, "listener.accept_queue") == 1)
     student.link.send(cmd.Step())
-    student.measured(1)
+    student.measured(2)
     warnings = [note.text for note in student.state.notices if note.level == "warning"]
     assert any(text.startswith("The lesson waited 2000 ms for server.a.state to be SYN_RECV") for text in warnings)
     student.link.send(cmd.Step())
-    student.at_question(2)
+    student.at_question(3)
 
 
 def test_at_the_plain_prompt_too_a_packet_is_delivered_by_its_verb() -> None:

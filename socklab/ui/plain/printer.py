@@ -59,6 +59,8 @@ class Printer:
         """The last line was empty."""
         self._callers: tuple[int, tuple[ev.Frame, ...]] = (0, ())
         """Who called the line that was told last, and in which task: told again when it is another."""
+        self._doubts = ""
+        """What was said last of a text that fits no more."""
         self._output: list[str] = []
         self._line: dict[tuple[str, str], bytes] = {}
         self._unheld: dict[int, st.Call] = {}
@@ -348,6 +350,12 @@ class Printer:
     def _on_StepReached(self, before: st.LabState, _event: ev.StepReached, _after: st.LabState) -> None:
         if before.step is not None and before.step_left is None:
             self._settle(before)  # the lesson goes on at the same stop: first what was there until now
+
+    def _on_Ready(self, _before: st.LabState, _event: ev.Ready, after: st.LabState) -> None:
+        doubts = guide.doubts(self._lesson, after) if self._lesson is not None else ""
+        if doubts and doubts != self._doubts:
+            self._prose(f"{doubts} Step on from here, or `restart` begins the lesson anew.")
+        self._doubts = doubts
 
     def _on_Asked(self, _before: st.LabState, _event: ev.Asked, after: st.LabState) -> None:
         self._settle(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from socklab import state as st
@@ -69,6 +70,25 @@ def test_a_changed_state_says_what_it_was() -> None:
     assert told.news(state, NOTHING) == ["* ESTABLISHED 10.0.0.2:50001 with 10.0.0.1:8080, was SYN_SENT"]
 
 
+@pytest.mark.parametrize(
+    ("state", "recv_q", "send_q", "told"),
+    [
+        (st.ESTABLISHED, 1, 0, ", 1 byte to read"),
+        (st.ESTABLISHED, 78, 5, ", 78 bytes to read, 5 bytes not acknowledged"),
+        (st.CLOSE_WAIT, 1, 0, ", the FIN to read"),
+        (st.CLOSE_WAIT, 6, 2, ", 5 bytes and the FIN to read, 2 bytes not acknowledged"),
+        (st.CLOSE_WAIT, 0, 0, ""),
+        (st.FIN_WAIT1, 3, 1, ", 3 bytes to read, the FIN not acknowledged"),
+        (st.LAST_ACK, 1, 2, ", the FIN to read, 1 byte and the FIN not acknowledged"),
+        (st.SYN_SENT, 0, 1, ""),
+    ],
+)
+def test_a_fin_in_a_queue_is_no_byte(state: int, recv_q: int, send_q: int, told: str) -> None:
+    row = replace(lab.pair(1, None, state)[0], rx_queue=recv_q, tx_queue=send_q)
+    (line,) = facts.Told().news(after(sockets(row)), NOTHING)
+    assert line.partition("10.0.0.1:8080")[2] == told
+
+
 def test_a_running_timer_is_no_news() -> None:
     told = facts.Told()
     row = lab.pair(1, None, st.SYN_SENT)[0]
@@ -101,7 +121,7 @@ def test_counters_tell_the_rise_and_the_sum_since_the_lab_began() -> None:
     assert told.news(state, NOTHING) == []
     state = after(ev.Counters(lab.t(), "server", {"ListenDrops": 7005}), on=state)
     assert told.news(state, NOTHING) == [
-        "* counter ListenDrops +5, 5 since the lab began (SYNs a listener dropped, for any reason)"
+        "* counter ListenDrops +5, 5 since the lab began (packets a listener dropped: SYN, ACK, data)"
     ]
     state = after(ev.Counters(lab.t(), "server", {"ListenDrops": 7006}), on=state)
     assert told.news(state, NOTHING) == ["* counter ListenDrops +1, 6 since the lab began"]
