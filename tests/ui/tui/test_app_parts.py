@@ -91,6 +91,23 @@ def test_a_call_and_its_result_are_one_chip() -> None:
     assert [(chip.first, chip.last, chip.text) for chip in chips.all] == [(1, 2, "call0=0")]
 
 
+def test_a_result_that_nobody_stopped_at_is_told_too_but_not_at_the_stop_before_it() -> None:
+    chips = timeline.Chips()
+    chips.held("socket", 0)
+    chips.returned(0, "=3", False)
+    chips.returned(1, "=0", False)  # of a call that has no chip
+    chips.held("listen", 4)
+    chips.held("listen", 4, result="=0")
+
+    def drawn(at: int | None) -> str:
+        return plain(timeline.draw(chips, at, 80, running=False)[0])
+
+    assert "socket=3" in drawn(None)
+    assert "[listen=0]" in drawn(None)
+    assert "[socket]" in drawn(1)
+    assert "socket=3" in drawn(2)
+
+
 def test_calls_nobody_stopped_at_are_counted_between_two_chips() -> None:
     chips = timeline.Chips()
     chips.held("socket", 0)
