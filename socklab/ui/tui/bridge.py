@@ -15,9 +15,10 @@ from typing import Protocol
 
 from socklab import state as st
 from socklab.core.errors import SocklabError
+from socklab.core.signals import signal_name
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
-from socklab.ui.tui.widgets.formats import call_name, error_words, failed, signal_name
+from socklab.ui.tui.widgets.formats import call_name, error_words, failed
 from socklab.ui.tui.widgets.timeline import Chips
 
 SLICE_S = 0.006

@@ -15,6 +15,7 @@ from socklab.ui.tui.layout.panes import groups
 from socklab.ui.tui.layout.plan import Box, Plan, plan as _plan
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
+from socklab.ui.tui.theme import themes
 from socklab.ui.tui.widgets import question, timeline
 from socklab.ui.tui.widgets.lines import cell_len, clip, pad, plain, spread, width, wrap
 from tests.ui.tui.panel_support import Scene
@@ -167,6 +168,19 @@ def test_a_mistyped_line_is_refused_with_the_nearest_or_the_rule(line: str, says
     with pytest.raises(UsageError) as refused:
         parse(line)
     assert says in str(refused.value)
+
+
+def test_settings_complete_themselves_in_full_and_as_they_are_spoken_of() -> None:
+    assert "set net.ipv4.tcp_syncookies " in completions("set net.ipv4.tcp_sy", [])
+    assert completions("set tcp_sync", []) == ["set tcp_syncookies "]
+    assert "set @server net.core.somaxconn " in completions("set @server ", [])
+    assert completions("set tcp_syncookies ", []) == []
+
+
+@pytest.mark.parametrize("role", ["changed", "warn", "key", "focus", "syn", "good", "bad", "name", "client4"])
+def test_the_terminals_own_theme_has_no_colour_that_vanishes_on_white_or_on_black(role: str) -> None:
+    colour = themes(no_color=False)["terminal"].style(role).color
+    assert colour is None or colour.name in ("default", "red", "green", "blue", "magenta", "cyan")
 
 
 def test_tab_completes_verbs_and_then_clients() -> None:

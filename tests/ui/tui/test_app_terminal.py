@@ -122,3 +122,12 @@ def test_a_screen_too_busy_to_hear_a_signal_is_killed_by_its_guardian() -> None:
     os.kill(terminal.pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 128 + signal.SIGTERM
     assert not Path(f"/proc/{screen}").exists()
+
+
+def test_a_locale_without_utf_8_draws_the_same_frames() -> None:
+    odd = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    terminal = Terminal([sys.executable, "-m", "tests.ui.tui.failing_lab"], columns=80, rows=24, env=odd)
+    assert terminal.wait_for("held before", 60), terminal.screen()
+    assert terminal.wait_for("2 Call listen ──", 60), terminal.screen()
+    assert "\\u" not in terminal.screen()
+    assert terminal.close() == 0
