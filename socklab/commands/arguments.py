@@ -227,10 +227,16 @@ def _pid(line: Reader) -> dict[str, Any]:
     return {"tid": int(word[:9])}
 
 
+def _setting_names(last: str) -> list[str]:
+    """In full, or without what stands before the last dot, as it may be typed too."""
+    names = _SETTINGS if "net.".startswith(last[:4]) else (name.rpartition(".")[2] for name in _SETTINGS)
+    return [f"{name} " for name in names]
+
+
 PROGRAM = Argument("COMMAND ...", _program)
 SETTING = Argument(
     "SETTING [VALUE]", _setting,
-    lambda before, last, known: () if [word for word in before if word[0] != "@"] else [f"{s} " for s in _SETTINGS],
+    lambda before, last, known: () if [word for word in before if word[0] != "@"] else _setting_names(last),
 )  # fmt: skip
 PID = Argument("PID", _pid)
 

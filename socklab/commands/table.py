@@ -51,7 +51,7 @@ class Command(msgspec.Struct, frozen=True):
     keys: str = ""
     """A letter, a sign, or a name such as ctrl+q; the first one is shown."""
     action: str = ""
-    """The screen's action_NAME, with arguments as Textual writes them; "" = as the command is called."""
+    """The action of the screen, with arguments as Textual writes them; "" = as the command is called."""
     label: str = ""
     """One or two words, for the footer; "" = the name."""
     footer: str = ""

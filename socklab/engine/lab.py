@@ -106,6 +106,8 @@ class Lab:
         )
         self._calls: dict[str, int] = {}
         self._nth: dict[int, tuple[str, int]] = {}
+        self._entered: dict[int, Stop] = {}
+        """Where each task was last seen to enter a call."""
         self._source_files = SourceFiles(stream)
         self._poller: Poller | None = None
         self._terminal: Terminal | None = None
@@ -227,9 +229,17 @@ class Lab:
         if self._poller is None:
             return
         for tid in self._poller.tick(self._running(), self._actor.busy):
+            self._tell_place(tid)
             if self._script is not None and tid in self._nth:
                 name, nth = self._nth[tid]
                 self._script.moment(guide.Moment(tid, "blocked", name, nth))
+
+    def _tell_place(self, tid: int) -> None:
+        """It has fallen asleep. Where it was held before the call, that is known."""
+        task, told = self.tracer.tasks.get(tid), self._fold().tasks.get(tid)
+        if task is not None and task.in_call and (told is None or told.call is None or not told.call.stack):
+            stack, unlined = self._source_files.place(task, self._entered.get(tid))
+            self.stream.put(ev.Place(self.stream.now(), tid, stack, unlined))
 
     def _advance(self) -> None:
         """Actions of the student and of the lesson go on a little; a run that nobody watches ends by itself."""
@@ -320,6 +330,8 @@ class Lab:
             poller.follow(stop.pid)
             poller.woke(stop.tid)
             poller.at_stop(stop)
+        if stop.at == "enter":
+            self._entered[stop.tid] = stop
         of_lesson = stop.at in ("enter", "return") and self._tell_script(stop)
         if self._run_control.wants(stop, of_lesson=of_lesson) or self._lesson_acts():
             self._hold(stop)
@@ -357,6 +369,7 @@ class Lab:
         self._run_control.forget(stop.tid)
         self._control.gone(stop.tid)
         self._nth.pop(stop.tid, None)
+        self._entered.pop(stop.tid, None)
         if stop.tid == stop.pid:
             self._source_files.forget(stop.pid)
         if self._poller is not None:

@@ -165,6 +165,14 @@ class Held(Event, frozen=True, tag="held"):
     unlined: str = ""
 
 
+class Place(Event, frozen=True, tag="place"):
+    """Where in the source a task is that sleeps in a call at which it was not held: `stack`, `unlined` as in Held."""
+
+    tid: int
+    stack: tuple[Frame, ...] = ()
+    unlined: str = ""
+
+
 class Resumed(Event, frozen=True, tag="resumed"):
     tid: int
 
@@ -379,7 +387,7 @@ class LessonDone(Event, frozen=True, tag="lesson-done"):
 
 
 AnyEvent: TypeAlias = (
-    Header | LessonText | Source | Built | Started | Notice | Ended | Done | Ready | Enter | Return | Held |
+    Header | LessonText | Source | Built | Started | Notice | Ended | Done | Ready | Enter | Return | Held | Place |
     Resumed | Signal | Forked | Execed | Exited | Output | Descriptors | Sockets | RawLine | Counters | Setting |
     Processes | Acted | Client | Packet | PacketFate | WireRules | StepReached | Asked | Answered | Measured |
     Checked | Offered | LessonDone

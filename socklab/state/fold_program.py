@@ -52,6 +52,12 @@ def _held(state: LabState, event: ev.Held) -> LabState:
     return replace(state, t=event.t, tasks={**state.tasks, event.tid: task}, focus=event.tid, stops=state.stops + 1)
 
 
+def _place(state: LabState, event: ev.Place) -> LabState:
+    task = _task(state, event.tid)
+    call = replace(task.call, stack=event.stack) if task.call is not None else None
+    return _with_task(state, replace(task, stack=event.stack, unlined=event.unlined, call=call), event.t)
+
+
 def _resumed(state: LabState, event: ev.Resumed) -> LabState:
     state = _step_left(state, event.tid)
     task = replace(_task(state, event.tid), status="running", at="", signal=None)
@@ -112,6 +118,7 @@ FOLDS: Folds = {
     ev.Enter: _enter,
     ev.Return: _return,
     ev.Held: _held,
+    ev.Place: _place,
     ev.Resumed: _resumed,
     ev.Signal: _signal,
     ev.Forked: _forked,

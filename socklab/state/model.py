@@ -60,7 +60,7 @@ class Task(msgspec.Struct, frozen=True):
     """The call it is in or about to make; after the return the same call with its result, until the next one."""
     stack: tuple[ev.Frame, ...] = ()
     unlined: str = ""
-    """Why `stack` is empty at a stop: no debug information, an interpreter that is not known, ..."""
+    """Why `stack` is empty at a stop, or asleep in a call: no debug information, an unknown interpreter ..."""
     signal: ev.Signal | None = None
     exited: ev.Exited | None = None
 

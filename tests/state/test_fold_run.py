@@ -59,6 +59,7 @@ EVERY = [
     ev.LessonText(1, "x"), ev.StepReached(1, 0, "before"), ev.Asked(1, 0), ev.Answered(1, 0), ev.Measured(1, 0, 1),
     ev.Checked(1, 0, True, "fd.count", 1, 1), ev.LessonDone(1),
     lab.entered("read", 3), lab.result("read", 0), ev.Held(1, 100, "enter"), ev.Resumed(1, 100), ev.Signal(1, 100, 13),
+    ev.Place(1, 100),
     ev.Forked(1, 100, 101, "fork"), ev.Execed(1, 100, ("x",)), ev.Exited(1, 100),
     lab.fds((3, 900)), lab.sockets(lab.listener()), ev.RawLine(1, "server", 1, "0: ..."),
     ev.Counters(1, "server", {"TW": 1}), ev.Setting(1, "server", "net.x", "1"), lab.process("S"),

@@ -37,5 +37,26 @@ class SourceFiles:
                     self._stream.put(msgspec.structs.replace(text, t=self._stream.now()))
         return frames, where.reason
 
+    def place(self, task: Task, entered: Stop | None) -> tuple[tuple[Frame, ...], str]:
+        """The same of a task that sleeps in a call. `entered`: the last call of it that was seen on entry, or None."""
+        asleep = _asleep(task)
+        if entered is not None and (entered.sp, entered.ip) == (asleep.sp, asleep.ip):
+            asleep = entered  # which has the frame pointer
+        return self.stack(asleep, task)
+
     def forget(self, pid: int) -> None:
         self._of_process.pop(pid, None)
+
+
+def _asleep(task: Task) -> Stop:
+    """Where the kernel says it sleeps: the call, its arguments, stack and instruction pointer. proc_pid_syscall(5).
+
+    It does not tell the frame pointer: frames further out are then found by their call instructions.
+    """
+    sp = ip = 0
+    try:
+        with open(f"/proc/{task.pid}/task/{task.tid}/syscall") as file:
+            *_call, sp, ip = (int(word, 0) for word in file.read().split())
+    except (OSError, ValueError):  # gone, or "running": it has woken up
+        pass
+    return Stop(task.tid, task.pid, "enter", task.nr, task.args, 0, ip, sp, 0)

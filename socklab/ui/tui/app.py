@@ -6,6 +6,7 @@ without giving the terminal back.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -77,6 +78,8 @@ class SocklabApp(Sturdy, App[int]):
     def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
         self._filter = VisibleOnly()
         self.failures = Failures()
+        self.last_words: tuple[str, ...] = ()
+        """To be told on the ordinary terminal."""
         no_color = bool(os.environ.get("NO_COLOR"))
         # Known before the theme is: Textual chooses between grey and no colour at all here.
         super().__init__(ansi_color=True if no_color else None)
@@ -175,7 +178,7 @@ class SocklabApp(Sturdy, App[int]):
             link = Link.start(RunSpec(lesson=str(folder), language=language))
         except SocklabError as error:
             if self._menu is not None:
-                self._menu.trouble(error.what)
+                self._menu.trouble(str(error))
             return
         self._link, self._lesson = link, lessons.load(folder)
         self.push_screen(self._lab_screen(link))
@@ -203,13 +206,18 @@ class SocklabApp(Sturdy, App[int]):
         else:
             screen.begin_anew(self._link, self._lesson)
 
-    def _leave_lab(self, code: int) -> None:
-        """End the lab: back to the menu, or out with this exit code."""
+    def _leave_lab(self, code: int, words: tuple[str, ...] = ()) -> None:
+        """End the lab: back to the menu, or out with this exit code. `words`: what is to be told there."""
         if self._menu is None:
+            self.last_words = words
             self.exit(code)
             return
+        if self.screen is self._menu:
+            return
         link, self._link = self._link, None
-        self.pop_screen()
+        while self.screen is not self._menu:
+            self.pop_screen()
+        self._menu.trouble("\n".join(words))
         if link is not None:
             self.call_after_refresh(link.close)
 
@@ -267,11 +275,16 @@ def _run(app: SocklabApp) -> int:
     gc.set_threshold(50_000, 20, 50)
     gc.freeze()  # what was imported stays: no collection need walk through it
     gc.enable()
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if isinstance(stream, io.TextIOWrapper):  # a locale without UTF-8: frames are made of nothing else
+            stream.reconfigure(encoding="utf-8")
     try:
         app.run()
     finally:
         if app.link is not None:
             app.link.close()
+    for words in app.last_words:
+        sys.stderr.write(f"socklab: {safe(words, lines=True)}\n")
     sys.stderr.write(app.failures.report)
     code = app.return_code or 0
     return app.return_value if isinstance(app.return_value, int) else code

@@ -15,9 +15,10 @@ from typing import Protocol
 
 from socklab import state as st
 from socklab.core.errors import SocklabError
+from socklab.core.signals import signal_name
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
-from socklab.ui.tui.widgets.formats import call_name, error_words, failed, signal_name
+from socklab.ui.tui.widgets.formats import call_name, error_words, failed
 from socklab.ui.tui.widgets.timeline import Chips
 
 SLICE_S = 0.006
@@ -163,6 +164,8 @@ class Bridge:
         if isinstance(event, ev.Held):
             self.stop_of[event.tid] = state.stops
             self._chip(state)
+        elif isinstance(event, ev.Return):
+            self._result(state, event)
         elif kind is ev.Packet:
             self._decode(state)
         elif kind is ev.StepReached:
@@ -176,6 +179,12 @@ class Bridge:
 
         packet_log.follow(state.packets)
 
+    def _result(self, state: st.LabState, event: ev.Return) -> None:
+        """What came of a call at which the program was held; whether it is held again is not known yet."""
+        task = state.tasks.get(event.tid)
+        if task is not None and task.call is not None:
+            self.chips.returned(task.call.number, *_result(event.result))
+
     def _chip(self, state: st.LabState) -> None:
         task = state.task
         if task is None:
@@ -188,9 +197,7 @@ class Bridge:
             return
         result, wrong = "", False
         if task.at == "return" and task.call.returned is not None:
-            value = task.call.returned.result
-            wrong = failed(value)
-            result = f"={error_words(-value)[0] if wrong else value}"
+            result, wrong = _result(task.call.returned.result)
         self.chips.held(call_name(state, task.call.entered.nr), task.call.number, result=result, failed=wrong)
 
     # ---------------------------------------------------------------- drawing
@@ -213,3 +220,9 @@ class Bridge:
         self._tokens = max(0.0, self._tokens - 1)
         self._drawn = time.monotonic()
         self._draw()
+
+
+def _result(value: int) -> tuple[str, bool]:
+    """ "=3", or "=EAGAIN" and that it failed."""
+    wrong = failed(value)
+    return f"={error_words(-value)[0] if wrong else value}", wrong

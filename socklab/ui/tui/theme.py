@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from textual.theme import Theme as TextualTheme
 
 _COLOURS = {
-    # dark, light; then the terminal's own sixteen colours, on its own background
+    # dark, light; then the terminal's own sixteen colours, on its own background: yellow can't be read on white
     "bg": ("#0e1116", "#ffffff", "default"),
     "raised": ("#252c36", "#e3e8ee", "default"),
     "fg": ("#e9edf2", "#16191d", "default"),
     "dim": ("#8f9aa8", "#586270", "default"),
     "rule": ("#38414d", "#b9c2cc", "default"),
-    "accent": ("#ffb000", "#a04b00", "yellow"),
+    "accent": ("#ffb000", "#a04b00", "magenta"),
     "on_accent": ("#14100a", "#ffffff", "default"),
     "blue": ("#7cc4ff", "#0b57a8", "cyan"),
     "green": ("#7ee2a0", "#0e6b30", "green"),
     "red": ("#ff7b72", "#b3180f", "red"),
     "client0": ("#7cc4ff", "#0b57a8", "blue"),
-    "client1": ("#d8a6ff", "#7a2fb0", "magenta"),
-    "client2": ("#5fe0d3", "#006c6a", "cyan"),
-    "client3": ("#ff9fcf", "#a8186a", "green"),
-    "client4": ("#c3e070", "#4c6400", "yellow"),
-    "client5": ("#ffc58f", "#8a4b00", "red"),
+    "client1": ("#d8a6ff", "#7a2fb0", "cyan"),
+    "client2": ("#5fe0d3", "#006c6a", "green"),
+    "client3": ("#ff9fcf", "#a8186a", "red"),
+    "client4": ("#c3e070", "#4c6400", "default"),
+    "client5": ("#ffc58f", "#8a4b00", "magenta"),
 }
 _DARK, _LIGHT, _ANSI = ({name: colours[place] for name, colours in _COLOURS.items()} for place in range(3))
 

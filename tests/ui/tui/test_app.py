@@ -96,6 +96,14 @@ async def test_each_key_sends_its_command(key: str, command: cmd.AnyCommand) -> 
         await until(pilot, lambda: link.commands == [command])
 
 
+async def test_the_result_of_a_call_that_was_run_over_is_in_the_timeline() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "[listen]")
+        link.give(ev.Resumed(t=9, tid=4242), ev.Return(t=9, tid=4242, nr=50, result=0))
+        await shown(pilot, "[listen=0]")
+
+
 async def test_a_second_step_is_not_queued_behind_one_that_is_not_done() -> None:
     app, link = app_of(backlog(), at_once=5)
     link.go_on = lambda: None  # type: ignore[method-assign]

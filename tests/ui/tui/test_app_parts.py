@@ -15,6 +15,7 @@ from socklab.ui.tui.layout.panes import groups
 from socklab.ui.tui.layout.plan import Box, Plan, plan as _plan
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
+from socklab.ui.tui.theme import themes
 from socklab.ui.tui.widgets import question, timeline
 from socklab.ui.tui.widgets.lines import cell_len, clip, pad, plain, spread, width, wrap
 from tests.ui.tui.panel_support import Scene
@@ -91,6 +92,23 @@ def test_a_call_and_its_result_are_one_chip() -> None:
     assert [(chip.first, chip.last, chip.text) for chip in chips.all] == [(1, 2, "call0=0")]
 
 
+def test_a_result_that_nobody_stopped_at_is_told_too_but_not_at_the_stop_before_it() -> None:
+    chips = timeline.Chips()
+    chips.held("socket", 0)
+    chips.returned(0, "=3", False)
+    chips.returned(1, "=0", False)  # of a call that has no chip
+    chips.held("listen", 4)
+    chips.held("listen", 4, result="=0")
+
+    def drawn(at: int | None) -> str:
+        return plain(timeline.draw(chips, at, 80, running=False)[0])
+
+    assert "socket=3" in drawn(None)
+    assert "[listen=0]" in drawn(None)
+    assert "[socket]" in drawn(1)
+    assert "socket=3" in drawn(2)
+
+
 def test_calls_nobody_stopped_at_are_counted_between_two_chips() -> None:
     chips = timeline.Chips()
     chips.held("socket", 0)
@@ -150,6 +168,19 @@ def test_a_mistyped_line_is_refused_with_the_nearest_or_the_rule(line: str, says
     with pytest.raises(UsageError) as refused:
         parse(line)
     assert says in str(refused.value)
+
+
+def test_settings_complete_themselves_in_full_and_as_they_are_spoken_of() -> None:
+    assert "set net.ipv4.tcp_syncookies " in completions("set net.ipv4.tcp_sy", [])
+    assert completions("set tcp_sync", []) == ["set tcp_syncookies "]
+    assert "set @server net.core.somaxconn " in completions("set @server ", [])
+    assert completions("set tcp_syncookies ", []) == []
+
+
+@pytest.mark.parametrize("role", ["changed", "warn", "key", "focus", "syn", "good", "bad", "name", "client4"])
+def test_the_terminals_own_theme_has_no_colour_that_vanishes_on_white_or_on_black(role: str) -> None:
+    colour = themes(no_color=False)["terminal"].style(role).color
+    assert colour is None or colour.name in ("default", "red", "green", "blue", "magenta", "cyan")
 
 
 def test_tab_completes_verbs_and_then_clients() -> None:

@@ -14,6 +14,7 @@ from socklab.ui.tui.prompt import parse
 from socklab.ui.tui.widgets.lines import plain, width, with_keys
 from tests.ui.tui.support import app_of, backlog, text_of
 from tests.ui.tui.test_app import lab, shown, until
+from tests.ui.tui.test_panels_wire_keys import held_syn_ack
 from tests.ui.tui.test_tasks import sent
 
 
@@ -65,6 +66,26 @@ async def test_commands_typed_at_the_prompt_do_what_their_keys_do() -> None:
         await shown(pilot, "The others are held already.")
         await pilot.press(*":theme now", "enter")
         await shown(pilot, "theme: it stands alone.")
+
+
+async def test_help_at_the_prompt_opens_the_page_or_tells_how_a_verb_is_used() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press(*":help", "enter")
+        await shown(pilot, "Run to the next stop")
+        await pilot.press("escape", *":help hold", "enter")
+        await shown(pilot, "hold [HOW MANY | next | every | all] [WHICH PACKETS]   Hold the packets you say")
+        await pilot.press(*":help hodl", "enter")
+        await shown(pilot, 'No verb "hodl". Did you mean "hold"?')
+
+
+async def test_a_panels_title_shows_the_key_that_brings_it(keymap: Path) -> None:
+    keymap.write_text('wire-panel = ["A"]\n')
+    app, _ = app_of(held_syn_ack())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "A Wire")
+        assert "w Wire" not in text_of(app)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import msgspec
 import pytest
 
 from socklab import state as st
@@ -11,7 +12,7 @@ from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets.lines import View, plain
 from tests.ui.tui.panel_support import PID, Scene
-from tests.ui.tui.panel_words import WIDTHS, text
+from tests.ui.tui.panel_words import WIDTHS, drawn_whole, text
 
 descriptors = registry.panel("descriptors")
 queues = registry.panel("queues")
@@ -33,6 +34,31 @@ def test_four_of_four_is_not_full_because_linux_lets_one_more_in() -> None:
     assert "[bcde|·]" in said
     assert "room for 1 more" in said
     assert "full" not in said
+
+
+def test_the_syn_queue_is_in_the_order_in_which_the_clients_began() -> None:
+    scene = Scene().before_accept()
+    for name, number in zip("abc", (203, 201, 202), strict=True):  # the kernel's numbers know no order
+        local = f"{scene.client_ip}:4{number}"
+        row = ev.SocketRow(number, 2, f"{scene.server_ip}:8080", local, st.NEW_SYN_RECV)
+        scene.tell(ev.Client(7, name, "connecting", "client", local), ev.Sockets(t=7, host="server", set=(row,)))
+    line = next(line for line in text(queues.render(scene.state, View(100, 12))).splitlines() if "waiting" in line)
+    assert [word for word in line.split() if word in ("a", "b", "c")] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("network", "owner"), [("two-hosts", "curl"), ("private", "curl"), ("machine", "other")])
+def test_a_socket_of_a_program_of_the_students_own_is_told_by_its_name(network: str, owner: str) -> None:
+    """On hosts of the lab's own nobody else can hold it; on the machine's network anybody may."""
+    scene = Scene().before_accept()
+    row = ev.SocketRow(301, 2, f"{scene.client_ip}:40077", f"{scene.server_ip}:8080", st.ESTABLISHED, inode=4711)
+    scene.tell(
+        ev.Client(7, "curl", "running", "client", argv=("curl", "-s", "http://server/")),
+        ev.Sockets(t=7, host=scene.client_host, set=(row,)),
+    )
+    assert scene.state.header is not None
+    state = msgspec.structs.replace(scene.state, header=msgspec.structs.replace(scene.state.header, network=network))
+    line = next(line for line in text(drawn_whole(sockets, state, View(79, 12))).splitlines() if "40077" in line)
+    assert owner in line
 
 
 def test_drops_are_counted_from_the_labs_start_not_from_the_machines() -> None:

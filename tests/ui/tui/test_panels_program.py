@@ -256,5 +256,30 @@ def test_no_line_is_said_to_sleep_in_a_call_the_program_ran_on_to_unseen() -> No
     row = ev.ProcessRow(PID, 4000, "server", "S", rss_bytes=1_376_256, waits_in="inet_csk_accept")
     scene = Scene().after_close().resume().enter(ACCEPT, 3, held=False).tell(ev.Processes(t=9, set=(row,)))
     said = text(source.render(scene.state, View(100, 20)))
-    assert "was held here last" in said
+    assert "was here last" in said
     assert "asleep" not in said
+    line = next(row.partition("int client = accept")[0].split()[-1] for row in said.splitlines() if "accept(" in row)
+    scene.tell(ev.Place(t=9, tid=PID, stack=(ev.Frame(scene.path, int(line), "main"),)))
+    said = text(source.render(scene.state, View(100, 20)))
+    assert next(row for row in said.splitlines() if "asleep in accept" in row).startswith(f"▷{line}")
+    assert "was here last" not in said
+    scene.tell(ev.Place(t=9, tid=PID, unlined="no debug information"))
+    said = text(source.render(scene.state, View(100, 20)))
+    assert "Asleep in accept: no line information: no debug information." in said
+
+
+def test_the_line_of_its_end_is_marked_only_where_it_is_known() -> None:
+    gone, killed = ev.Exited(t=9, tid=PID), ev.Exited(t=9, tid=PID, signo=11)
+    crash = ev.Signal(t=8, tid=PID, signo=11, code=1)
+    there = ev.Held(t=8, tid=PID, at="signal", stack=(ev.Frame(Scene().path, 12, "main"),))
+
+    def said(scene: Scene, *events: ev.AnyEvent) -> str:
+        return text(source.render(scene.resume().tell(*events).state, View(100, 20)))
+
+    for ended in (gone, killed):
+        told = said(Scene().after_close(), ended)
+        assert "was here last" in told
+        assert "ended here" not in told
+    assert "ended here" in said(Scene().before_accept(), killed), "asleep in the call"
+    met = said(Scene().after_close(), crash, there, killed)
+    assert next(row for row in met.splitlines() if "ended here" in row).startswith("✗12")

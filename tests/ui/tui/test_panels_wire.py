@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -182,6 +183,13 @@ def test_a_fate_that_changed_since_is_marked_too() -> None:
     assert arrow(scene.state, 5)[0] == " "
     scene.becomes("delivered")
     assert arrow(scene.state, 5)[0] == "*"
+
+
+def test_no_comma_stands_behind_rules_that_keep_nothing() -> None:
+    scene = WireScene(2).rules("hold ack to server", "loss 20 seed 0 all")
+    for cells in range(20, 100):
+        head = drawn(scene.state, cells)[0]
+        assert not re.search(r", *(╌|server$)", head), head
 
 
 def test_rules_in_force_stand_between_the_hosts() -> None:

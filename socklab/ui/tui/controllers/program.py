@@ -6,9 +6,11 @@ In: actions. Out: commands. Never waits for what comes of one: the stream tells.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from socklab import state as st
 from socklab.commands.keymap import said
+from socklab.core.errors import ProgramError
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.widgets.tasks import held, neighbour, situation
@@ -19,10 +21,16 @@ _NOT_HELD = {
 }
 
 
+class Leave(Protocol):
+    """Ends the lab with an exit code; `words` are told where there is room for them."""
+
+    def __call__(self, code: int, words: tuple[str, ...] = ()) -> None: ...
+
+
 class ProgramController:
     """The program's keys."""
 
-    def __init__(self, lab: Lab, leave: Callable[[int], None], restart: Callable[[], None]) -> None:
+    def __init__(self, lab: Lab, leave: Leave, restart: Callable[[], None]) -> None:
         self._lab = lab
         self._leave = leave
         self._restart = restart
@@ -140,6 +148,12 @@ class ProgramController:
             self._lab.say("It is being started.")
         else:
             self._restart()
+
+    def leave_unstarted(self) -> None:
+        """Nothing has run and nothing will: there is nothing to look at, and what is wrong needs room to be told."""
+        now = self._lab.bridge.now
+        words = [f"{note.text}\n{note.fix}".rstrip() for note in now.notices if note.level != "info"]
+        self._leave(1 if self._lab.lesson is not None else ProgramError.exit_code, tuple(words))
 
     def quit_lab(self) -> None:
         ended = self._lab.bridge.now.ended

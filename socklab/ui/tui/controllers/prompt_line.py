@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
+from socklab.core.errors import SocklabError
 from socklab.ui.tui.controllers.lab import Lab
 
 if TYPE_CHECKING:
@@ -73,6 +74,18 @@ class PromptLine:
             field.remember(field.value.strip())
             self.close()
             self._typed(command)
+
+    def tell_usage(self, verb: str) -> None:
+        """How one verb is used, in the status line."""
+        from socklab.commands.lines import command_of
+        from socklab.commands.table import SCREEN
+
+        try:
+            command = command_of(verb, SCREEN)
+        except SocklabError as error:
+            self._lab.say(" ".join(filter(None, (error.what, error.fix))), wrong=True)
+        else:
+            self._lab.say(f"{command.usage}   {command.help}")
 
     def close(self) -> None:
         self.is_open = False

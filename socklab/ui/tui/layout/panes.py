@@ -204,7 +204,7 @@ class Panes:
                 if not self.frame_only and each.name not in hidden and registry.panel(each.name).moved(state):
                     text += "*"
                 roles = ("dim", "dim")
-            key = f"{each.key} "
+            key = f"{face} " if (face := registry.face(each)) else ""
             spans += [(key, roles[0]), (text, roles[1]), ("  ", "")]
             size = cell_len(key) + cell_len(text)
             hot.append((x, x + size, f"panel('{each.name}')"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from socklab import state as st
+from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
@@ -24,7 +25,6 @@ from socklab.ui.tui.widgets.formats import (
     descriptors_of,
     error_words,
     failed,
-    signal_name,
     sleeps_in,
     words,
 )

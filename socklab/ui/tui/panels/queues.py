@@ -92,14 +92,18 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
     if len(holders) > 1:
         head.append((f" +{len(holders) - 1}", "name"))
     waiting = socket_index(state).waiting(state, listener, table)
-    # The kernel lists no order. Clients are put in the order they began to connect, others by their socket's age.
-    waiting.sort(key=lambda row: (client_index(state).place(state, client_index(state).at(state, row.remote)), row.id))
+    waiting.sort(key=lambda row: _age(state, row))
     depth_changed = change == "changed" and before is not None and before.rx_queue != listener.rx_queue
     return [
         tuple(head),
         *_accept_queue(state, listener, waiting, "changed" if depth_changed else change, view),
         *_syn_queue(state, listener, view),
     ]
+
+
+def _age(state: st.LabState, row: ev.SocketRow) -> tuple[int, int]:
+    """The kernel lists no order. Clients are put in the order they began to connect, others by their socket's age."""
+    return client_index(state).place(state, client_index(state).at(state, row.remote)), row.id
 
 
 def _accept_queue(
@@ -187,7 +191,7 @@ def _waiting(state: st.LabState, waiting: list[ev.SocketRow], view: View) -> Lin
 
 
 def _syn_queue(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Line]:
-    rows = sorted(state.syn_queue(listener), key=lambda row: row.id)
+    rows = sorted(state.syn_queue(listener), key=lambda row: _age(state, row))
     host = table_name(state, server_host(state))
     news = [row for row in rows if (host, row.id) in state.changed.sockets]
     change = "new" if any(state.changed.sockets[host, row.id] is None for row in news) else ""

@@ -93,6 +93,12 @@ def of_key(key: str) -> str:
     return next((known.name for known in _entries.values() if known.key == key), "")
 
 
+def face(entry: Entry) -> str:
+    """The key of a panel as it is printed: the user's where a command shows it; "" = none."""
+    shows = f"panel('{entry.name}')"
+    return next((command.face for command in effective().commands if command.action == shows), entry.key)
+
+
 def panel(name: str) -> Panel:
     """The panel itself, imported when it is first seen."""
     found = _panels.get(name)

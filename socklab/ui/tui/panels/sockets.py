@@ -251,9 +251,20 @@ def _holder(state: st.LabState, row: ev.SocketRow, cells: int) -> Span:
             return (named + more, "name")
         if client:
             return (f"client {client}" if cells >= 8 else client, client_role(client))
+        command = _command(state)
+        if command:
+            return (safe(command) if len(command) <= cells else safe(command)[: cells - 1] + "…", client_role(command))
         return ("another process" if cells >= 15 else "other" if cells >= 5 else "?", "dim")
     said, role = _UNOWNED.get(row.state, _ORPHAN)
     return next((text for text in said if len(text) <= cells), said[-1]), role
+
+
+def _command(state: st.LabState) -> str:
+    """The program of `!` that runs, where there is one and hosts of the lab's own: nobody else can hold the socket."""
+    if state.header is None or state.header.network == "machine":
+        return ""
+    running = [client.name for client in state.clients.values() if client.phase == "running"]
+    return running[0] if len(running) == 1 else "a command" if running else ""
 
 
 _WAITS = ("not accepted yet", "not accepted", "in queue", "wait"), "accept"

@@ -104,6 +104,9 @@ class SourcePanel(Panel):
             said = "The program has ended."
         elif task.status == "held":
             said = f"No line information for this stop: {safe(task.unlined) or 'no line of the program is known here'}."
+        elif state.blocked(task.tid) and task.unlined and task.call is not None:
+            name = call_name(state, task.call.entered.nr)
+            said = f"Asleep in {name}: no line information: {safe(task.unlined)}."
         else:
             said = "Running."
         lines = words(said, view)
@@ -225,15 +228,25 @@ def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:
     if task.status == "held":
         return "▶", ()
     if task.status == "exited":
-        return "✗", (("ended here", "bad"),)
+        return ("✗", (("ended here", "bad"),)) if _ended_here(state, task) else ("·", (("was here last", "dim"),))
     if task.in_call and task.call is not None and not task.call.stack:
-        # It ran on to a call it was not held before: where in the source that is, nobody has looked.
-        return "·", (("was held here last", "dim"),)
+        # It runs on, and has not fallen asleep: where in the source it is, nobody has looked.
+        return "·", (("was here last", "dim"),)
     if state.blocked(task.tid):
         return "▷", ((f"asleep in {call_name(state, task.call.entered.nr)}" if task.call else "asleep", "warn"),)
     if task.in_call:
         return "▷", (("running", "dim"),)
     return "·", (("running", "dim"),)
+
+
+def _ended_here(state: st.LabState, task: st.Task) -> bool:
+    """The line that is known is that of its end: of a call it did not return from, or where the signal met it."""
+    call, exited = task.call, task.exited
+    if call is not None and call.returned is None:
+        return bool(call.stack)
+    made = call.returned.t if call is not None and call.returned is not None else 0
+    last = next((signal for signal in reversed(state.signals) if signal.tid == task.tid), None)
+    return last is not None and exited is not None and last.signo == exited.signo and last.t > made
 
 
 # ---------------------------------------------------------------- the text and its colours

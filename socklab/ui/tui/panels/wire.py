@@ -196,7 +196,7 @@ def _rules(state: st.LabState, cells: int) -> str:
     ways = [", ".join(filter(None, (spoken, kept)))]
     if rules:
         first = f"{rules[0]} +{len(rules) - 1}" if len(rules) > 1 else rules[0]
-        ways += [spoken, f"{first}, {kept}", first, f"{len(rules)} rule{'s' * (len(rules) > 1)}"]
+        ways += [spoken, ", ".join(filter(None, (first, kept))), first, f"{len(rules)} rule{'s' * (len(rules) > 1)}"]
     elif state.header is not None and state.header.network == "private":
         ways = ["seen on loopback"]
     return next((way for way in ways if cell_len(way) <= cells), "")

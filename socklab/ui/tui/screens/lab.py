@@ -23,7 +23,7 @@ from socklab.lesson import Lesson
 from socklab.ui.tui.bridge import Source
 from socklab.ui.tui.controllers.clients import ClientsController
 from socklab.ui.tui.controllers.lab import Lab
-from socklab.ui.tui.controllers.program import ProgramController
+from socklab.ui.tui.controllers.program import Leave, ProgramController
 from socklab.ui.tui.controllers.prompt_line import PromptLine
 from socklab.ui.tui.controllers.question import QuestionController
 from socklab.ui.tui.controllers.view import ViewController
@@ -75,7 +75,7 @@ class LabScreen(Sturdy, Screen[None]):
         link: Source,
         lesson: Lesson | None,
         theme: Theme,
-        leave: Callable[[int], None],
+        leave: Leave,
         restart: Callable[[], None],
         next_theme: Callable[[], None],
     ) -> None:
@@ -149,6 +149,8 @@ class LabScreen(Sturdy, Screen[None]):
             self.wire.export(command.argument)
         elif command.name == "show":
             self.view.panel(command.argument)
+        elif command.name == "help" and command.argument:
+            self.prompt.tell_usage(command.argument)
         else:
             self.act(command.name)
 
@@ -238,6 +240,9 @@ class LabScreen(Sturdy, Screen[None]):
     def paint(self) -> None:
         """Draw what is different. Called by the bridge, and after every key that changes the view."""
         if not self.is_mounted or self._painting:
+            return
+        if status.never_began(self.lab.bridge.now):
+            self.program.leave_unstarted()
             return
         now, state = self.lab.now, self.lab.shown
         wanted = (*self._wishes(self.size), self.panes.maximised, self.prompt.is_open, groups(state))

@@ -88,7 +88,7 @@ class MenuScreen(Sturdy, Screen[None]):
         self._lessons: list[Lesson | str] = []
         self._chosen = 0
         self._language = ""
-        self._trouble: Line = ()
+        self._trouble = ""
         self._list = LineView(theme, name="lessons")
         self._list.cursor_rows = True
         self._list.row_action = self._row
@@ -115,18 +115,23 @@ class MenuScreen(Sturdy, Screen[None]):
         lines, self._rows = listed(self._lessons, self._chosen, width)
         if not self._lessons:
             lines = [(("No lessons are installed.", "bad"),)]
-        self._list.show([(), *lines], (*title, ("━" * rule, "focus")))
+        told = safe(self._trouble, lines=True).split("\n") if self._trouble else []
+        foot = [line for text in told for line in wrap(((text, "bad"),), width)]
+        most = max(3, self._list.room - 6)
+        if len(foot) > most:
+            foot = [*foot[: most - 1], (("… `socklab lesson NAME` tells all of it.", "dim"),)]
+        self._list.show([(), *lines], (*title, ("━" * rule, "focus")), foot=foot)
         if self._chosen in self._rows:
             first = self._rows.index(self._chosen) + 1
             self._list.keep_in_sight(first + 2)
             self._list.keep_in_sight(first)
         language = LANGUAGES[self._language]
         keys = with_keys(f"` Enter` start   `↑ ↓` choose   `l` language: {language}   `t` theme   `q` quit")
-        self._bar.show([self._trouble or keys])
+        self._bar.show([keys])
 
     def trouble(self, text: str) -> None:
         """Why the last lesson did not start."""
-        self._trouble = ((" ✗ ", "bad"), (safe(text), "strong"))
+        self._trouble = text
         self.paint()
 
     def use(self, theme: Theme) -> None:
@@ -148,7 +153,7 @@ class MenuScreen(Sturdy, Screen[None]):
 
     def action_move(self, by: int) -> None:
         self._chosen = max(0, min(len(self._lessons) - 1, self._chosen + by))
-        self._trouble = ()
+        self._trouble = ""
         self.paint()
 
     def action_language(self) -> None:
@@ -159,7 +164,7 @@ class MenuScreen(Sturdy, Screen[None]):
     def action_begin(self) -> None:
         chosen = self._lessons[self._chosen] if self._lessons else ""
         if isinstance(chosen, Lesson) and chosen.folder is not None:
-            self._trouble = ()
+            self._trouble = ""
             self._start(chosen.folder, self._language)
 
     def action_theme(self) -> None:

@@ -134,19 +134,6 @@ def call_name(state: st.LabState, nr: int) -> str:
     return tables.name(arch(state), nr)
 
 
-_SIGNALS = (
-    "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG "
-    "XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
-)
-"""From 1 on. asm-generic/signal.h: x86-64 and aarch64 agree, whatever machine a recording is shown on."""
-
-
-def signal_name(signo: int) -> str:
-    """SIGSEGV for 11; "signal 40" where there is no name."""
-    names = _SIGNALS.split()
-    return f"SIG{names[signo - 1]}" if 0 < signo <= len(names) else f"signal {signo}"
-
-
 def sleeps_in(row: ev.ProcessRow | None) -> str:
     """Kernel function a task sleeps in, "" when that is not known. What the compiler hung on its name (.constprop.0)
     is left out."""

@@ -96,7 +96,7 @@ def _relative(part: Field, passed: Passed) -> str:
     if part.name.startswith("acknowledg") and seen.ack:
         return f"relative {count(seen.ack)}"
     if part.name == "window" and seen.window_is_scaled:
-        return f"{count(seen.window)} bytes"
+        return plural(seen.window, "byte")
     return ""
 
 

@@ -24,6 +24,11 @@ _HELPS = {
 """What wakes a program that sleeps in a call."""
 
 
+def never_began(state: st.LabState) -> bool:
+    """The lab has failed before the program made a call: it could not be found, built, started or traced."""
+    return state.ended is not None and state.ended.reason == "failed" and not (state.stops or state.entered)
+
+
 def program(state: st.LabState) -> Line:
     """A mark and the words: ■ held, ▶ running, ◌ asleep, ✗ died, ✓ ended well."""
     task = state.task

@@ -7,7 +7,8 @@ In: LabState. Out: words, and answers to small questions about tasks. Says "asle
 from __future__ import annotations
 
 from socklab import state as st
-from socklab.ui.tui.widgets.formats import call_name, count, error_words, failed, signal_name
+from socklab.core.signals import signal_name
+from socklab.ui.tui.widgets.formats import call_name, count, error_words, failed
 from socklab.ui.tui.widgets.lines import Line
 
 # si_code values, sigaction(2)

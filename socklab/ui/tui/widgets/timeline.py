@@ -25,6 +25,8 @@ class Chip(msgspec.Struct):
     """Number of the call; -1 = no call (a signal, a pause)."""
     result: str = ""
     failed: bool = False
+    known: int = 0
+    """The first stop at which the result is known."""
     skipped: int = 0
     """Calls nobody stopped at since the chip before."""
     step: bool = False
@@ -40,6 +42,8 @@ class Chips:
 
     def __init__(self) -> None:
         self.all: list[Chip] = []
+        self._open: dict[int, Chip] = {}
+        """By the call's number: those without a result."""
         self._of_stop: list[int] = [0]
 
     def held(self, name: str, call: int, *, result: str = "", failed: bool = False) -> None:
@@ -47,12 +51,21 @@ class Chips:
         stop = len(self._of_stop)
         last = self.all[-1] if self.all else None
         if last is not None and call >= 0 and last.call == call:
-            last.last, last.result, last.failed = stop, result, failed
+            last.last = stop
+            self.returned(call, result, failed, stop)
         else:
             known = max((chip.call for chip in self.all[-4:]), default=-1)
             skipped = max(0, call - known - 1) if call >= 0 else 0
-            self.all.append(Chip(stop, stop, name, call, result, failed, skipped))
+            self.all.append(Chip(stop, stop, name, call, result, failed, stop, skipped))
+            if call >= 0 and not result:
+                self._open[call] = self.all[-1]
         self._of_stop.append(len(self.all) - 1)
+
+    def returned(self, call: int, result: str, failed: bool, stop: int = 0) -> None:
+        """What came of call number `call`, known at `stop` (0 = the next one, if it is held there or elsewhere)."""
+        chip = self._open.pop(call, None)
+        if chip is not None:
+            chip.result, chip.failed, chip.known = result, failed, stop or len(self._of_stop)
 
     def step_reached(self) -> None:
         if self.all:
@@ -86,9 +99,7 @@ def draw(
     hot: list[tuple[int, int, str]] = [(0, 3, "past"), (width - 3 - cell_len(counter), width, "future")]
     x = 3
     for index in range(first, behind):
-        for text, role in _chip(
-            all_chips[index], here=index == place, past=at is not None and index > place, before=stop
-        ):
+        for text, role in _chip(all_chips[index], here=index == place, past=at is not None and index > place, at=at):
             spans.append((text, role))
             x += cell_len(text)
         size = cell_len(all_chips[index].text) + 2
@@ -108,11 +119,11 @@ def _gap(chip: Chip) -> str:
     return f" ·{chip.skipped}·{step}" if chip.skipped else f"{step}"
 
 
-def _chip(chip: Chip, *, here: bool, past: bool, before: int) -> list[Span]:
+def _chip(chip: Chip, *, here: bool, past: bool, at: int | None) -> list[Span]:
     """The gap before a chip and the chip; [ ] mark where we are, ◆ a step of the lesson."""
     gap = (_gap(chip), "dim")
     if here:
-        shown = chip.name if chip.result and before < chip.last else chip.text
+        shown = chip.name if chip.result and at is not None and at < chip.known else chip.text
         text = f"[{shown}]" + " " * (cell_len(chip.text) - cell_len(shown))
         return [gap, (text, "changed")]
     role = "dim" if past else "bad" if chip.failed else ""
