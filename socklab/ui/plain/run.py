@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -47,8 +48,8 @@ def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
         return ProgramError.exit_code
     if ended.reason == "failed":
         return 1
-    if task.exited is None:
-        return 0
+    if task.exited is None or (ended.reason == "quit" and task.exited.signo == signal.SIGKILL):
+        return 0  # the user left, and the program ended with the lab
     return 128 + task.exited.signo if task.exited.signo else task.exited.code
 
 
