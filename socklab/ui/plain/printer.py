@@ -64,8 +64,8 @@ class Printer:
         """A lesson's stop and what was done at it, kept back until the lesson has had its say."""
         self._explained: set[str] = set()
         """Calls that were explained: once is enough, `show call` does it again."""
-        self._after_gap = False
-        """The last line was empty."""
+        self.after_gap = False
+        """The last line was empty. False again when somebody else has written one."""
         self._callers: tuple[int, tuple[ev.Frame, ...]] = (0, ())
         """Who called the line that was told last, and in which task: told again when it is another."""
         self._output: list[str] = []
@@ -98,9 +98,9 @@ class Printer:
     def _take(self) -> str:
         lines: list[str] = []
         for line in self._out:
-            if line or not self._after_gap:  # one empty line is enough
+            if line or not self.after_gap:  # one empty line is enough
                 lines.append(line)
-            self._after_gap = not line
+            self.after_gap = not line
         self._out = []
         return "".join(f"{line}\n" for line in lines)
 
@@ -322,8 +322,8 @@ class Printer:
         return explained(state, task, call)
 
     def _on_Resumed(self, before: st.LabState, event: ev.Resumed, _after: st.LabState) -> None:
-        self._settle(before)
         self._tell_unheld(before, event.tid)
+        self._settle(before)
 
     def _on_Output(self, _before: st.LabState, event: ev.Output, after: st.LabState) -> None:
         if event.stream == "in":

@@ -274,6 +274,7 @@ class _Text(Consumer):
             self._write("End of input: the lab is ended.\n")
             self._send(cmd.Quit())
             return False
+        self._printer.after_gap = False  # the line that was typed, and its echo, stand there
         if self._echo:
             sys.stdout.write(f"> {safe(line)}\n")
         self._prompting = False
@@ -292,6 +293,10 @@ class _Text(Consumer):
         request = prompt.parse(line)
         if isinstance(request, prompt.Show):
             self._write(self._printer.show(self._state, str(request)))
+        elif isinstance(request, prompt.Capture):
+            from socklab.packets import capture_file
+
+            self._write(f"{capture_file.write(self._state, str(request))}\n")
         elif isinstance(request, prompt.Help):
             self._write(f"{request}\n")
         elif isinstance(request, prompt.Restart):
