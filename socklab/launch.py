@@ -19,7 +19,12 @@ from socklab.core.text import safe
 from socklab.host import terminal_guard
 
 if TYPE_CHECKING:
+    from socklab.lesson import Lesson
     from socklab.protocol.run_spec import RunSpec
+    from socklab.session import Link
+
+_COMPILES_LONG_S = 1.0
+"""After so long an empty terminal deserves a word."""
 
 
 class Mode(enum.Enum):
@@ -44,10 +49,11 @@ class Mode(enum.Enum):
 
 def lesson(name: str, wanted: RunSpec, mode: Mode) -> int:
     """Run a lesson. Raises UsageError (no such lesson, no terminal), LessonError, SocklabError."""
-    _prepare(mode, f"socklab lesson {safe(name)} --plain")
     from socklab import lesson as lessons
 
-    return _play(wanted, mode, lessons.find(name))
+    folder = lessons.find(name)  # a mistyped name first: without a terminal too it is what is wrong
+    _prepare(mode, f"socklab lesson {safe(name)} --plain")
+    return _play(wanted, mode, folder)
 
 
 def program(wanted: RunSpec, mode: Mode) -> int:
@@ -91,7 +97,7 @@ def _check_condition(until: str) -> None:
 
 
 def _prepare(mode: Mode, instead: str) -> None:
-    """Before anything is imported. Raises UsageError, naming what to type `instead`, where no screen can be drawn."""
+    """Before the engine is started. Raises UsageError, naming what to type `instead`, where no screen can be drawn."""
     if mode is Mode.SCREEN:
         need_terminal(instead)
     else:
@@ -116,7 +122,8 @@ def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
         if mode is Mode.SCREEN:
             from socklab.ui.tui import app
 
-            return app.run(link, lesson)
+            refused = _refused(link, lesson)
+            return app.run(link, lesson) if refused is None else refused
         from socklab.ui import json_stream
         from socklab.ui.plain import run
 
@@ -124,6 +131,28 @@ def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
 
         show = json_stream.run if mode in (Mode.JSON, Mode.JSON_AUTO) else run.run
         return show(link, lesson, auto=mode.is_auto, free=wanted.free)
+
+
+def _refused(link: Link, lesson: Lesson | None) -> int | None:
+    """Wait for the program's start. Where it can't be started: say why, whole, on the terminal; the exit code."""
+    told = link.await_start(_COMPILES_LONG_S)
+    if told is None:
+        print("socklab: the program is being compiled ...", file=sys.stderr)
+        told = link.await_start() or []
+    from socklab.protocol import events as ev
+
+    if not isinstance(told[-1], ev.Ended) or any(isinstance(event, ev.Started) for event in told):
+        return None
+    from socklab import state as st
+    from socklab.ui.plain import run
+
+    state = st.LabState()
+    for event in told:
+        state = st.apply(state, event)
+        if isinstance(event, ev.Notice) and event.level != "info":
+            said = "\n".join(filter(None, (event.text, event.fix)))
+            print(f"socklab: {safe(said, lines=True)}", file=sys.stderr)
+    return run.exit_code(state, lesson)
 
 
 def here() -> str:

@@ -78,6 +78,10 @@ class Link:
         self._pidfd = os.pidfd_open(engine.pid)
         self._alarm.register(end, select.EPOLLIN)
         self._alarm.register(self._pidfd, select.EPOLLIN)
+        self._early: list[ev.AnyEvent] = []
+        """What was read while the start was waited for; `_bell` then makes the alarm readable."""
+        self._bell = -1
+        self._ended_early = False
         self.run_dir = run_dir
         self.ended = False
         """The stream is over: nothing more will come."""
@@ -167,11 +171,38 @@ class Link:
 
     # ---------------------------------------------------------------- events
 
+    def await_start(self, patience_s: float | None = None) -> list[ev.AnyEvent] | None:
+        """Wait until the program has begun, or never will. Returns what has been told; None = not yet, after
+        `patience_s` seconds.
+
+        Nothing is lost: `read_available` gives it all as ever, and `fileno` is readable for it.
+        """
+        early = self._early
+        while not self.ended and not any(isinstance(event, ev.Started) for event in early):
+            found = self._read()
+            early += found
+            if not found and not self.ended and not _wait(self._alarm, select.POLLIN, patience_s):
+                return None
+        self._bell = os.eventfd(1)
+        self._alarm.register(self._bell, select.EPOLLIN)
+        self._ended_early, self.ended = self.ended, False
+        return list(early)
+
     def read_available(self) -> list[ev.AnyEvent]:
         """What has arrived, without waiting; empty when nothing has. At the end of the stream sets `ended`.
 
         Raises SocklabError at a line that is no event of this format; what came before it was given first.
         """
+        if self._bell < 0:
+            return self._read()
+        self._alarm.unregister(self._bell)
+        os.close(self._bell)
+        self._bell = -1
+        self.ended = self._ended_early
+        early, self._early = self._early, []
+        return early
+
+    def _read(self) -> list[ev.AnyEvent]:
         self._raise_trouble()
         lines = self._receive(_PER_CALL)
         found = self._decode(lines) if lines else []
@@ -317,6 +348,8 @@ class Link:
             self._closed = True
             self.ended = True
             self._alarm.close()
+            if self._bell >= 0:
+                os.close(self._bell)
             self._socket.close()
             os.close(self._pidfd)
             if self._engine.poll() is None:

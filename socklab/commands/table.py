@@ -199,7 +199,7 @@ COMMANDS = (
     Command("row", "Scroll the panel, or choose a socket, a client, a packet.", LOOK, keys="up down"),
     Command("theme", "Dark, light, the terminal's own colours.", LOOK, (SCREEN,), keys="t"),
 
-    Command("pcap", "Write the packets so far as a capture.", LAB, (SCREEN,),
+    Command("pcap", "Write the packets so far as a capture.", LAB, _TYPED,
             (arg.rest("FILE", "the file's name is missing"),)),
     Command("prompt", 'Type any action: connect 5, send a "hi", set net.ipv4...', LAB, keys=":", footer="hre"),
     Command("restart", "End the run, and start the same one from its beginning.", LAB, _TYPED, keys="ctrl+r",

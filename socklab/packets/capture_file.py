@@ -42,6 +42,20 @@ def state_packets(state: st.LabState, file: BinaryIO) -> int:
     return packets([*head, *state.packets], file)
 
 
+def write(state: st.LabState, path: str) -> str:
+    """Write the packets that a state still knows to the file; says how many. Raises UsageError."""
+    target = Path(path).expanduser()
+    try:
+        with target.open("wb") as file:
+            return _written(state_packets(state, file), str(target))
+    except OSError as error:
+        raise UsageError(f"{safe(str(target))} cannot be written: {error.strerror}.") from error
+
+
+def _written(count: int, target: str) -> str:
+    return f"{'1 packet' if count == 1 else f'{count} packets'} written to {safe(target)}."
+
+
 def _time(started_ns: int, packet: ev.Packet) -> int:
     """Nanoseconds since the epoch, within what the format can hold, whatever a recording says."""
     return min(max(0, started_ns + packet.t), ((1 << 32) - 1) * 1_000_000_000)
@@ -86,6 +100,5 @@ def to_pcap(recording: Path, target: Path) -> int:
 def show(recording: str, target: str) -> int:
     """`socklab export`: write the capture and say on stderr what is in it."""
     count = to_pcap(Path(recording), Path(target))
-    what = "1 packet" if count == 1 else f"{count} packets"
-    print(f"{what} written to {safe(target)}.", file=sys.stderr)
+    print(_written(count, target), file=sys.stderr)
     return 0

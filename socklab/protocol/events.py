@@ -188,6 +188,8 @@ class Signal(Event, frozen=True, tag="signal"):
     """si_pid when another process sent it."""
     addr: int = 0
     """si_addr of SIGSEGV, SIGBUS, SIGILL, SIGFPE."""
+    handled: bool = False
+    """The program has a handler for it. Not looked at in a run that records only."""
 
 
 class Forked(Event, frozen=True, tag="forked"):

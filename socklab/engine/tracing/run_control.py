@@ -16,7 +16,7 @@ from socklab.engine.tracing.syscall_filter import (
     StepFilter,
     UntilFilter,
 )
-from socklab.engine.tracing.task import Stop
+from socklab.engine.tracing.task import Stop, disposition
 from socklab.engine.tracing.tracer import SyscallFilter, Tracer
 
 STEP, OVER, LESSON, UNTIL, FREE = "step", "over", "lesson", "until", "free"
@@ -99,8 +99,11 @@ class RunControl:
         if stop.at == "enter" or stop.at == "return":
             if self.followed not in (0, stop.tid) and self.mode in (STEP, OVER):
                 return False  # it stopped before the others were let go
-        elif stop.at in ("interrupt", "signal"):
+        elif stop.at == "interrupt":
             return True
+        elif stop.at == "signal":  # its own end is worth a stop wherever one runs to, a handler only step by step
+            task = self._tracer.tasks.get(stop.tid)
+            return self.mode in (STEP, OVER) or task is None or disposition(stop.tid, task.signo) == "fatal"
         if self.mode == UNTIL:
             return self._until is None or self._until.fits(stop)
         if self.mode == STEP:

@@ -45,6 +45,7 @@ class Task:
     __slots__ = (
         "args",
         "attached",
+        "cut_short",
         "held",
         "host",
         "in_call",
@@ -70,6 +71,8 @@ class Task:
         self.nr = -1
         self.args: tuple[int, ...] = ()
         self.in_call = False
+        self.cut_short = False
+        """Its last call ended because a signal came; that is delivered next."""
         self.held = ""
         self.interrupted = False
         """An interrupt was asked for; its stop has not come yet."""
@@ -107,13 +110,13 @@ class Memory:
             self._fd = -1
 
 
-def would_kill(tid: int, signo: int) -> bool:
-    """Its default action is to terminate, and its process neither catches nor ignores it (SigCgt, SigIgn of status)."""
-    if signo not in _FATAL:
-        return False
+def disposition(tid: int, signo: int) -> str:
+    """What the signal will do to its process: `handled`, `fatal`, or "" (SigCgt and SigIgn of its status)."""
     status = read_status(tid)
-    handled = int(status.get("SigIgn", "0"), 16) | int(status.get("SigCgt", "0"), 16)
-    return not handled >> (signo - 1) & 1
+    if int(status.get("SigCgt", "0"), 16) >> (signo - 1) & 1:
+        return "handled"
+    ignored = int(status.get("SigIgn", "0"), 16) >> (signo - 1) & 1
+    return "fatal" if signo in _FATAL and not ignored else ""
 
 
 def lost_privilege(pid: int) -> str:

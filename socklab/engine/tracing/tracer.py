@@ -22,7 +22,7 @@ from typing import Protocol
 from socklab import arch as machines, syscalls
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import cpu_affinity, detach, ptrace
-from socklab.engine.tracing.task import STOP_SIGNALS, Stop, Task, would_kill
+from socklab.engine.tracing.task import STOP_SIGNALS, Stop, Task, disposition
 from socklab.engine.tracing.task_table import TaskTable
 from socklab.engine.tracing.wakeup import Wakeup
 from socklab.host.processes import is_over
@@ -35,6 +35,8 @@ AFFINITY_CALLS = ("sched_getaffinity", "sched_setaffinity")
 RESTART = "restart_syscall"
 """Always in the filter, shown as the call that goes on: after a stop signal the kernel resumes a poll through it."""
 _ERESTART_RESTARTBLOCK = 516
+_CUT_SHORT = frozenset((-4, -512, -514, -_ERESTART_RESTARTBLOCK))
+"""EINTR, and what stands for it until the kernel has seen what the signal does: ERESTARTSYS and its like."""
 
 ALWAYS = (*AFFINITY_CALLS, RESTART)
 """What a filter reports beside the calls that are wanted."""
@@ -67,7 +69,7 @@ class Tracer:
         self.filter: SyscallFilter | None = None
         """None = record every call, hold none: the free-running path."""
         self.hold_signals = False
-        """Hold at a signal that is about to kill the program."""
+        """Hold at a signal that is about to kill the program, or to be handled after it has cut a call short."""
         self._capturers = capturers
         self.wanted: frozenset[int] = frozenset()
         """Call numbers that are wanted, for tasks without a filter that knows them."""
@@ -195,6 +197,7 @@ class Tracer:
             ptrace.resume(ptrace.PTRACE_SYSCALL if task.attached else ptrace.PTRACE_CONT, task.tid)
             return
         task.resting = -1
+        task.cut_short = False
         task.nr = nr
         task.args = arguments
         task.in_call = True
@@ -223,8 +226,9 @@ class Tracer:
         _op, _arch, ip, sp, result, _is_error = ptrace.syscall_exit(task.tid)
         task.in_call = False
         nr, args = task.nr, task.args
-        if result == -_ERESTART_RESTARTBLOCK:
-            task.resting = nr
+        if result in _CUT_SHORT:
+            task.cut_short = True
+            task.resting = nr if result == -_ERESTART_RESTARTBLOCK else -1
         capturer = self._capturers.get(nr)
         mem = capturer.leave(args, result, task.memory.read) if capturer is not None else ()
         stream = self.stream
@@ -286,12 +290,23 @@ class Tracer:
     def _signal_stop(self, task: Task, signo: int) -> None:
         _signo, code, sender, address = ptrace.signal_info(task.tid)
         by_kernel = code > 0
-        if task.started:
-            stream = self.stream
-            stream.put(
-                ev.Signal(stream.now(), task.tid, signo, code, 0 if by_kernel else sender, address if by_kernel else 0)
+        cut_short, task.cut_short = task.cut_short, False
+        if not task.started:
+            self._go_on(task, signo)
+            return
+        does = disposition(task.tid, signo) if self.hold_signals else ""
+        self.stream.put(
+            ev.Signal(
+                self.stream.now(),
+                task.tid,
+                signo,
+                code,
+                0 if by_kernel else sender,
+                address if by_kernel else 0,
+                does == "handled",
             )
-        if self.hold_signals and task.started and would_kill(task.tid, signo):
+        )
+        if does == "fatal" or (does == "handled" and cut_short):
             task.held = "signal"
             task.signo = signo
             self._post_stop(task, 0, 0, 0)

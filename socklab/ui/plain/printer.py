@@ -19,7 +19,16 @@ from socklab.probes import call_name
 from socklab.protocol import events as ev
 from socklab.ui.plain import prompt
 from socklab.ui.plain.facts import Told, everything
-from socklab.ui.plain.words import check_table, decoded, explained, place, signal_text, source_around, who
+from socklab.ui.plain.words import (
+    after_handler,
+    check_table,
+    decoded,
+    explained,
+    place,
+    signal_text,
+    source_around,
+    who,
+)
 
 _EMPHASIS = re.compile(r"(\*\*|(?<![\w*])\*|``\ |`)(?=\S)(.+?)(?<=\S)(?:\ ``|\1)(?!\w)")
 """**strong**, *emphasis*, `code` and `` code ``."""
@@ -55,8 +64,8 @@ class Printer:
         """A lesson's stop and what was done at it, kept back until the lesson has had its say."""
         self._explained: set[str] = set()
         """Calls that were explained: once is enough, `show call` does it again."""
-        self._after_gap = False
-        """The last line was empty."""
+        self.after_gap = False
+        """The last line was empty. False again when somebody else has written one."""
         self._callers: tuple[int, tuple[ev.Frame, ...]] = (0, ())
         """Who called the line that was told last, and in which task: told again when it is another."""
         self._doubts = ""
@@ -69,6 +78,8 @@ class Printer:
         """Calls that are told even when nobody was held at them; None = all."""
         self.leaving = False
         """The lab is being ended: that the program is killed with it is no news."""
+        self._signals: dict[int, str] = {}
+        """A signal that was delivered, in words, by task; not told yet."""
         self._blocked: dict[int, int] = {}
         """Number of the call, by task, whose sleep was told."""
 
@@ -89,9 +100,9 @@ class Printer:
     def _take(self) -> str:
         lines: list[str] = []
         for line in self._out:
-            if line or not self._after_gap:  # one empty line is enough
+            if line or not self.after_gap:  # one empty line is enough
                 lines.append(line)
-            self._after_gap = not line
+            self.after_gap = not line
         self._out = []
         return "".join(f"{line}\n" for line in lines)
 
@@ -244,6 +255,7 @@ class Printer:
             self._say(line, "  ")
 
     def _on_Enter(self, before: st.LabState, event: ev.Enter, _after: st.LabState) -> None:
+        self._tell_signal(event.tid)
         self._tell_unheld(before, event.tid)
 
     def _on_Return(self, _before: st.LabState, event: ev.Return, after: st.LabState) -> None:
@@ -253,14 +265,28 @@ class Printer:
         if self._free:
             self._tell_unheld(after, event.tid)
 
+    def _on_Signal(self, _before: st.LabState, event: ev.Signal, after: st.LabState) -> None:
+        """Told here unless the task is held at it, which is known a moment later."""
+        self._signals[event.tid] = f"{who(after, event.tid)}{signal_text(event)} is delivered"
+        self._signals[event.tid] += " to its handler." if event.handled else "."
+
+    def _tell_signal(self, tid: int) -> None:
+        if tid in self._signals:
+            self._say(self._signals.pop(tid))
+
     def _on_Held(self, before: st.LabState, event: ev.Held, after: st.LabState) -> None:
         task = after.tasks[event.tid]
+        if event.at == "signal":
+            self._signals.pop(event.tid, None)
+        self._tell_signal(event.tid)
         if event.at == "return":
             self._unheld.pop(event.tid, None)
         else:
             self._tell_unheld(after, event.tid)
         if event.at == "signal" and task.signal is not None:
             what = f"{signal_text(task.signal)} is about to be delivered"
+            if task.signal.handled:
+                what += f" to its handler{after_handler(after, task)}"
         elif event.at == "interrupt" or task.call is None:
             what = "paused outside of any call"
         elif event.at == "enter":
@@ -298,8 +324,8 @@ class Printer:
         return explained(state, task, call)
 
     def _on_Resumed(self, before: st.LabState, event: ev.Resumed, _after: st.LabState) -> None:
-        self._settle(before)
         self._tell_unheld(before, event.tid)
+        self._settle(before)
 
     def _on_Output(self, _before: st.LabState, event: ev.Output, after: st.LabState) -> None:
         if event.stream == "in":
@@ -336,6 +362,7 @@ class Printer:
         self._say(f"Process {event.tid} now runs: {safe(' '.join(event.argv))}")
 
     def _on_Exited(self, before: st.LabState, event: ev.Exited, after: st.LabState) -> None:
+        self._tell_signal(event.tid)
         self._tell_unheld(before, event.tid)
         if self.leaving and event.signo == signal.SIGKILL:
             return

@@ -23,6 +23,10 @@ class Show(str):
     """A request for the whole of one kind."""
 
 
+class Capture(str):
+    """A file to write the packets so far to."""
+
+
 class Help(str):
     """The list of commands, or how one of them is used."""
 
@@ -31,7 +35,7 @@ class Restart(msgspec.Struct, frozen=True):
     """A request to end the run and start it anew."""
 
 
-Request: TypeAlias = cmd.AnyCommand | Show | Help | Restart
+Request: TypeAlias = cmd.AnyCommand | Show | Help | Restart | Capture
 
 
 def _summary(command: Command) -> str:
@@ -54,6 +58,8 @@ def parse(line: str) -> Request:
         return request
     if request.name == "show":
         return Show(request.argument)
+    if request.name == "pcap":
+        return Capture(request.argument)
     if request.name == "restart":
         return Restart()
     return Help(_usage(lines.command_of(request.argument, PLAIN)) if request.argument else HELP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -47,8 +48,8 @@ def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
         return ProgramError.exit_code
     if ended.reason == "failed":
         return 1
-    if task.exited is None:
-        return 0
+    if task.exited is None or (ended.reason == "quit" and task.exited.signo == signal.SIGKILL):
+        return 0  # the user left, and the program ended with the lab
     return 128 + task.exited.signo if task.exited.signo else task.exited.code
 
 
@@ -273,6 +274,7 @@ class _Text(Consumer):
             self._write("End of input: the lab is ended.\n")
             self._send(cmd.Quit())
             return False
+        self._printer.after_gap = False  # the line that was typed, and its echo, stand there
         if self._echo:
             sys.stdout.write(f"> {safe(line)}\n")
         self._prompting = False
@@ -291,6 +293,10 @@ class _Text(Consumer):
         request = prompt.parse(line)
         if isinstance(request, prompt.Show):
             self._write(self._printer.show(self._state, str(request)))
+        elif isinstance(request, prompt.Capture):
+            from socklab.packets import capture_file
+
+            self._write(f"{capture_file.write(self._state, str(request))}\n")
         elif isinstance(request, prompt.Help):
             self._write(f"{request}\n")
         elif isinstance(request, prompt.Restart):

@@ -11,6 +11,7 @@ from socklab import state as st
 from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.lesson import Lesson, shown
+from socklab.probes import call_name
 from socklab.protocol import events as ev
 from socklab.syscalls import watching
 from socklab.syscalls.call import DecodedArg, DecodedCall
@@ -48,6 +49,17 @@ def signal_text(event: ev.Signal) -> str:
         return f"{signal_name(event.signo)}, sent by process {event.sender},"
     at = f", for address 0x{event.addr:x}," if event.addr and event.signo in (4, 7, 8, 11) else ""
     return f"{signal_name(event.signo)}{at}"
+
+
+def after_handler(state: st.LabState, task: st.Task) -> str:
+    """What becomes of the call that the signal has cut short, once the handler has run. Source: signal(7)."""
+    returned = task.call.returned if task.call is not None else None
+    if returned is None or task.call is None:
+        return ""
+    name = call_name(state, task.call)
+    if returned.result == -512:  # ERESTARTSYS
+        return f"; then {name} fails with EINTR, or is made again where the handler was installed with SA_RESTART"
+    return f"; then {name} fails with EINTR" if returned.result in (-514, -516) else ""
 
 
 def place(state: st.LabState, stack: tuple[ev.Frame, ...]) -> Iterator[str]:

@@ -247,6 +247,9 @@ def test_a_program_gives_its_own_exit_code() -> None:
     assert exit_code(ended(ev.Exited(lab.t(), lab.PID, code=7), ev.Ended(lab.t(), "exited")), None) == 7
     assert exit_code(ended(ev.Exited(lab.t(), lab.PID, signo=11), ev.Ended(lab.t(), "killed")), None) == 139
     assert exit_code(ended(ev.Ended(lab.t(), "quit")), None) == 0
+    killed = ev.Exited(lab.t(), lab.PID, signo=9)
+    assert exit_code(ended(killed, ev.Ended(lab.t(), "quit")), None) == 0  # with the lab, which the user left
+    assert exit_code(ended(killed, ev.Ended(lab.t(), "exited")), None) == 137
     assert exit_code(st.apply(st.LabState(), ev.Ended(lab.t(), "failed")), None) == 5
 
 

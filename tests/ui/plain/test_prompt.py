@@ -95,3 +95,7 @@ def test_show_is_no_guess() -> None:
 def test_the_words_of_the_screens_prompt_are_understood_too() -> None:
     assert prompt.parse("until accept") == prompt.parse("c accept")
     assert prompt.parse('stdin "hi"') == prompt.parse('input "hi"')
+
+
+def test_pcap_names_a_file_at_the_plain_prompt_too() -> None:
+    assert prompt.parse("pcap  a b.pcap") == prompt.Capture("a b.pcap")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from socklab import state as st
 from socklab.commands.keymap import said
+from socklab.core.errors import UsageError
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.widgets.lines import Key
@@ -96,14 +97,9 @@ class WireController:
 
     def export(self, path: str) -> None:
         """Write the packets so far as a capture, where the screen runs."""
-        from pathlib import Path
-
         from socklab.packets import capture_file
 
         try:
-            with Path(path).expanduser().open("wb") as file:
-                count = capture_file.state_packets(self._lab.now, file)
-        except OSError as error:
-            self._lab.say(f"{path} cannot be written: {error.strerror}.", wrong=True)
-            return
-        self._lab.say(f"{count} packet{'s' * (count != 1)} written to {path}.")
+            self._lab.say(capture_file.write(self._lab.now, path))
+        except UsageError as error:
+            self._lab.say(error.what, wrong=True)
