@@ -265,6 +265,30 @@ def test_a_wait_that_the_attach_interrupted_is_seen_as_the_call_it_is(folder: Pa
                 break
 
 
+def test_what_comes_in_while_the_server_is_held_is_seen(folder: Path) -> None:
+    """Somebody else's client: nothing of the lab's moves, and no command is given."""
+    with server("one", folder) as (process, port), Link.start(RunSpec(attach=process.pid)) as link:
+        queued = None
+        with socket.socket() as client:
+            for event in link.events(timeout=120):
+                if isinstance(event, ev.Ready) and event.wants == "client":
+                    break
+                if isinstance(event, ev.Held):
+                    link.send(cmd.Step(tid=event.tid))
+            first = socket.create_connection(("127.0.0.1", port))  # it wakes the server, which is then held
+            for event in link.events(timeout=120):
+                if isinstance(event, ev.Held) and queued is None:
+                    queued = 0
+                    client.connect(("127.0.0.1", port))
+                if isinstance(event, ev.Sockets) and queued == 0:
+                    queued = max([row.rx_queue for row in event.set if row.state == 10], default=0)
+                if queued:
+                    break
+            first.close()
+        assert queued == 1
+        assert {servers.status(process.pid)["State"][0]} == {"t"}
+
+
 def test_no_call_that_sleeps_ends_by_an_attach_a_pause_or_a_detach() -> None:
     """The list of signal(7), and more: each still sleeps afterwards, and wakes up for what it waits for."""
     with subprocess.Popen([servers.built("asleep")], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
