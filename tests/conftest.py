@@ -14,7 +14,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from socklab import arch as machines
 from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.host.processes import (
     living_task,
@@ -20,6 +21,7 @@ from socklab.host.processes import (
     read_status,
     read_switch,
 )
+from socklab.host.program_files import foreign_program
 
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h: in the flags of /proc/PID/stat
 
@@ -53,6 +55,12 @@ def read(pid: int) -> Target:
     if pid == os.getpid() or pid in _ancestors(os.getpid()):
         raise UsageError(
             f"Process {pid} ({status['Name']}) is one that socklab itself runs under.", fix="Choose another."
+        )
+    arch = machines.find(os.uname().machine)
+    foreign = foreign_program(pid, arch) if arch is not None else ""
+    if foreign:
+        raise UsageError(
+            f"{foreign}: socklab does not know its calls.", fix=f"Start one built for {os.uname().machine}."
         )
     argv = read_argv(task)
     while argv and not argv[-1]:  # a program that has put a title of its own there leaves the rest empty

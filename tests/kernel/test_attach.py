@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,7 +27,7 @@ from socklab.host import attach_target
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
-from tests.support import servers
+from tests.support import servers, shared
 from tests.support.children import NOBODY, in_child
 from tests.support.repeat import times
 
@@ -262,6 +264,93 @@ def test_a_wait_that_the_attach_interrupted_is_seen_as_the_call_it_is(folder: Pa
                 # The kernel enters restart_syscall; what goes on is the poll the server sleeps in.
                 assert syscalls.name(arch, event.nr) == "poll"
                 break
+
+
+def test_what_comes_in_while_the_server_is_held_is_seen(folder: Path) -> None:
+    """Somebody else's client: nothing of the lab's moves, and no command is given."""
+    with server("one", folder) as (process, port), Link.start(RunSpec(attach=process.pid)) as link:
+        queued = None
+        with socket.socket() as client:
+            for event in link.events(timeout=120):
+                if isinstance(event, ev.Ready) and event.wants == "client":
+                    break
+                if isinstance(event, ev.Held):
+                    link.send(cmd.Step(tid=event.tid))
+            first = socket.create_connection(("127.0.0.1", port))  # it wakes the server, which is then held
+            for event in link.events(timeout=120):
+                if isinstance(event, ev.Held) and queued is None:
+                    queued = 0
+                    client.connect(("127.0.0.1", port))
+                if isinstance(event, ev.Sockets) and queued == 0:
+                    queued = max([row.rx_queue for row in event.set if row.state == 10], default=0)
+                if queued:
+                    break
+            first.close()
+        assert queued == 1
+        assert {servers.status(process.pid)["State"][0]} == {"t"}
+
+
+def test_no_call_that_sleeps_ends_by_an_attach_a_pause_or_a_detach() -> None:
+    """The list of signal(7), and more: each still sleeps afterwards, and wakes up for what it waits for."""
+    with subprocess.Popen([servers.built("asleep")], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            how_many = int(process.stdout.readline().split()[0])
+
+            def all_asleep() -> bool:
+                tids = os.listdir(f"/proc/{process.pid}/task")
+                return len(tids) == how_many + 1 and {servers.status(int(tid))["State"][0] for tid in tids} == {"S"}
+
+            servers.until(all_asleep, "their sleep")
+            for _ in range(2):
+                with Link.start(RunSpec(attach=process.pid)) as link:
+                    paused = 0
+                    for event in link.events(timeout=60):
+                        if isinstance(event, ev.Held) and not paused:
+                            link.send(cmd.Step(tid=event.tid))
+                        if isinstance(event, ev.Ready) and event.wants != "step" and not paused:
+                            paused = link.send(cmd.Pause())
+                        if isinstance(event, ev.Done) and event.id == paused:
+                            break
+                servers.until(lambda: servers.tracers(process.pid) == {0} and all_asleep(), "the same sleep")
+                assert select.select([process.stdout], [], [], 0)[0] == [], process.stdout.readline()
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+            said = [process.stdout.readline().decode().rsplit(maxsplit=2) for _ in range(how_many - 3)]
+            assert {outcome for _, _, outcome in said} == {"ok"}, said
+            assert len({name for name, _, _ in said}) == how_many - 3 > 25
+        finally:
+            process.kill()
+
+
+def test_a_server_asleep_in_io_uring_enter_is_let_go_unharmed() -> None:
+    if not Path("/proc/sys/kernel/io_uring_disabled").exists():
+        pytest.skip("no io_uring here")
+    port = servers.free_port()
+    program = shared.compiled(ROOT / "examples" / "io_uring.c", "-g")
+    with subprocess.Popen([program, str(port)], stderr=subprocess.DEVNULL) as process:
+
+        def echoes() -> bool:
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+                    client.sendall(b"hello")
+                    return client.recv(5) == b"hello"
+            except ConnectionError:
+                assert process.poll() is None, "it has ended"
+                return False
+
+        try:
+            servers.until(echoes, "its first echo")
+            with Link.start(RunSpec(attach=process.pid)) as link:
+                for event in link.events(timeout=120):
+                    if isinstance(event, ev.Held):
+                        link.send(cmd.Step(tid=event.tid))
+                    if isinstance(event, ev.Ready) and event.wants == "client":
+                        break
+            servers.until(lambda: servers.tracers(process.pid) == {0}, "the end of the trace")
+            assert echoes()
+        finally:
+            process.kill()
 
 
 def test_a_server_in_another_network_is_seen_with_the_sockets_of_that_network(folder: Path) -> None:

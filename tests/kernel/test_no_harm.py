@@ -21,7 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import servers
+from socklab.core.errors import UsageError
+from socklab.host import attach_target
+from tests.support import servers, shared
 from tests.support.repeat import times
 
 pytestmark = pytest.mark.kernel
@@ -126,6 +128,60 @@ def test_a_set_user_id_program_without_its_privilege_is_told(tmp_path: Path) -> 
         assert not any("set-user-ID" in str(event.get("text", "")) for event in events)
     finally:
         target.unlink()
+
+
+def test_a_program_without_its_file_capabilities_is_told() -> None:
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("needs root and setpriv")
+    target = shared.open_folder() / "with-capabilities"
+    shutil.copy(shutil.which("id") or "/usr/bin/id", target)
+    # struct vfs_cap_data, revision 2 with the effective bit: CAP_NET_RAW is bit 13.
+    capability = (0x02000001, 1 << 13, 0, 0, 0)
+    try:
+        os.setxattr(target, "security.capability", b"".join(word.to_bytes(4, "little") for word in capability))
+    except OSError as error:
+        pytest.skip(f"no file capabilities here: {error}")
+    drop = "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534); os.execv(sys.argv[1], sys.argv[1:])"
+    setpriv = shutil.which("setpriv") or ""
+    status, _, events = traced(sys.executable, "-c", drop, setpriv, "--no-new-privs", str(target))
+    said = [str(event["text"]) for event in events if event["e"] == "notice"]
+    assert status == 0
+    assert any(str(target) in text and "file capabilities" in text for text in said), said
+    status, _, events = traced(str(target))
+    assert status == 0
+    assert not any("capabilities" in str(event.get("text", "")) for event in events), "as root it has them all"
+
+
+def test_a_32_bit_program_runs_on_and_is_told_and_cannot_be_attached_to(tmp_path: Path) -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("a 32-bit program of x86")
+    source = tmp_path / "small.c"
+    # pause() where there is an argument, then exit(7), by the numbers of i386.
+    source.write_text(
+        'void _start(void){int r; __asm__ volatile("cmpl $1, 4(%%ebp); je 1f; mov $29, %%eax; int $0x80; 1:"'
+        '"mov $1, %%eax; mov $7, %%ebx; int $0x80" : "=a"(r) : : "ebx");}'
+    )
+    program = tmp_path / "small"
+    flags = ["-m32", "-nostdlib", "-static", "-O0", "-fno-pie", "-no-pie", "-fno-omit-frame-pointer"]
+    built = subprocess.run(["cc", *flags, "-o", str(program), str(source)], capture_output=True, check=False)
+    try:
+        works = built.returncode == 0 and untraced(str(program)) == (7, b"")
+    except OSError:
+        works = False
+    if not works:
+        pytest.skip("no 32-bit programs here")
+    status, _, events = traced(str(program), how=("--auto",))
+    (said,) = [str(event["text"]) for event in events if event["e"] == "notice" and event["level"] == "warning"]
+    assert status == 7
+    assert f"{program} is a 32-bit program" in said
+
+    with subprocess.Popen([str(program), "wait"]) as process:
+        try:
+            servers.until(lambda: servers.status(process.pid)["Name"] == "small", "its exec")
+            with pytest.raises(UsageError, match="32-bit"):
+                attach_target.read(process.pid)
+        finally:
+            process.kill()
 
 
 @pytest.mark.by_chance

@@ -25,6 +25,9 @@ _LEAST_PERIOD_S = 0.1
 _OWED_AT_MOST_S = 1.0
 _COST_SHARE = 20
 """A periodic snapshot takes at most one part in so many of the time."""
+_HELD_PERIOD_S = 0.5
+_HELD_COST_SHARE = 100
+"""The same where everything is held and no client of the lab is alive: timers run on, and so do clients of others."""
 
 
 class Poller:
@@ -38,6 +41,8 @@ class Poller:
         self._owed_since = 0.0
         """When a stop was first given less than a full snapshot, which is owed since; 0 = nothing is."""
         self._taken = 0.0
+        self._cost_s = 0.0
+        """When the last full snapshot was taken, and how long that took."""
         self._gone: list[Stop] = []
         """Tasks that have ended since the last full snapshot."""
         self._sleeping_since: dict[int, float] = {}
@@ -125,7 +130,8 @@ class Poller:
             self._rows.add(stop.tid)
         self._read_rows()
         self._taken = time.monotonic()
-        self._due = self._taken + max(_LEAST_PERIOD_S, _COST_SHARE * cost / 1e9)
+        self._cost_s = cost / 1e9
+        self._due = self._taken + max(_LEAST_PERIOD_S, _COST_SHARE * self._cost_s)
 
     def _read_rows(self) -> None:
         for tid in list(self._rows):
@@ -155,7 +161,7 @@ class Poller:
         self._due = min(now + _LEAST_PERIOD_S, self._owed_since + _OWED_AT_MOST_S)
 
     def tick(self, running: Iterable[Task], moving: bool) -> list[int]:
-        """Snapshot at what runs. Returns tasks that sleep inside a call since now; `moving`: clients are alive too."""
+        """Snapshot if one is due. Returns tasks that sleep inside a call since now; `moving`: clients are alive too."""
         now = time.monotonic()
         asleep = []
         anybody = False
@@ -165,7 +171,10 @@ class Poller:
             self._sees_leave(task, now)
             if self._falls_asleep(task, now):
                 asleep.append(task.tid)
-        if asleep or (now >= self._due and (anybody or moving or self.owed)):
+        due = self._due
+        if not (anybody or moving or self.owed):
+            due = self._taken + max(_HELD_PERIOD_S, _HELD_COST_SHARE * self._cost_s)
+        if asleep or now >= due:
             self.snapshot_all()
         return asleep
 

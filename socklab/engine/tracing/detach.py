@@ -23,19 +23,17 @@ _FORKS = (ptrace.EVENT_FORK, ptrace.EVENT_VFORK, ptrace.EVENT_CLONE)
 _STOP_SOON_S = 0.001
 _ERESTARTNOHAND, _ERESTART_RESTARTBLOCK = 514, 516
 
-# Calls that give EINTR when a task is stopped in them, though no signal came (signal(7), "Interruption of system
-# calls and library functions by stop signals"; of sockets with a receive timeout). Made again they wait as before.
-_MADE_AGAIN = frozenset(
-    """read recvfrom accept recvmsg accept4 recvmmsg semop semtimedop rt_sigtimedwait io_getevents epoll_wait
-    epoll_pwait epoll_pwait2""".split()  # noqa: SIM905
-)
+_CLOSE = "close"
+"""EINTR means of any call that nothing was done and it can be made again, but of close, which is done all the same."""
 
 
 def resume_call(tid: int, arch: Arch) -> int:
     """At the stop of an interrupt: let the call it disturbed go on. The call the kernel will enter through
     restart_syscall, -1 = none."""
     number, result = ptrace.interrupted_call(tid, arch)
-    if result == -errno.EINTR and syscalls.name(arch.name, number) in _MADE_AGAIN:
+    if result == -errno.EINTR and number >= 0 and syscalls.name(arch.name, number) != _CLOSE:
+        # Calls that never are restarted give EINTR when a task is stopped in them, though no signal came (signal(7),
+        # "Interruption of system calls and library functions by stop signals"). Made again they wait as before.
         # With no signal to handle the kernel makes the call again; with one it gives EINTR, as it would have.
         ptrace.set_result(tid, arch, -_ERESTARTNOHAND)
     return number if result == -_ERESTART_RESTARTBLOCK else -1

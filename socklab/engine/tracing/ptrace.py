@@ -155,18 +155,21 @@ class _IoVec(ctypes.Structure):
 _NT_PRSTATUS = 1
 
 
-def _register_set(pid: int) -> ctypes.Array[ctypes.c_char]:
+def _register_set(pid: int) -> bytes:
+    """The registers, as many bytes as the task's own architecture has: a 32-bit program has fewer."""
     buffer = ctypes.create_string_buffer(1024)
     vector = _IoVec(ctypes.addressof(buffer), len(buffer))
     if _ptrace(PTRACE_GETREGSET, pid, _NT_PRSTATUS, ctypes.addressof(vector)) == -1:
         raise _fail("PTRACE_GETREGSET", pid)
-    return buffer
+    return buffer.raw[: vector.length]
 
 
 def registers(pid: int, arch: Arch) -> tuple[int, int, int, int]:
     """(instruction pointer, stack pointer, frame pointer, link register or 0) of a stopped task."""
     buffer = _register_set(pid)
     at = arch.user_registers
+    if len(buffer) < max(at.ip, at.sp) + 8:
+        return 0, 0, 0, 0
     ip, sp, fp = (struct.unpack_from("=Q", buffer, offset)[0] for offset in (at.ip, at.sp, at.fp))
     return ip, sp, fp, struct.unpack_from("=Q", buffer, at.lr)[0] if at.lr is not None else 0
 
@@ -177,6 +180,8 @@ def interrupted_call(pid: int, arch: Arch) -> tuple[int, int]:
     if arch.call_registers is None:
         return -1, 0
     buffer = _register_set(pid)
+    if len(buffer) < arch.call_registers.number + 8:
+        return -1, 0
     (number,) = struct.unpack_from("=q", buffer, arch.call_registers.number)
     (result,) = struct.unpack_from("=q", buffer, arch.call_registers.result)
     return number, result

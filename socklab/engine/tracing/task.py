@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 
 import msgspec
 
@@ -117,23 +116,3 @@ def disposition(tid: int, signo: int) -> str:
         return "handled"
     ignored = int(status.get("SigIgn", "0"), 16) >> (signo - 1) & 1
     return "fatal" if signo in _FATAL and not ignored else ""
-
-
-def lost_privilege(pid: int) -> str:
-    """The path of a set-user-ID program that runs without its privilege; "" when it has it, or asks for none.
-
-    Source: execve(2): the bits are ignored under NO_NEW_PRIVS, when traced by somebody who may not, on nosuid mounts.
-    """
-    try:
-        path = f"/proc/{pid}/exe"
-        mode = os.stat(path)
-        if not mode.st_mode & (stat.S_ISUID | stat.S_ISGID):
-            return ""
-        status = read_status(pid)
-        lost = any(
-            mode.st_mode & bit and status and int(status[ids].split()[1]) != owner
-            for bit, ids, owner in ((stat.S_ISUID, "Uid", mode.st_uid), (stat.S_ISGID, "Gid", mode.st_gid))
-        )
-        return os.readlink(path) if lost else ""
-    except OSError:
-        return ""  # it died at once

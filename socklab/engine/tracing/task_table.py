@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 
+from socklab.arch.model import Arch
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import ptrace
-from socklab.engine.tracing.task import Memory, Stop, Task, lost_privilege
+from socklab.engine.tracing.task import Memory, Stop, Task
 from socklab.host.processes import read_argv, read_stat, read_status
+from socklab.host.program_files import foreign_program, lost_privilege
 from socklab.protocol import events as ev
 
 ATTACHED = ptrace.O_TRACESYSGOOD | ptrace.O_TRACEFORK | ptrace.O_TRACEVFORK | ptrace.O_TRACECLONE | ptrace.O_TRACEEXEC
@@ -24,11 +26,13 @@ _KINDS = {ptrace.EVENT_FORK: "fork", ptrace.EVENT_VFORK: "vfork", ptrace.EVENT_C
 class TaskTable(dict[int, Task]):
     """The traced tasks by thread id. Belongs to the tracer thread; others may copy it."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, arch: Arch) -> None:
         super().__init__()
         self.early: dict[int, int] = {}
         """Tasks whose first stop came before their parent's fork event: tid to status."""
         self._stream = stream
+        self._arch = arch
+        self._foreign: set[int] = set()
         self._first = 0
         """The process that was launched."""
         self._shim = ""
@@ -78,11 +82,21 @@ class TaskTable(dict[int, Task]):
         if was_shown or (task.started and self._shim):
             argv = read_argv(task.tid)
             stream.put(ev.Execed(stream.now(), task.tid, argv, former if former != task.tid else 0))
-        path = lost_privilege(task.tid)
-        if path:
-            text = f"{path} is a set-user-ID or set-group-ID program; traced it runs without that privilege."
-            fix = "Run socklab as root, with --net machine, to see it with its privilege."
-            stream.notice("warning", text, fix)
+        text = lost_privilege(task.tid)
+        if text:
+            stream.notice("warning", text, "Run socklab as root, with --net machine, to see it with its privilege.")
+        self.tell_foreign(task)
+
+    def tell_foreign(self, task: Task, *, made_call: bool = False) -> None:
+        """Say once of a process that it makes calls which are not known here. `made_call`: it has just made one."""
+        said = foreign_program(task.pid, self._arch)
+        if not said and made_call:
+            said = f"Process {task.pid} makes system calls of another architecture"
+        if said and task.pid not in self._foreign:
+            self._foreign.add(task.pid)
+            text = f"{said}: its calls are neither shown nor stopped at, it runs on by itself."
+            fix = f"Use a program built for {self._arch.name}. Descriptors, sockets and queues are shown all the same."
+            self._stream.notice("warning", text, fix)
 
     def _is_wanted(self, task: Task) -> bool:
         """Whether this exec begins the program that was asked for, not a stand-in or what that runs on its way."""

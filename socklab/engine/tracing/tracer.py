@@ -65,7 +65,7 @@ class Tracer:
     ) -> None:
         self.stream = stream
         self.arch = machines.of(arch)
-        self.tasks = TaskTable(stream)
+        self.tasks = TaskTable(stream, self.arch)
         self.filter: SyscallFilter | None = None
         """None = record every call, hold none: the free-running path."""
         self.hold_signals = False
@@ -80,7 +80,6 @@ class Tracer:
         self._attached = False
         self._ending = False
         self._leaving = False
-        self._foreign = False
         self._affinity = cpu_affinity.CpuAffinity()
         self._affinity_calls = frozenset(syscalls.numbers(arch, AFFINITY_CALLS))
         self._never_shown = frozenset(syscalls.numbers(arch, ALWAYS))
@@ -161,20 +160,14 @@ class Tracer:
             if task.in_call:
                 self._exit_stop(task)
             else:
-                ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+                self._go_on(task)
         elif entry[1] != self._audit_arch:
-            self._tell_foreign(task)
-            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
+            self.tasks.tell_foreign(task, made_call=True)
+            self._go_on(task)
         elif entry[4] in self.wanted or (entry[4] == self._restart_call and task.resting in self.wanted):
             self._entered(task, entry)
         else:
-            ptrace.resume(ptrace.PTRACE_SYSCALL, task.tid)
-
-    def _tell_foreign(self, task: Task) -> None:
-        if not self._foreign:
-            self._foreign = True
-            text = f"Process {task.pid} runs code of another architecture: its calls are not shown."
-            self.stream.notice("warning", text, "Attach to a 64-bit program.")
+            self._go_on(task)
 
     def _enter_stop(self, task: Task) -> None:
         self._entered(task, ptrace.syscall_entry(task.tid))
