@@ -314,8 +314,10 @@ def test_a_module_of_the_students_own_directory_is_not_imported(tmp_path: Path) 
     (tmp_path / "engine.py").write_text("")
     code = "import socket, socklab.protocol.events; print('the right one')"
     boot = link_module.engine_command(0)
+    prepares, newline, runs = boot[3].rpartition("\n")
+    assert runs.startswith("runpy.run_module")
     done = subprocess.run(
-        [*boot[:2], "-c", boot[3].replace("runpy.run_module('socklab.engine','','__main__',True)", code), boot[4], "0"],
+        [*boot[:2], "-c", prepares + newline + code, boot[4], "0"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
