@@ -314,10 +314,10 @@ def test_a_module_of_the_students_own_directory_is_not_imported(tmp_path: Path) 
     (tmp_path / "engine.py").write_text("")
     code = "import socket, socklab.protocol.events; print('the right one')"
     boot = link_module.engine_command(0)
-    setup, last = boot[3].rsplit("\n", 1)
-    assert last.startswith("runpy.run_module(")
+    prepares, newline, runs = boot[3].rpartition("\n")
+    assert runs.startswith("runpy.run_module")
     done = subprocess.run(
-        [*boot[:2], "-c", f"{setup}\n{code}", boot[4], "0"],
+        [*boot[:2], "-c", prepares + newline + code, boot[4], "0"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

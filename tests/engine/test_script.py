@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -205,6 +206,18 @@ def test_unattended_every_beat_is_gone_through_by_itself() -> None:
     assert run.script.done
     assert run.bench.lines == ["lesson: hold all", "lesson: connect a", "lesson: connect b"]
     assert [run.bench.state.checks[index].held for index in range(3)] == [True, True, True]
+
+
+def test_a_check_holds_only_for_what_was_measured() -> None:
+    run = Run(unattended=True, works=False)  # nobody ever connects
+    run.script.answer(None)
+    deadline = time.monotonic() + 60
+    while not run.script.done:
+        assert time.monotonic() < deadline, "the script never came to its end"
+        run.settle()
+    found = run.bench.state.checks
+    assert [(found[index].held, found[index].value) for index in range(3)] == [(True, 0), (False, 0), (False, 0)]
+    assert (run.script.held, run.script.failed) == (1, 2)
 
 
 def test_a_program_that_goes_past_the_stop_leaves_the_other_beats_behind(attended: Run) -> None:

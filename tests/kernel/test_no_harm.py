@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -68,6 +69,19 @@ def test_a_program_prints_and_ends_as_it_does_untraced(what: str, program: str) 
 def test_a_program_that_is_stepped_prints_and_ends_as_it_does_untraced(what: str, program: str) -> None:
     status, printed = untraced(program, what)
     assert traced(program, what, how=("--auto",))[:2] == (status, printed)
+
+
+def test_a_program_finds_the_signals_and_limits_that_it_would_find_untraced() -> None:
+    """Python ignores SIGPIPE, and the engine takes every descriptor it may: neither is the program's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    words = ("sh", "-c", "grep -E '^Sig(Blk|Ign)' /proc/self/status; ulimit -S -n; ulimit -H -n")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1, 1000), hard))
+    try:
+        status, printed = untraced(*words)
+        assert printed.decode().split()[1] == "0" * 16
+        assert traced(*words)[:2] == (status, printed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_every_thread_of_a_hundred_is_told_with_its_birth_its_calls_and_its_end(program: str) -> None:

@@ -147,6 +147,25 @@ def test_the_first_two_held_packets_change_places(way: Way) -> None:
     assert after == before[::-1]
 
 
+def test_release_delivers_every_packet_that_is_held(way: Way) -> None:
+    def act(lab: WireLab) -> tuple[int, int, list[int], int]:
+        listener = lab.listen()
+        client = lab.client("a")
+        client.connect((lab.topology.address("server"), PORT))
+        _connection = listener.accept()[0]
+        lab.do("hold data")
+        for word in (b"one", b"two", b"three"):
+            client.send(word)
+        lab.until(lambda: len(lab.held()) >= 3, "three are held")
+        held = lab.wire.status().held
+        done = lab.do("release")
+        lab.settle()
+        gone_on = {number for number, fate in lab.fates if fate == "delivered"}
+        return len(held) - done, lab.wire.status().dropped, [n for n in held if n not in gone_on], len(lab.held())
+
+    assert run_on(way, act) == (0, 0, [], 0)
+
+
 def test_a_delay_keeps_every_packet_on_the_way_and_in_order(way: Way) -> None:
     def act(lab: WireLab) -> tuple[list[int], list[int], bool]:
         lab.do("delay 40 jitter 20")

@@ -165,7 +165,11 @@ class _Quick:
             test = item.obj
             inner = getattr(test, "__func__", test)
             inner._hypothesis_internal_use_settings = hypothesis.settings(
-                inner._hypothesis_internal_use_settings, max_examples=EXAMPLES, database=None, derandomize=True
+                inner._hypothesis_internal_use_settings,
+                max_examples=EXAMPLES,
+                database=None,
+                derandomize=True,
+                deadline=None,
             )
         items[:] = [item for item in items if item not in drawn] + drawn
 

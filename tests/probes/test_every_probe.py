@@ -137,6 +137,11 @@ def test_a_probe_reads_its_own_value_and_no_other(name: str) -> None:
 
 ENDED = lab.state_of(lab.start(), lab.call("close", 3, result=-9), ev.Exited(5, PID, code=3))
 KILLED = lab.state_of(lab.start(), ev.Exited(5, PID, signo=13))
+UNKNOWN_STATE = row(77, "10.0.0.1:7", "10.0.0.2:7", 99)
+"""Of a kernel that is newer than we are."""
+WITH_UNKNOWN = lab.state_of(
+    lab.start(), lab.fds((3, 900)), lab.sockets(UNKNOWN_STATE, lab.listener(), *lab.pair(1, 1, 1))
+)
 AFTER: list[tuple[LabState, str, probes.Value]] = [
     (ENDED, "process.exit_code", 3),
     (ENDED, "process.signal", "none"),
@@ -151,6 +156,7 @@ AFTER: list[tuple[LabState, str, probes.Value]] = [
     (lab.state_of(lab.start(), lab.call("read", 3, result=-4095)), "last.errno", "errno 4095"),
     (lab.state_of(lab.start(), lab.call("read", 3, result=-4096)), "last.errno", "none"),
     (lab.state_of(lab.start(), lab.call("read", 3, result=5)), "last.errno", "none"),
+    (WITH_UNKNOWN, "host.server.established", 1),
     (lab.state_of(lab.start(), lab.process("?")), "process.state", "?"),
     (lab.state_of(lab.start(), ev.Output(1, "server", "out", b"x" * 5000)), "output.text", "x" * 4096),
     (lab.state_of(lab.start(), lab.call("close", 0xFFFF_FFFF_0000_0007)), "last.fd", 7),

@@ -287,18 +287,27 @@ def test_a_lesson_is_walked_by_ready_alone_which_never_comes_while_it_acts_or_se
 
 
 def test_a_step_sent_while_the_lesson_acts_ends_where_it_asks_and_the_program_does_not_move() -> None:
+    for _ in range(20):
+        if _a_step_sent_in_time():
+            return
+    raise AssertionError("the lesson had done all it does before a step came")
+
+
+def _a_step_sent_in_time() -> bool:
+    """False: the lesson asked before the step came, which a busy machine may bring about."""
     text = lesson.load(lesson.find("backlog"))
     with learning("backlog") as lab:
         while lab.state.step is None or not text.steps[lab.state.step.index].do:
             if isinstance(lab.read(), ev.Ready):
                 lab.send(cmd.Answer() if lab.state.hidden() else cmd.Step())
         stops, index = lab.state.stops, lab.state.step.index
-        step = lab.send(cmd.Step())
-        assert lab.done(step).outcome == "done"
+        outcome = lab.done(lab.send(cmd.Step())).outcome
         assert [each.line for each in lab.state.acted if each.t >= lab.state.step.t] == text.steps[index].do
         assert lab.state.hidden()
         assert lab.ready().wants == "answer"
         assert (lab.state.stops, lab.state.step.index) == (stops, index)
+        assert outcome in ("done", "refused")
+        return outcome == "done"
 
 
 def test_what_would_show_or_change_the_answer_waits_until_it_is_given() -> None:

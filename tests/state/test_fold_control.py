@@ -26,6 +26,8 @@ def test_what_is_offered_stands_until_nothing_is() -> None:
     offer, none = ev.Offered(5, 2, ("connect", "send hi")), ev.Offered(6, 2, ())
     offered = lab.state_of_from(lab.state_of(lab.start()), offer)
     assert offered.offer == offer
+    rest = ev.Offered(6, 2, ("send hi",))
+    assert changes(offered, rest) == {"offer": rest}
     assert changes(offered, none) == {"offer": None}
 
 
@@ -41,6 +43,8 @@ def test_running_on_ends_a_wait_for_a_step_of_that_task_only() -> None:
     assert lab.state_of_from(WAITING, ev.Resumed(6, 7)).ready is None
     assert lab.state_of_from(WAITING, ev.Resumed(6, 8)).ready == READY
     assert lab.state_of(lab.start(), ev.Resumed(6, PID)).ready is None
+    paused = ev.Ready(5, "pause", PID)  # no task is held
+    assert lab.state_of(lab.start(), paused, ev.Resumed(6, PID)).ready == paused
 
 
 def test_the_list_of_events_after_which_the_engine_is_busy() -> None:

@@ -129,6 +129,17 @@ def test_what_a_question_hides_is_not_told_before_its_answer() -> None:
     assert "accept queue 5 of 4" in answer
 
 
+def test_output_that_a_question_hides_is_not_told_before_its_answer() -> None:
+    text = LESSON.replace('["queues", "sockets"]', '["output"]')
+    reader = Reader(Printer(lessons.parse(text, "lesson.toml", name="line", folder=Path("/nowhere"))))
+    reader.read(*lab.start(), *lab.call("listen", 3, 4), *lab.enter("accept", 3), ev.StepReached(lab.t(), 1, "before"))
+    wrote = ev.Output(lab.t(), "server", "out", b"five wait\n")
+    told = reader.read(ev.Asked(lab.t(), 1), wrote) + reader.printer.flush(reader.state)
+    assert "five wait" not in told + reader.printer.show(reader.state, "output")
+    told = reader.read(ev.Measured(lab.t(), 1, 5, 5, True)) + reader.printer.flush(reader.state)
+    assert told.count("five wait") == 1
+
+
 def test_markdown_is_read_aloud_without_its_marks() -> None:
     reader = Reader(Printer(lesson()))
     assert "Look at this and that.\n" in reader.read(*lab.start())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import example, given, strategies as some
 from socklab import state as st
 from socklab.core.errors import UsageError
 from socklab.protocol import commands as cmd, events as ev
-from socklab.ui.tui import keys
+from socklab.ui.tui import bridge as bridges, keys
 from socklab.ui.tui.layout.panes import groups
 from socklab.ui.tui.layout.plan import Box, Plan, plan as _plan
 from socklab.ui.tui.panels import registry
@@ -18,6 +21,7 @@ from socklab.ui.tui.prompt import completions, hint, parse
 from socklab.ui.tui.theme import themes
 from socklab.ui.tui.widgets import question, timeline
 from socklab.ui.tui.widgets.lines import cell_len, clip, pad, plain, spread, width, wrap
+from tests.support import streams as lab
 from tests.ui.tui.panel_support import Scene
 from tests.ui.tui.support import a_lesson
 
@@ -257,3 +261,38 @@ def test_wide_characters_count_two_cells() -> None:
 def test_the_help_page_names_each_group_of_keys_once() -> None:
     titles = [plain(line) for line in keys.help_lines() if line and line[0][1] == "title"]
     assert len(titles) == len(set(titles))
+
+
+async def test_no_more_is_read_than_the_screen_can_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine then waits in its write, as for any slow reader, and memory stays bounded."""
+    monkeypatch.setattr(bridges, "MOST_PENDING", 300)
+    monkeypatch.setattr(bridges, "SLICE_S", 0.0)
+    most, each, wanted = 0, 100, 5_000
+    reading, writing = os.pipe()
+    os.write(writing, b"!")  # always readable: there is always more
+
+    class Flood:
+        ended = False
+        given = 0
+
+        def fileno(self) -> int:
+            return reading
+
+        def read_available(self) -> list[ev.AnyEvent]:
+            nonlocal most
+            self.given += each
+            most = max(most, self.given - bridge.now.entered)
+            return [ev.Enter(self.given, lab.PID, 0, (4, 0, 0, 0, 0, 0))] * each
+
+    bridge = bridges.Bridge(Flood(), lambda: None)  # type: ignore[arg-type]
+    bridge.start()
+    try:
+        deadline = time.monotonic() + 60
+        while bridge.now.entered < wanted:  # it reads on when it has folded what there was
+            assert time.monotonic() < deadline, f"only {bridge.now.entered} folded"
+            await asyncio.sleep(0)
+        assert 300 < most <= 300 + each
+    finally:
+        bridge.stop()
+        os.close(reading)
+        os.close(writing)
