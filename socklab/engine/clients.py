@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import selectors
 import socket
 import struct
@@ -26,6 +27,10 @@ from socklab.protocol import events as ev
 Address: TypeAlias = tuple[int, str, int]
 """(family, address, port)"""
 
+LEAST_FILES = 128
+"""Descriptors without which no lab is begun."""
+_KEPT_FILES = 32
+"""Of all descriptors so many are not for clients: what is shown is read through them."""
 TAIL_BYTES = 256
 _HANDSHAKE_S = 0.03
 _FIRST_PORT, _LAST_PORT = 40_001, 65_000
@@ -143,6 +148,9 @@ class Clients:
         family, address, port = self._target()
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES:
+                sock.close()
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         except OSError as error:
             raise SocklabError(
                 f"No socket for client {name}: {error.strerror}.", fix="Close some clients, or raise ulimit -n."
