@@ -17,13 +17,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from socklab import __version__, arch as machines, guide, syscalls
 from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.engine import failures, program
+from socklab.engine.clients import LEAST_FILES
+from socklab.engine.compiling import Compiling
 from socklab.engine.lab import Lab
 from socklab.engine.network import topology
 from socklab.engine.stream import Stream
@@ -53,21 +55,29 @@ def _read_spec(commands: socket.socket) -> tuple[run_spec.RunSpec, bytes] | None
 
 
 def _raise_limit() -> tuple[int, int]:
-    """As many descriptors as allowed, for thousands of clients; returns the limit that programs get back."""
+    """As many descriptors as allowed, for thousands of clients; returns the limit that programs get back.
+
+    Raises MachineError where a lab would run out of them in its middle.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < LEAST_FILES:
+        raise MachineError(
+            f"The lab needs to open {LEAST_FILES} files and sockets at once; `ulimit -n` allows {hard} here.",
+            fix=f"`ulimit -n {LEAST_FILES}` or more, then start again.",
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft, hard
 
 
-def _prepare(wanted: run_spec.RunSpec, lesson: Lesson | None, port: int) -> program.Prepared:
+def _prepare(wanted: run_spec.RunSpec, lesson: Lesson | None, port: int, compiling: Compiling) -> program.Prepared:
     run_dir = Path(wanted.run_dir)
     if lesson is None:
-        return program.prepare_argv(wanted.argv, wanted.cwd, _environment(wanted), run_dir)
+        return program.prepare_argv(wanted.argv, wanted.cwd, _environment(wanted), run_dir, compiling)
     language = wanted.language
     if not language:
         can_c = "c" in lesson.languages and program.compiler() is not None
         language = "c" if can_c or "python" not in lesson.languages else "python"
-    return program.prepare(lesson.server_file(language), (str(port),), run_dir)
+    return program.prepare(lesson.server_file(language), (str(port),), run_dir, compiling)
 
 
 def _environment(wanted: run_spec.RunSpec) -> dict[str, str]:
@@ -108,22 +118,26 @@ def _trace(
     stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.shown, cwd, traced))
     stream.flush()
     lab.attach(launched, prepared.python)
-    with _lab_running(lab):
+
+    def trace() -> None:
         with contextlib.suppress(BrokenPipeError):  # somebody killed it: its exit is what the tracer sees first
             os.write(launched.go, b"g")
         os.close(launched.go)
         tracer.run()
 
+    _beside_lab(lab, trace)
 
-@contextlib.contextmanager
-def _lab_running(lab: Lab) -> Iterator[None]:
-    """The lab thread beside what this thread does. Whichever of the two ends first, however it ends, ends the other."""
+
+def _beside_lab(lab: Lab, trace: Callable[[], None]) -> None:
+    """`trace` beside the lab thread. Whichever of the two ends first, however it ends, ends the other."""
     thread = threading.Thread(target=_lab_thread, args=(lab,), name="lab", daemon=True)
     keeper = threading.Thread(target=_end_tracer_after, args=(thread, lab), name="keeper", daemon=True)
     thread.start()
     try:
         keeper.start()
-        yield
+        trace()
+    except BaseException as error:
+        lab.fail(failures.explain(error))
     finally:
         lab.ask_quit()
         thread.join(timeout=_JOIN_S)
@@ -181,36 +195,36 @@ def _run(
     network = _network(wanted, lesson)
     if elsewhere is not None:
         network.notices.append(elsewhere)
-    machine = os.uname()
-    arch = machine.machine
+    arch = os.uname().machine
     preferred = lesson.port if lesson is not None else 8080
     port, taken_by = network.free_port(preferred) if lesson is not None else (preferred, "")
+    begun = False
+
+    def begin(language: str) -> None:
+        """Tell what is known of the run: once, before anything else is told."""
+        nonlocal begun
+        if begun:
+            return
+        begun = True
+        _tell_beginning(stream, network, arch, lesson, language)
+        if taken_by:
+            stream.notice("info", f"{taken_by[0].upper()}{taken_by[1:]}; the server uses {port}.")
+
+    def slow(text: str) -> None:
+        begin("c")
+        stream.notice("info", text)
+        stream.flush()
+
     subject: program.Prepared | attach_target.Target | None = None
     failure: SocklabError | None = None
     try:
-        subject = attach_target.read(wanted.attach) if wanted.attach else _prepare(wanted, lesson, port)
+        if wanted.attach:
+            subject = attach_target.read(wanted.attach)
+        else:
+            subject = _prepare(wanted, lesson, port, Compiling(commands, slow))
     except SocklabError as error:
         failure = error
-    stream.put(
-        ev.Header(
-            stream.now(),
-            ev.FORMAT,
-            __version__,
-            machine.release,
-            arch,
-            time.time_ns() - stream.now(),
-            network.network,
-            network.hosts,
-            lesson.name if lesson is not None else "",
-            subject.language if subject is not None else wanted.language,
-        )
-    )
-    if lesson is not None:
-        stream.put(ev.LessonText(stream.now(), lesson.toml))
-    for level, text, fix in network.notices:
-        stream.notice(level, text, fix)
-    if taken_by:
-        stream.notice("info", f"{taken_by[0].upper()}{taken_by[1:]}; the server uses {port}.")
+    begin(subject.language if subject is not None else wanted.language)
     if failure is not None or subject is None:
         raise failure or SocklabError("nothing to run")
     names = syscalls.RUN_CALLS if lesson is None else syscalls.LESSON_CALLS | guide.pause_names(lesson)
@@ -225,8 +239,7 @@ def _run(
         if isinstance(subject, attach_target.Target):
             attach.attach(tracer, subject, children=wanted.children, traced=traced)
             stream.flush()
-            with _lab_running(lab):
-                tracer.run()
+            _beside_lab(lab, tracer.run)
         else:
             _tell_built(stream, subject)
             # A lesson's server begins the same everywhere; a program of the user's own as a shell would start it.
@@ -236,6 +249,29 @@ def _run(
         tracer.close_wakeup()
         network.close()
     return lab.end_event()
+
+
+def _tell_beginning(
+    stream: Stream, network: topology.Topology, arch: str, lesson: Lesson | None, language: str
+) -> None:
+    stream.put(
+        ev.Header(
+            stream.now(),
+            ev.FORMAT,
+            __version__,
+            os.uname().release,
+            arch,
+            time.time_ns() - stream.now(),
+            network.network,
+            network.hosts,
+            lesson.name if lesson is not None else "",
+            language,
+        )
+    )
+    if lesson is not None:
+        stream.put(ev.LessonText(stream.now(), lesson.toml))
+    for level, text, fix in network.notices:
+        stream.notice(level, text, fix)
 
 
 _KILLED = MachineError("Somebody killed the program before it had begun.", fix="Start again.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import selectors
 import socket
 import struct
@@ -27,6 +28,10 @@ from socklab.protocol import events as ev
 Address: TypeAlias = tuple[str, int, str, int]
 """(host from which it can be reached, family, address, port)"""
 
+LEAST_FILES = 128
+"""Descriptors without which no lab is begun."""
+_KEPT_FILES = 32
+"""Of all descriptors so many are not for clients: what is shown is read through them."""
 TAIL_BYTES = 256
 _HANDSHAKE_S = 0.03
 _FIRST_PORT, _LAST_PORT = 40_001, 65_000
@@ -140,6 +145,9 @@ class Clients:
         host, family, address, port = self._target()
         try:
             sock = self._socket(host, family)
+            if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES:
+                sock.close()
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         except OSError as error:
             raise SocklabError(
                 f"No socket for client {name}: {error.strerror}.", fix="Close some clients, or raise ulimit -n."

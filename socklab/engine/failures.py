@@ -27,10 +27,11 @@ def explain(error: BaseException) -> SocklabError:
     if isinstance(error, SocklabError):
         return error
     number = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, MemoryError):
+    bounded = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    if isinstance(error, MemoryError) or (bounded and isinstance(error, SystemError)):  # some C code forgets to say it
         number = errno.ENOMEM
-    elif isinstance(error, RuntimeError) and "thread" in str(error):  # "can't start new thread"
-        number = errno.EAGAIN
+    elif isinstance(error, RuntimeError) and "new thread" in str(error):  # "can't start new thread", for any reason
+        number = errno.ENOMEM if bounded else errno.EAGAIN  # its stack is memory
     known = _LIMITS.get(number)
     if known is None:
         traceback.print_exception(error)

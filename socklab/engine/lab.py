@@ -132,10 +132,12 @@ class Lab:
         self._ring()
 
     def fail(self, why: SocklabError) -> None:
-        """The lab ends, and says why."""
+        """The lab ends, and says why. What fails on the way out has the same cause, and is not told."""
+        first = self.reason != "failed"
         self.reason = "failed"
         self.over = True
-        self.stream.notice("error", why.what, why.fix)
+        if first:
+            self.stream.notice("error", why.what, why.fix)
 
     def _ring(self) -> None:
         try:

@@ -12,7 +12,6 @@ import pty
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import termios
@@ -23,6 +22,7 @@ import msgspec
 
 from socklab.core.errors import ProgramError
 from socklab.engine import find_program
+from socklab.engine.compiling import Compiling
 from socklab.engine.tracing import ptrace
 from socklab.host import libc
 
@@ -74,18 +74,20 @@ def compiler() -> str | None:
     return None
 
 
-def prepare(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepared:
+def prepare(source: Path, arguments: tuple[str, ...], run_dir: Path, compiling: Compiling) -> Prepared:
     """A lesson's server. Raises ProgramError with the compiler's own message."""
     if source.suffix == ".py":
         return Prepared(sys.executable, (sys.executable, str(source), *arguments), "python")
-    return _compile(source, arguments, run_dir)
+    return _compile(source, arguments, run_dir, compiling)
 
 
-def prepare_argv(argv: tuple[str, ...], cwd: str, environment: Mapping[str, str], run_dir: Path) -> Prepared:
+def prepare_argv(
+    argv: tuple[str, ...], cwd: str, environment: Mapping[str, str], run_dir: Path, compiling: Compiling
+) -> Prepared:
     """A command of the user's own, found as a shell finds it; a C or C++ file is compiled. Raises ProgramError."""
     found = find_program.find(argv, cwd, environment)
     if found.source:
-        return _compile(Path(found.source), argv[1:], run_dir)
+        return _compile(Path(found.source), argv[1:], run_dir, compiling)
     return Prepared(
         found.file,
         found.argv,
@@ -109,7 +111,7 @@ def _cache_folder(run_dir: Path) -> Path:
     return run_dir
 
 
-def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepared:
+def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path, compiling: Compiling) -> Prepared:
     tool = (
         compiler() if source.suffix == ".c" else shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
     )
@@ -136,12 +138,15 @@ def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path) -> Prepare
     handle, half_made = tempfile.mkstemp(dir=folder)
     os.close(handle)
     command = [tool, "-fdiagnostics-color=never", *C_FLAGS, "-o", half_made, str(source)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    message = (done.stderr + done.stdout).decode("utf-8", "replace")
-    if done.returncode:
-        Path(half_made).unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ProgramError(message.rstrip() or f"{tool} ended with status {done.returncode} and said nothing.")
+    status = -1
+    try:
+        status, message = compiling.run(command)
+    finally:
+        if status:
+            Path(half_made).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+    if status:
+        raise ProgramError(message.rstrip() or f"{tool} ended with status {status} and said nothing.")
     os.chmod(half_made, 0o700)
     os.replace(half_made, binary)
     return Prepared(run[0], run, "c", argv, warnings=message)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import resource
 import select
 import signal
+import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -188,7 +192,9 @@ def test_a_lab_whose_wire_is_killed_ends_there_and_waits_for_no_packet_any_more(
 
 
 def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""  # it has ended
 
 
 def test_no_process_of_a_lab_holds_a_socket_or_terminal_of_another() -> None:
@@ -209,3 +215,86 @@ def test_no_process_of_a_lab_holds_a_socket_or_terminal_of_another() -> None:
 def _held(pid: int) -> set[str]:
     links = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
     return {each for each in links if each.startswith(("socket:", "/dev/ptmx", "net:", "anon_inode:"))}
+
+
+def _plain(limit: int, most: int) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "socklab", "lesson", "backlog", "--auto", "--lang", "python"]
+    environment = {**os.environ, "PYTHONPATH": session._ROOT}
+    before = partial(resource.setrlimit, limit, (most, most))
+    return subprocess.run(
+        words, env=environment, preexec_fn=before, capture_output=True, text=True, timeout=HANGS_S, check=False
+    )
+
+
+def test_too_few_open_files_are_told_before_the_lesson_begins() -> None:
+    done = _plain(resource.RLIMIT_NOFILE, 32)
+    assert done.returncode == 1
+    assert re.findall("Error: .*", done.stdout) == [
+        "Error: The lab needs to open 128 files and sockets at once; `ulimit -n` allows 32 here."
+    ]
+    assert "Stop 1" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_as_many_open_files_as_are_asked_for_are_enough() -> None:
+    done = _plain(resource.RLIMIT_NOFILE, 128)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("kilobytes", [48_000, 60_000])
+def test_with_too_little_memory_the_lesson_plays_or_says_so(kilobytes: int) -> None:
+    done = _plain(resource.RLIMIT_AS, kilobytes << 10)
+    errors = re.findall("Error: .*", done.stdout)
+    if done.returncode:
+        assert errors == [f"Error: The lab needs more memory than it may have here: `ulimit -v` is {kilobytes}."]
+    else:
+        assert errors == []
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_client_that_would_take_the_last_descriptors_is_refused_and_the_lab_goes_on_reading() -> None:
+    with Link.start(RunSpec(lesson=str(lesson.find("lifecycle")), network="two-hosts")) as link:
+        resource.prlimit(link.pid, resource.RLIMIT_NOFILE, (200, 200))
+        lines = iter(["drop every syn", "connect 300"])  # nobody answers: each keeps its socket
+        told: list[ev.AnyEvent] = []
+        for event in link.events(timeout=HANGS_S):
+            told.append(event)
+            if isinstance(event, ev.Ready):
+                line = "" if event.wants == "answer" else next(lines, None)
+                if line is None:
+                    break
+                link.send(cmd.Do(line) if line else cmd.Answer(choice=None))
+        assert [event.outcome for event in told if isinstance(event, ev.Done)][-1] == "refused"
+        said = [event.text for event in told if isinstance(event, ev.Notice)]
+        assert len([text for text in said if text.startswith("No socket for client")]) == 1
+        assert not any("cannot be read" in text for text in said)
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A compiler that never ends, and no cache of what an earlier one has made."""
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\nsleep 1000\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_compiler_that_does_not_end_is_told_of_and_given_up(faulty: Callable[[str], list[ev.AnyEvent]]) -> None:
+    told = faulty("from socklab.engine import compiling; compiling.SLOW_S = 0.0; compiling.GIVE_UP_S = 0.5")
+    assert isinstance(told[0], ev.Header)
+    said = [event for event in told if isinstance(event, ev.Notice) and "compil" in event.text]
+    assert [event.level for event in said] == ["info", "error"]
+    assert said[1].fix.startswith("Run it yourself")
+    assert isinstance(told[-1], ev.Ended)
+    assert told[-1].reason == "failed"
+
+
+@pytest.mark.usefixtures("endless")
+def test_who_leaves_while_the_program_is_compiled_waits_for_nothing() -> None:
+    with Link.start(RunSpec(lesson=str(lesson.find("lifecycle")), language="c")) as link:
+        _wait(lambda: any(_name(pid) == "cc" for pid in subreaper.read_descendants(link.pid)), "no compiler")
+        link.send(cmd.Quit())
+        # Its own end: the link kills an engine only when it is closed.
+        assert link._engine.wait(HANGS_S) == 0

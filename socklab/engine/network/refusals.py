@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from socklab.engine.network import netns
+from socklab.host.processes import read_switch
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,6 @@ _SWITCHES = (
 """Kernel settings that refuse namespaces: name, the value that refuses, one that allows, the cause in words."""
 
 
-def _sysctl(name: str) -> str:
-    try:
-        return Path("/proc/sys", *name.split(".")).read_text().strip()
-    except OSError:
-        # Not every kernel has every switch; one that is absent refuses nothing.
-        return ""
-
-
 def in_container() -> str:
     """docker, podman, ... or "": whose seccomp profile may be the one that refuses."""
     if Path("/.dockerenv").exists():
@@ -115,7 +108,7 @@ def _until_next_boot(setting: str) -> str:
 def why(failure: Failure) -> tuple[str, str]:
     """The cause in one clause, and the exact fix. The switches are read now, from this machine."""
     for name, refuses, allows, cause in _SWITCHES:
-        if _sysctl(name) == refuses:
+        if read_switch("/proc/sys/" + name.replace(".", "/")) == refuses:
             return cause.format(name), _until_next_boot(f"{name}={allows}")
     if failure.stage == "unshare" and failure.number == errno.EINVAL and len(os.listdir("/proc/self/task")) > 1:
         return "the engine had threads before it asked for its network", "This is a fault of socklab; please report it."
