@@ -207,6 +207,7 @@ class Script:
     def _do(self, directive: guide.Directive) -> None:
         put, now = self._stream.put, self._stream.now
         if isinstance(directive, guide.Reach):
+            self._find_unmeasured()
             put(ev.StepReached(now(), directive.index, directive.phase))
         elif isinstance(directive, guide.Perform):
             self._acting = self._act(directive.line, "lesson")
@@ -219,6 +220,7 @@ class Script:
         elif isinstance(directive, guide.Check):
             self._check(directive)
         elif isinstance(directive, guide.Done):
+            self._find_unmeasured()
             self.finish()
             self.done = True
             put(ev.LessonDone(now()))
@@ -268,8 +270,22 @@ class Script:
         if predict is None:
             return
         value, _reason = _measured(self._look(), predict.measure)
+        if self._unattended and value is not None and value not in predict.choices:
+            self._fault(index, f"the kernel's answer, {shown(value)}, is none of the choices")
         right = None if choice is None else value == choice and type(value) is type(choice)
         self._stream.put(ev.Measured(self._stream.now(), index, value, choice, right))
+
+    def _find_unmeasured(self) -> None:
+        """Where nobody has meddled, each probe of a text that was told has a value."""
+        state = self._look() if self._unattended else None
+        if state is not None and state.step is not None:
+            for missing in guide.unmeasured(self.lesson, state):
+                self._fault(state.step.index, f"no value for {missing}")
+
+    def _fault(self, index: int, what: str) -> None:
+        """The lesson's author has something to mend: the run has failed."""
+        self.failed += 1
+        self._stream.notice("error", f"Step {index + 1} of lesson.toml: {what}.", "")
 
     def _check(self, directive: guide.Check) -> None:
         check = self.lesson.checks[directive.index]

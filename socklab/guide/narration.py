@@ -111,6 +111,19 @@ def narration(lesson: Lesson, state: LabState) -> str:
     return "\n\n".join(part for part in (now.verdict, "" if now.replaced else now.text, now.outro) if part)
 
 
+def unmeasured(lesson: Lesson, state: LabState) -> tuple[str, ...]:
+    """Probes of the text told now, and why each has no value: it stands there as "…"."""
+    then, missing, asked = state.step_left or state, [], state.question
+    text = "" if _asking(lesson, state) is not None else _step_text(lesson, state)
+    predict = lesson.steps[asked.index].predict if asked is not None and asked.measured is not None else None
+    for name in probes.names_in(text + (predict.explain if predict is not None else "")):
+        try:
+            probes.measure(then, name)
+        except probes.Unmeasured as error:
+            missing.append(f"{{{name}}}: {error.reason}")
+    return tuple(missing)
+
+
 def _just_measured(state: LabState) -> bool:
     """The last thing the lesson did was to mark a prediction."""
     asked = state.question

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from socklab import probes
 from socklab.core.errors import LessonError
+from socklab.lesson.claims import claims
 from socklab.lesson.finding import names
-from socklab.lesson.model import At, Check, Lesson, Predict, Step
+from socklab.lesson.model import At, Check, Lesson, Predict, Step, shown
 from socklab.lesson.reading import load
 from socklab.syscalls.groups import canonical
 
@@ -88,8 +89,40 @@ def _step(lesson: Lesson, index: int, step: Step) -> Iterator[str]:
     for earlier in range(index):
         if _not_after(step.at, lesson.steps[earlier].at):
             yield f".at: comes no later than step[{earlier}], so it is never reached"
+    for key in ("settle", "until"):
+        for wanted in getattr(step, key):
+            if wanted.is_ is not None and _RISES.fullmatch(wanted.probe):
+                yield f".{key}: {wanted.probe} can rise while one thinks: wait for at_least"
+    for key, probe in _probes(step):
+        if (named := _OF_CLIENT.match(probe)) and named[1] not in lesson.clients:
+            yield f"{key}: {probe}: no step makes a client {named[1]}"
     if step.predict is not None:
         yield from (f".predict{complaint}" for complaint in _predict(lesson, step, step.predict))
+
+
+_RISES = re.compile(
+    r"counter\..*|clients\.count|client\..*\.(?:sent|received|retransmits)"
+    r"|packets\.(?!(?:.*\.)?held$).*(?<!\.flags)(?<!\.from)(?<!\.fate)(?<!\.window)"
+)
+"""Counts that only rise: a kernel sends again, probes and drops by itself."""
+_OF_CLIENT = re.compile(r"(?:client|server|packets)\.(?!last\.|next\.)([A-Za-z][\w-]*)\.")
+
+
+def _probes(step: Step) -> Iterator[tuple[str, str]]:
+    """Every probe of a step, with the key it stands under."""
+    texts = {
+        "before": step.before,
+        "after": step.after,
+        "predict.explain": step.predict.explain if step.predict else "",
+    }
+    for key, text in texts.items():
+        yield from ((f".{key}", name) for name in probes.names_in(text))
+    for key in ("settle", "until"):
+        yield from ((f".{key}", wanted.probe) for wanted in getattr(step, key))
+    for key, phase in (("holds", "before"), ("holds_after", "after")):
+        yield from ((f".{key}", claim.probe) for claim in claims(step, phase))
+    if step.predict is not None:
+        yield ".predict.measure", step.predict.measure
 
 
 def _superseded(lesson: Lesson, index: int, step: Step) -> bool:
@@ -123,7 +156,12 @@ def _predict(lesson: Lesson, step: Step, predict: Predict) -> Iterator[str]:
     yield from _fits(".explain", predict.explain)
     if predict.when == "now" and not predict.hides:
         yield ".hides: the answer is on the screen; name the panels that show it"
-    if not any(_guards(check, step, predict) for check in lesson.checks):
+    guards = [check for check in lesson.checks if _guards(check, step, predict)]
+    for check in guards:
+        if check.is_ is not None and (type(check.is_), check.is_) not in {(type(c), c) for c in predict.choices}:
+            choices = ", ".join(map(shown, predict.choices))
+            yield f".choices: here {check.claim} is wanted, which is none of {choices}"
+    if not guards:
         yield f": no [[check]] of {predict.measure} at this moment; nobody would notice a changed answer"
 
 

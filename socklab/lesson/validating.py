@@ -14,7 +14,7 @@ from socklab.core.errors import LessonError, SocklabError
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
 from socklab.lesson.claims import claim, told_after
-from socklab.lesson.model import CALLS, CHOICE_LETTERS, FORMAT, PANELS, At, Check, File, Predict, Settle, Step
+from socklab.lesson.model import CALLS, CHOICE_LETTERS, FORMAT, PANELS, At, Check, File, Predict, Settle, Step, Value
 
 
 class Validator:
@@ -85,6 +85,10 @@ class Validator:
         self._named(f"{key}.probe", probes.check_name, wish.probe)
         given = sum(bound is not None for bound in (wish.is_, wish.at_least, wish.at_most))
         self.need(given == 1, key, f"exactly one of is, at_least, at_most; {given} are given")
+        self._legal(key, wish.probe, wish.expected)
+
+    def _legal(self, key: str, probe: str, value: Value) -> None:
+        self._named(key, lambda name: probes.check_value(name, value), probe)
 
     def _beat(self, key: str, at: At, before: At | None) -> None:
         if at.beat == 1:
@@ -101,6 +105,8 @@ class Validator:
         number = len(predict.choices)
         most = len(CHOICE_LETTERS)
         self.need(2 <= number <= most, f"{key}.choices", f"{number} choices; 2 to {most} fit the letters a to i")
+        for index, choice in enumerate(predict.choices):
+            self._legal(f"{key}.choices[{index}]", predict.measure, choice)
         different = {(type(choice), choice) for choice in predict.choices}
         self.need(len(different) == number, f"{key}.choices", "a choice is given twice")
         for letter, choice in zip(predict.letters, predict.choices, strict=True):

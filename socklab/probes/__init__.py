@@ -22,6 +22,7 @@ from socklab.probes.registry import (
     Unmeasured as Unmeasured,
     Value as Value,
     check_name as check_name,
+    check_value as check_value,
     measure as measure,
     names_in as names_in,
     substitute as substitute,

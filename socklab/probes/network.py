@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from socklab.core.text import safe
-from socklab.probes.program import errno_name, text_of
-from socklab.probes.registry import Unmeasured, Value, probes, probes_of
+from socklab.probes.program import ERRORS, errno_name, text_of
+from socklab.probes.registry import STATES, Unmeasured, Value, probes, probes_of
 from socklab.protocol import events as ev
 from socklab.state import LISTEN, TCP_STATES, LabState, Table
 
@@ -50,9 +50,9 @@ def _listener_fd(state: LabState, parts: dict[str, str]) -> Value:
 
 
 probes_of(_listener, {
-    "listener.local": ("address and port it listens on, 0.0.0.0:8080", lambda row: row.local),
+    "listener.local": ("address and port it listens on, 0.0.0.0:8080", lambda row: row.local, str),
     "listener.port": ("its port", lambda row: port_of(row.local)),
-    "listener.state": ("its TCP state, LISTEN", tcp_state),
+    "listener.state": ("its TCP state, LISTEN", tcp_state, STATES),
     "listener.backlog": ("limit of its accept queue: what listen was given, after the cap of net.core.somaxconn",
                          lambda row: row.tx_queue),
     "listener.accept_queue": ("connections that wait for accept", lambda row: row.rx_queue),
@@ -66,6 +66,9 @@ probes({
 
 
 # ---------------------------------------------------------------- clients
+
+
+PHASES = ("connecting", "open", "half-closed", "closed", "reset", "failed", "running", "done")
 
 
 def client_of(state: LabState, parts: dict[str, str]) -> ev.Client:
@@ -109,7 +112,7 @@ def _exit_status(client: ev.Client) -> int:
 
 
 probes_of(_own_row, {
-    "client.CLIENT.state": ("TCP state of its socket, SYN_SENT", tcp_state),
+    "client.CLIENT.state": ("TCP state of its socket, SYN_SENT", tcp_state, STATES),
     "client.CLIENT.retransmits": ("times its last segment was sent again without an answer",
                                   lambda row: row.retransmits),
     "client.CLIENT.rx_queue": ("Recv-Q of its socket: bytes received and not read yet", lambda row: row.rx_queue),
@@ -118,14 +121,16 @@ probes_of(_own_row, {
 })  # fmt: skip
 probes_of(client_of, {
     "client.CLIENT.phase": ("connecting, open, half-closed, closed, reset, failed; a command: running, done",
-                            lambda client: client.phase),
-    "client.CLIENT.local": ("its own address and port", address_of),
+                            lambda client: client.phase, PHASES),
+    "client.CLIENT.local": ("its own address and port", address_of, str),
     "client.CLIENT.port": ("its own port, which its kernel picked", lambda client: port_of(address_of(client))),
     "client.CLIENT.received": ("bytes it has received", lambda client: client.received),
     "client.CLIENT.sent": ("bytes it has sent", lambda client: client.sent),
-    "client.CLIENT.errno": ("error its last call met, ECONNREFUSED; none", lambda client: errno_name(client.errno)),
-    "client.CLIENT.eof": ("yes when it has read the end of the stream", lambda client: client.eof),
-    "client.CLIENT.tail": ("the last bytes it received, as text", lambda client: safe(client.tail, lines=True)),
+    "client.CLIENT.errno": ("error its last call met, ECONNREFUSED; none", lambda client: errno_name(client.errno),
+                            ERRORS),
+    "client.CLIENT.eof": ("yes when it has read the end of the stream", lambda client: client.eof, bool),
+    "client.CLIENT.tail": ("the last bytes it received, as text", lambda client: safe(client.tail, lines=True),
+                           str),
     "client.CLIENT.code": ("exit status of its command", _exit_status),
 })  # fmt: skip
 
@@ -146,7 +151,7 @@ def _server_row(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
 
 
 probes_of(_server_row, {
-    "server.CLIENT.state": ("TCP state of the server's end of this client's connection", tcp_state),
+    "server.CLIENT.state": ("TCP state of the server's end of this client's connection", tcp_state, STATES),
     "server.CLIENT.rx_queue": ("its Recv-Q: bytes received and not read yet", lambda row: row.rx_queue),
     "server.CLIENT.tx_queue": ("its Send-Q: bytes written and not acknowledged yet", lambda row: row.tx_queue),
 })  # fmt: skip
@@ -159,11 +164,12 @@ def _client_states(state: LabState) -> list[str]:
 
 probes({
     "client.CLIENT.listed": ("yes when its host has a socket for its connection",
-                             lambda state, parts: client_row(state, client_of(state, parts)) is not None),
+                             lambda state, parts: client_row(state, client_of(state, parts)) is not None, bool),
     "client.CLIENT.output": ("what its command printed on standard output",
-                             lambda state, parts: text_of(state.output, client_of(state, parts).name, ("out",))),
+                             lambda state, parts: text_of(state.output, client_of(state, parts).name, ("out",)),
+                             str),
     "server.CLIENT.listed": ("yes when the server's host has a socket for this client's connection",
-                             lambda state, parts: _server_end(state, parts) is not None),
+                             lambda state, parts: _server_end(state, parts) is not None, bool),
     "clients.count": ("clients made so far", lambda state, parts: len(state.clients)),
     "clients.open": ("clients whose connection is open (half-closed ones too)",
                      lambda state, parts: sum(c.phase in ("open", "half-closed") for c in state.clients.values())),

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from socklab.commands.packet_filter import KINDS
+from socklab.commands.packet_filter import HOSTS, KINDS
 from socklab.packets import packet_log
 from socklab.packets.flows import RETRANSMISSION, ZERO_WINDOW, ZERO_WINDOW_PROBE
 from socklab.packets.packet_log import Passed
 from socklab.probes.network import address_of, client_of
-from socklab.probes.registry import Read, Unmeasured, Value, probes, probes_of
+from socklab.probes.registry import Legal, Read, Unmeasured, Value, probes, probes_of
 from socklab.state import LabState
 
 
@@ -76,8 +76,10 @@ def _next(state: LabState, parts: dict[str, str]) -> Passed:
     raise Unmeasured("no packet is held")
 
 
+FATES = ("held", "delivered", "dropped", "delayed", "on the wire")
+
 _OF_CLIENT, _SAME = "those of this client's connection", "the same of this client's connection"
-_OF_ALL_OR_ONE: dict[str, tuple[str, str, Read]] = {
+_OF_ALL_OR_ONE: dict[str, tuple[str, str, Read] | tuple[str, str, Read, Legal]] = {
     "count": ("packets that have entered the wire, copies included", _OF_CLIENT, _counted(lambda state, passed: True)),
     "held": ("packets the wire holds now", _OF_CLIENT, _has_fate("held")),
     "retransmits": ("packets that were sent again", _OF_CLIENT, _is_marked(RETRANSMISSION)),
@@ -87,21 +89,22 @@ _OF_ALL_OR_ONE: dict[str, tuple[str, str, Read]] = {
                       _is_marked(ZERO_WINDOW_PROBE)),
     "KIND": ("packets of this kind so far, copies left out: packets.syn-ack", f"{_OF_CLIENT}: packets.a.rst", _of_kind),
     "last.flags": ("the last packet's flags: SYN, SYN-ACK, FIN-ACK, RST-ACK ...", _SAME,
-                   lambda state, parts: _last(state, parts).segment.summary),
+                   lambda state, parts: _last(state, parts).segment.summary, str),
     "last.from": ("the host that sent it: server, client", _SAME,
-                  lambda state, parts: _last(state, parts).packet.source),
-    "last.fate": ("what became of it: delivered, held, dropped, delayed", _SAME, _fate),
+                  lambda state, parts: _last(state, parts).packet.source, HOSTS),
+    "last.fate": ("what became of it: delivered, held, dropped, delayed", _SAME, _fate, FATES),
 }  # fmt: skip
 """By the end of the name: what it means of all packets, what of one client's connection (packets.CLIENT. ...)."""
 
-probes({f"packets.CLIENT.{name}": (of_one, read) for name, (_, of_one, read) in _OF_ALL_OR_ONE.items()})
-probes({f"packets.{name}": (of_all, read) for name, (of_all, _, read) in _OF_ALL_OR_ONE.items()})
+for _name, (_of_all, _of_one, _read, *_rest) in _OF_ALL_OR_ONE.items():
+    _legal = _rest[0] if _rest else int
+    probes({f"packets.CLIENT.{_name}": (_of_one, _read, _legal), f"packets.{_name}": (_of_all, _read, _legal)})
 probes({
     "packets.dropped": ("packets that a rule or a verb dropped", _has_fate("dropped")),
     "packets.CLIENT.window": ("bytes that the client's end said last it would still take", _window),
 })  # fmt: skip
 probes_of(_next, {
     "packets.next.flags": ("of the packet that `deliver` would deliver: the one held longest",
-                           lambda passed: passed.segment.summary),
-    "packets.next.from": ("the host that sent it", lambda passed: passed.packet.source),
+                           lambda passed: passed.segment.summary, str),
+    "packets.next.from": ("the host that sent it", lambda passed: passed.packet.source, HOSTS),
 })  # fmt: skip

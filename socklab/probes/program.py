@@ -5,12 +5,13 @@ In: a LabState. Out: values that the program or the kernel gave. Registered in `
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 
 from socklab.core.persistent import PMap
 from socklab.core.signals import signal_name
 from socklab.core.text import safe
-from socklab.probes.registry import Unmeasured, Value, probes, probes_of, the_state
+from socklab.probes.registry import STATES, Unmeasured, Value, probes, probes_of, the_state
 from socklab.protocol import events as ev
 from socklab.state import CLOSE, TCP_STATES, Call, LabState, Task
 
@@ -93,23 +94,24 @@ def _client_at(state: LabState, parts: dict[str, str]) -> Value:
 
 probes_of(_descriptor, {
     "fd.FD.number": ("the number itself", lambda descriptor: descriptor.fd),
-    "fd.FD.kind": ("socket, pipe, file, terminal, device, epoll", _kind),
-    "fd.FD.target": ("what /proc/PID/fd/N points to, socket:[12345]", lambda descriptor: safe(descriptor.target)),
+    "fd.FD.kind": ("socket, pipe, file, terminal, device, epoll", _kind, (*(kind for _, kind in _KINDS), "other")),
+    "fd.FD.target": ("what /proc/PID/fd/N points to, socket:[12345]", lambda descriptor: safe(descriptor.target),
+                     str),
     "fd.FD.inode": ("inode of a socket or a pipe", _inode),
 })  # fmt: skip
 probes_of(_socket, {
-    "fd.FD.state": ("TCP state of the socket", lambda row: TCP_STATES[row.state]),
-    "fd.FD.local": ("its own address and port", lambda row: row.local),
-    "fd.FD.remote": ("address and port of the other end", lambda row: row.remote),
+    "fd.FD.state": ("TCP state of the socket", lambda row: TCP_STATES[row.state], STATES),
+    "fd.FD.local": ("its own address and port", lambda row: row.local, str),
+    "fd.FD.remote": ("address and port of the other end", lambda row: row.remote, str),
     "fd.FD.rx_queue": ("bytes received and not read yet (a listener: see listener.accept_queue)",
                        lambda row: row.rx_queue),
     "fd.FD.tx_queue": ("bytes written and not acknowledged yet", lambda row: row.tx_queue),
 })  # fmt: skip
 probes({
     "fd.FD.open": ("yes when the number is in use",
-                   lambda state, parts: _fd_number(state, parts["FD"]) in _open_descriptors(state)),
-    "fd.FD.listed": ("yes when the host's TCP table lists it (/proc/net/tcp, tcp6)", _is_listed),
-    "fd.FD.client": ("name of the lab's client at the other end", _client_at),
+                   lambda state, parts: _fd_number(state, parts["FD"]) in _open_descriptors(state), bool),
+    "fd.FD.listed": ("yes when the host's TCP table lists it (/proc/net/tcp, tcp6)", _is_listed, bool),
+    "fd.FD.client": ("name of the lab's client at the other end", _client_at, str),
     "fd.count": ("descriptors the program has open", lambda state, parts: len(_open_descriptors(state))),
 })  # fmt: skip
 
@@ -117,10 +119,11 @@ probes({
 # ---------------------------------------------------------------- calls
 
 
+ERRORS = ("none", *errno.errorcode.values())
+
+
 def errno_name(number: int) -> str:
     """ECONNREFUSED of 111 (either sign); "none" of 0."""
-    import errno
-
     return errno.errorcode.get(abs(number), f"errno {abs(number)}") if number else "none"
 
 
@@ -181,10 +184,10 @@ def _error(call: Call) -> str:
 probes({"call.arg.I": ("the register that holds the argument, as a signed number", _argument)})
 probes_of(the_state, {
     "call.name": ("the call it is in or about to make; after the return the same call",
-                  lambda state: call_name(state, _current(state))),
-    "last.name": ("the call that returned last", lambda state: call_name(state, _last(state))),
+                  lambda state: call_name(state, _current(state)), str),
+    "last.name": ("the call that returned last", lambda state: call_name(state, _last(state)), str),
     "last.result": ("what it returned: negative = -errno", lambda state: _result(_last(state))),
-    "last.errno": ("the error it returned, by name; none", lambda state: _error(_last(state))),
+    "last.errno": ("the error it returned, by name; none", lambda state: _error(_last(state)), ERRORS),
     "last.fd": ("the descriptor it was about: what it returned (socket, accept, open), else its first argument",
                 _last_fd),
 })  # fmt: skip
@@ -233,14 +236,16 @@ def text_of(output: Iterable[ev.Output], source: str, streams: tuple[str, ...]) 
 
 
 probes_of(the_state, {
-    "process.state": ("running, sleeping, tracing stop, zombie ... as /proc/PID/stat has it", _process_state),
-    "process.blocked": ("yes when it sleeps inside a call", lambda state: state.blocked(_task(state).tid)),
-    "process.alive": ("no once the program has ended", lambda state: _task(state).status != "exited"),
+    "process.state": ("running, sleeping, tracing stop, zombie ... as /proc/PID/stat has it", _process_state,
+                      tuple(_PROCESS_STATES.values())),
+    "process.blocked": ("yes when it sleeps inside a call", lambda state: state.blocked(_task(state).tid),
+                        bool),
+    "process.alive": ("no once the program has ended", lambda state: _task(state).status != "exited", bool),
     "output.text": ("what the program has printed so far (the last 4096 bytes)",
-                    lambda state: text_of(state.output, "server", ("out", "err"))),
+                    lambda state: text_of(state.output, "server", ("out", "err")), str),
 })  # fmt: skip
 probes_of(_exit, {
     "process.exit_code": ("exit status of the program", _exit_code),
     "process.signal": ("the signal that killed it, SIGPIPE; none",
-                       lambda ended: signal_name(ended.signo) if ended.signo else "none"),
+                       lambda ended: signal_name(ended.signo) if ended.signo else "none", str),
 })  # fmt: skip

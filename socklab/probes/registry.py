@@ -58,26 +58,32 @@ OutRsts InCsumErrors
 COUNTERS = frozenset(_COUNTERS.split())
 """Counters of /proc/net/netstat (TcpExt) and /proc/net/snmp (Tcp) that a lesson may name."""
 
-_PATTERNS: list[tuple[re.Pattern[str], Read]] = []
+Legal: TypeAlias = "type[int] | type[str] | type[bool] | tuple[str, ...]"
+"""What a probe can read: a whole number, any text, yes or no, or one of these words."""
+
+STATES: tuple[str, ...] = tuple(TCP_STATES.values())
+
+_PATTERNS: list[tuple[re.Pattern[str], Read, Legal]] = []
 
 
-def probes(rows: Mapping[str, tuple[str, Read]]) -> None:
-    """Register probes by name, each with its meaning and the function that reads it."""
-    for name, (meaning, read) in rows.items():
+def probes(rows: Mapping[str, tuple[str, Read] | tuple[str, Read, Legal]]) -> None:
+    """Register probes by name, each with its meaning, the function that reads it, and what it can read (a number)."""
+    for name, (meaning, read, *legal) in rows.items():
         NAMES[name] = meaning
         parts = (f"(?P<{p}>{PARTS[p][0]})" if p in PARTS else re.escape(p) for p in name.split("."))
-        _PATTERNS.append((re.compile(r"\.".join(parts)), read))
+        _PATTERNS.append((re.compile(r"\.".join(parts)), read, legal[0] if legal else int))
 
 
 def probes_of(
-    find: Callable[[LabState, dict[str, str]], T], rows: Mapping[str, tuple[str, Callable[[T], Value]]]
+    find: Callable[[LabState, dict[str, str]], T],
+    rows: Mapping[str, tuple[str, Callable[[T], Value]] | tuple[str, Callable[[T], Value], Legal]],
 ) -> None:
     """Register probes that read their values off the same thing: what `find` gives."""
 
     def read_by(value: Callable[[T], Value]) -> Read:
         return lambda state, parts: value(find(state, parts))
 
-    probes({name: (meaning, read_by(value)) for name, (meaning, value) in rows.items()})
+    probes({name: (row[0], read_by(row[1]), row[2] if len(row) == 3 else int) for name, row in rows.items()})
 
 
 def the_state(state: LabState, parts: dict[str, str]) -> LabState:
@@ -85,10 +91,10 @@ def the_state(state: LabState, parts: dict[str, str]) -> LabState:
     return state
 
 
-def _resolve(name: str) -> tuple[Read, dict[str, str]]:
-    for pattern, read in _PATTERNS:
+def _resolve(name: str) -> tuple[Read, dict[str, str], Legal]:
+    for pattern, read, legal in _PATTERNS:
         if found := pattern.fullmatch(name):
-            return read, found.groupdict()
+            return read, found.groupdict(), legal
     likely = sorted(NAMES)
     head, _, tail = name.partition(".")
     same_head = [known for known in likely if known.partition(".")[0] == head]
@@ -102,7 +108,7 @@ def _resolve(name: str) -> tuple[Read, dict[str, str]]:
 
 def check_name(name: str) -> None:
     """Raises UsageError naming the nearest probe when `name` is none."""
-    _, parts = _resolve(name)
+    _, parts, _ = _resolve(name)
     counter = parts.get("COUNTER")
     if counter is not None and counter not in COUNTERS:
         raise UsageError(f'no counter "{safe(counter)}"', fix=suggest(counter, COUNTERS, listed=0))
@@ -110,8 +116,25 @@ def check_name(name: str) -> None:
 
 def measure(state: LabState, name: str) -> Value:
     """What the probe reads in this state. Unmeasured: it has no value now. UsageError: there is no such probe."""
-    read, parts = _resolve(name)
+    read, parts, _ = _resolve(name)
     return read(state, parts)
+
+
+_TYPES: dict[type, str] = {int: "a whole number", str: "a text", bool: "a yes or no"}
+
+
+def check_value(name: str, value: Value) -> None:
+    """Raises UsageError saying what is legal when the probe can never read this value."""
+    legal = _resolve(name)[2]
+    wanted = str if isinstance(legal, tuple) else legal
+    if type(value) is not wanted:
+        shown = ("no", "yes")[value] if isinstance(value, bool) else safe(str(value))
+        raise UsageError(f"{shown} is {_TYPES[type(value)]}; {name} is {_TYPES[wanted]}")
+    if isinstance(legal, tuple) and value not in legal:
+        raise UsageError(
+            f'{name} is never "{safe(str(value))}"',
+            fix=f"{suggest(str(value), legal, listed=0)} It is one of: {', '.join(legal)}.".strip(),
+        )
 
 
 _SUBSTITUTED = re.compile(r"\{([A-Za-z][\w-]*(?:\.[\w-]+)+)\}")

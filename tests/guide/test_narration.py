@@ -45,7 +45,7 @@ at = {{ syscall = "accept"{at} }}
 {'until = { probe = "fd.count", is = 9 }' if when == "done" else ""}
 [step.predict]
 ask = "?"
-choices = [0, 1, true]
+choices = [0, 1, 2]
 measure = "fd.count"
 hides = {hides}
 when = "{when}"
@@ -212,7 +212,7 @@ def test_hints_say_what_can_be_done_in_the_order_of_what_matters() -> None:
     asleep = [lab.entered("accept", 3), lab.process("S")]
     offer, beat = ev.Offered(9, 1, ("connect", "drop all")), ev.Ready(9, "lesson", PID, (PID,))
     over = ev.LessonDone(9)
-    assert hint(accept, BEFORE, ASKED, gone, ev.Ended(9, "quit")) == "Predict: 0, 1, yes?"
+    assert hint(accept, BEFORE, ASKED, gone, ev.Ended(9, "quit")) == "Predict: 0, 1, 2?"
     assert hint(accept, gone, ev.Ended(9, "quit")) == "The lab is over."
     assert guide.next_hint(NOW, LabState()) == "The program is being started."
     assert hint(accept, gone) == "The program has ended."

@@ -32,6 +32,11 @@ SPOILED = [
     ('hides = ["queues", "sockets", "clients", "counters", "wire"]', "hides = []", ".hides: the answer is on"),
     ('  "clients.established is 5",\n  "client.f', '  "client.f', "step[1].predict: no [[check]]"),
     ('at = { syscall = "accept", nth = 10', 'at = { syscall = "accept", nth = 1', "step[5].at: comes no later"),
+    ("Client j stays in {client.j.state}", "{client.k.state}", "explain: client.k.state: no step makes a client k"),
+    ('"clients.syn_sent", at_least = 1', '"client.z.sent", at_least = 1', "step[1].settle: client.z.sent: no step"),
+    ("choices = [0, 4, 5, 6]", "choices = [0, 4, 6]", ".choices: here clients.established is 5 is wanted"),
+    ('"counter.ListenDrops", at_least = 5', '"counter.ListenDrops", is = 5', "counter.ListenDrops can rise while one"),
+    ('"clients.syn_sent", at_least = 5', '"packets.a.syn", is = 1', "packets.a.syn can rise while one thinks"),
     ("Second out is", "word " * 100, "step[4].after: 9 lines"),
 ]
 

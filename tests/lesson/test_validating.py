@@ -11,6 +11,7 @@ from tests.lesson.test_lesson import BEATS, GOOD
 SERVER = 'server = { c = "server.c" }'
 LISTEN = '{ syscall = "listen" }'
 CHOICES = "choices = [0, 1]"
+MEASURE = 'measure = "listener.accept_queue"'
 
 
 def parsed(*changes: tuple[str, str], text: str = GOOD) -> lesson.Lesson:
@@ -67,14 +68,37 @@ def test_choices_fit_the_keys(count: int, accepted: bool) -> None:
 
 
 def test_a_choice_that_is_a_letter_is_its_own_letter() -> None:
-    assert parsed((CHOICES, 'choices = ["a", "b"]')).steps[1].predict.letters == "ab"
-    assert '"b" is the letter of another choice' in refusal((CHOICES, 'choices = ["b", "a"]'))
-    assert parsed((CHOICES, 'choices = ["x", "c"]')).steps[1].predict.letters == "ab"
+    text = (MEASURE, 'measure = "client.a.tail"')
+    assert parsed(text, (CHOICES, 'choices = ["a", "b"]')).steps[1].predict.letters == "ab"
+    assert '"b" is the letter of another choice' in refusal(text, (CHOICES, 'choices = ["b", "a"]'))
+    assert parsed(text, (CHOICES, 'choices = ["x", "c"]')).steps[1].predict.letters == "ab"
 
 
-def test_choices_of_other_types_are_other_choices() -> None:
-    assert parsed((CHOICES, 'choices = [1, true, "1"]')).steps[1].predict.choices == [1, True, "1"]
-    assert "given twice" in refusal((CHOICES, "choices = [1, true, 1]"))
+def test_a_choice_is_what_the_probe_can_read() -> None:
+    assert "given twice" in refusal((CHOICES, "choices = [1, 2, 1]"))
+    assert refusal((CHOICES, "choices = [1, true]")) == (
+        "step[1].predict.choices[1]: yes is a yes or no; listener.accept_queue is a whole number"
+    )
+    assert refusal((CHOICES, 'choices = ["1", "2"]')) == (
+        "step[1].predict.choices[0]: 1 is a text; listener.accept_queue is a whole number"
+    )
+    states = (MEASURE, 'measure = "client.a.state"')
+    assert parsed(states, (CHOICES, 'choices = ["CLOSE", "CLOSE_WAIT"]')).steps[1].predict.choices[1] == "CLOSE_WAIT"
+    told = refusal(states, (CHOICES, 'choices = ["CLOSED", "CLOSE_WAIT"]'))
+    assert told == 'step[1].predict.choices[0]: client.a.state is never "CLOSED"'
+
+
+def test_what_is_waited_for_checked_and_claimed_is_what_the_probe_can_read() -> None:
+    for wrong, right in (("ESTABLISH", "ESTABLISHED"), ("CLOSEWAIT", "CLOSE_WAIT")):
+        with pytest.raises(LessonError) as refused:
+            parsed(('is = "ESTABLISHED"', f'is = "{wrong}"'))
+        assert refused.value.what.endswith(f'step[1].settle[0]: client.a.state is never "{wrong}"')
+        assert f'Did you mean "{right}"?' in refused.value.fix
+        assert "FIN_WAIT1, FIN_WAIT2" in refused.value.fix
+    assert refusal(("is = true", "is = 1")) == "check[1]: 1 is a whole number; process.alive is a yes or no"
+    assert refusal(("is = true", "at_most = 1")) == "check[1]: 1 is a whole number; process.alive is a yes or no"
+    claim = ('before = "', 'holds = "client.a.phase is opened"\nbefore = "')
+    assert refusal(claim) == 'step[0].holds[0]: client.a.phase is never "opened"'
 
 
 def test_a_lesson_has_steps_and_another_format_is_another_version() -> None:
@@ -172,7 +196,8 @@ def test_checks_name_a_probe_and_exactly_one_bound() -> None:
     assert refusal(('probe = "process.alive"', 'probe = "process.alife"')).startswith("check[1].probe: ")
     assert refusal(("is = true", "")) == "check[1]: exactly one of is, at_least, at_most; 0 are given"
     assert refusal(("is = true", "at_least = 1\nat_most = 2")).endswith("2 are given")
-    assert parsed(("is = true", "at_most = 0")).checks[1].at_most == 0
+    count = ('probe = "process.alive"\nis = true', 'probe = "fd.count"\nat_most = 0')
+    assert parsed(count).checks[1].at_most == 0
     assert parsed(("is = true", "is = false")).checks[1].is_ is False
     settle = refusal(('is = "ESTABLISHED"', 'is = "ESTABLISHED", at_most = 1'))
     assert settle == "step[1].settle[0]: exactly one of is, at_least, at_most; 2 are given"
