@@ -48,13 +48,13 @@ class Picture(NamedTuple):
 
 
 PICTURES = {
-    "backlog": Picture("backlog", "c", (120, 36), "private", ("n", "n", "n", "c", "enter"), "accept queue 5 of 4"),
-    "question": Picture("backlog", "c", (120, 36), "private", ("n", "n", "n"), "hidden until you answer"),
+    "backlog": Picture("backlog", "c", (120, 36), "private", ("n", "n", "c", "enter"), "accept queue 5 of 4"),
+    "question": Picture("backlog", "c", (120, 36), "private", ("n", "n"), "hidden until you answer"),
     "lifecycle": Picture("lifecycle", "python", (120, 36), "private", ("c", "enter", *"nnnn"), "held after bind"),
     "handshake": Picture(
         "handshake", "c", (120, 36), "two-hosts", ("n", "n", "n", "n", "b", "enter", "d"), r"SYN-ACK seq 0 ack 1 held"
     ),
-    "small": Picture("backlog", "python", (80, 24), "private", ("n", "n", "n", "c", "enter"), "5 of 4"),
+    "small": Picture("backlog", "python", (80, 24), "private", ("n", "n", "c", "enter"), "5 of 4"),
 }
 
 

@@ -25,7 +25,7 @@ from socklab.engine.script import Script
 from socklab.engine.source.source_files import SourceFiles
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import Terminal
-from socklab.engine.tracing.run_control import RunControl
+from socklab.engine.tracing.run_control import OVER, STEP, RunControl
 from socklab.engine.tracing.syscall_filter import SocketCalls
 from socklab.engine.tracing.task import Stop, Task
 from socklab.engine.tracing.tracer import Tracer
@@ -335,10 +335,17 @@ class Lab:
         if stop.at == "enter":
             self._entered[stop.tid] = stop
         of_lesson = stop.at in ("enter", "return") and self._tell_script(stop)
-        if self._run_control.wants(stop, of_lesson=of_lesson) or self._lesson_acts():
+        wanted = self._run_control.wants(stop, of_lesson=of_lesson) and not self._of_an_import(stop)
+        if wanted or self._lesson_acts():
             self._hold(stop)
         else:
             self._run_control.release(stop)
+
+    def _of_an_import(self, stop: Stop) -> bool:
+        """Python's modules make calls as they are imported. Stepping goes past them, as past a C library's start."""
+        task = self.tracer.tasks.get(stop.tid)
+        steps = self._script is None and self._run_control.mode in (STEP, OVER) and stop.at in ("enter", "return")
+        return steps and task is not None and self._source_files.is_import(stop, task)
 
     def _lesson_acts(self) -> bool:
         """The lesson needs this stop, whatever the student asked for."""

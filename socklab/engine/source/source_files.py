@@ -21,6 +21,8 @@ class SourceFiles:
         self._stream = stream
         self._of_process: dict[int, tuple[Memory, Where]] = {}
         self._sent: set[str] = set()
+        self._python: dict[str, list[str]] = {}
+        """Lines of the Python files among them."""
 
     def stack(self, stop: Stop, task: Task) -> tuple[tuple[Frame, ...], str]:
         """The user's own frames, innermost first; where there are none, the reason."""
@@ -33,6 +35,8 @@ class SourceFiles:
             if frame.path not in self._sent:
                 self._sent.add(frame.path)
                 text = source(frame.path)
+                if text is not None and text.language == "python":
+                    self._python[frame.path] = text.text.splitlines()
                 if text is not None:
                     self._stream.put(msgspec.structs.replace(text, t=self._stream.now()))
         return frames, where.reason
@@ -43,6 +47,13 @@ class SourceFiles:
         if entered is not None and (entered.sp, entered.ip) == (asleep.sp, asleep.ip):
             asleep = entered  # which has the frame pointer
         return self.stack(asleep, task)
+
+    def is_import(self, stop: Stop, task: Task) -> bool:
+        """The user's own line that is being executed imports a module: the call is the library's, not theirs."""
+        frames, _ = self.stack(stop, task)
+        lines = self._python.get(frames[0].path, []) if frames else []
+        line = lines[frames[0].line - 1] if frames and 0 < frames[0].line <= len(lines) else ""
+        return line.lstrip().startswith(("import ", "from "))
 
     def forget(self, pid: int) -> None:
         self._of_process.pop(pid, None)
