@@ -20,13 +20,14 @@ gc.disable()
 import click  # noqa: E402
 
 from socklab import __version__  # noqa: E402
-from socklab.core.errors import SocklabError  # noqa: E402
+from socklab.core.errors import MachineError, SocklabError  # noqa: E402
 
 _PCAP_HELP = "Write the packets that cross between the hosts to FILE, for Wireshark or tshark."
 _NETWORKS = ("auto", "two-hosts", "private", "machine")
 _NETWORK_HELP = "Where it plays: private hosts of the lab's own, or this machine's network. Default: the best allowed."
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+_REFUSED = (errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EMFILE, errno.EAGAIN)
 _UNTIL_HELP = "Run on, and stop first where it fits: `accept`, `read fd=4`, `write errno=EPIPE`, `any error`."
 
 
@@ -203,7 +204,24 @@ def main() -> None:
     sys.exit(_main())
 
 
+def _open_standard_streams() -> bool:
+    """Put /dev/null where input, output or error was closed: a socket of ours must not take its number. False where
+    that was the output."""
+    closed = []
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            closed.append(number)
+    return 1 not in closed
+
+
 def _main() -> int:
+    if not _open_standard_streams():
+        if sys.stderr is not None:
+            print("socklab: The output can't be written: standard output is closed.", file=sys.stderr)
+        return 74  # EX_IOERR
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no UTF-8 gets \u2013, not a traceback
     try:
@@ -217,6 +235,11 @@ def _main() -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except OSError as error:
+        if error.errno in _REFUSED:
+            print(f"socklab: This machine refuses something that is needed here ({error}).", file=sys.stderr)
+            fix = "`ulimit -n 1024` allows more." if error.errno == errno.EMFILE else "`socklab doctor` names the fix."
+            print(fix, file=sys.stderr)
+            return MachineError.exit_code
         if error.errno not in _FULL:
             raise
         print(f"socklab: The output can't be written: {error.strerror}.", file=sys.stderr)

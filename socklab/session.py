@@ -8,6 +8,7 @@ tables. Kept lean: it runs before anything heavy is imported, so that the engine
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -20,7 +21,7 @@ from typing import Self
 
 import msgspec
 
-from socklab.core.errors import SocklabError, UsageError
+from socklab.core.errors import MachineError, SocklabError, UsageError
 from socklab.core.signals import signal_name
 from socklab.host import environment, run_directory, subreaper
 from socklab.protocol import codec, commands as cmd, events as ev
@@ -75,9 +76,10 @@ class Link:
         # Readable at data and at the engine's death: end of file alone would never come if a program the engine
         # started had inherited the other end of the socket.
         self._alarm = select.epoll()
-        self._pidfd = os.pidfd_open(engine.pid)
         self._alarm.register(end, select.EPOLLIN)
-        self._alarm.register(self._pidfd, select.EPOLLIN)
+        self._pidfd = _pidfd(engine.pid)
+        if self._pidfd >= 0:
+            self._alarm.register(self._pidfd, select.EPOLLIN)
         self._early: list[ev.AnyEvent] = []
         """What was read while the start was waited for; `_bell` then makes the alarm readable."""
         self._bell = -1
@@ -91,31 +93,43 @@ class Link:
     @classmethod
     def start(cls, spec: RunSpec) -> Link:
         """Start an engine for `spec` in a fresh private directory. Returns at once; the rest shows in the events."""
+        if not os.path.exists("/proc/self"):
+            raise MachineError(
+                "/proc is not there: all that the lab shows of a program is read from it.",
+                fix="mount -t proc proc /proc",
+            )
         run_dir = run_directory.make()
+        with contextlib.ExitStack() as undo:
+            undo.callback(run_directory.remove, run_dir)
+            try:
+                link = cls._started(spec, run_dir, undo)
+            except OSError as error:
+                raise _not_started(error) from error
+            link._send(encode_spec(msgspec.structs.replace(spec, run_dir=run_dir)))
+            undo.pop_all()
+        return link
+
+    @classmethod
+    def _started(cls, spec: RunSpec, run_dir: str, undo: contextlib.ExitStack) -> Link:
+        """Raises OSError: no process, descriptor or memory is left, or a container's filter refuses a call."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        # An anonymous file: it can't fill up like a pipe, and outlives the run directory.
-        said = os.memfd_create("socklab-engine-stderr")
-        try:
-            with theirs:
-                engine = subprocess.Popen(
-                    engine_command(theirs.fileno()),
-                    stdin=subprocess.DEVNULL,
-                    stdout=said,
-                    stderr=said,
-                    pass_fds=(theirs.fileno(),),
-                    env=environment.inherited(),
-                    start_new_session=True,  # Ctrl-C in the terminal is for the consumer, which then ends the engine
-                )
-        except OSError as error:  # no process or no memory is left (EAGAIN, ENOMEM)
-            ours.close()
-            os.close(said)
-            run_directory.remove(run_dir)
-            raise SocklabError(f"The engine could not be started: {error.strerror}.") from error
+        undo.callback(ours.close)
+        said = _anonymous_file(run_dir)
+        undo.callback(os.close, said)
+        with theirs:
+            engine = subprocess.Popen(
+                engine_command(theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                pass_fds=(theirs.fileno(),),
+                env=environment.inherited(),
+                start_new_session=True,  # Ctrl-C in the terminal is for the consumer, which then ends the engine
+            )
+        undo.callback(_end, engine)
         subreaper.become_subreaper()
         ours.setblocking(False)
-        link = cls(engine, ours, said, run_dir, spec)
-        link._send(encode_spec(msgspec.structs.replace(spec, run_dir=run_dir)))
-        return link
+        return cls(engine, ours, said, run_dir, spec)
 
     def restart(self) -> Link:
         """End this run with all it holds, and start the same one from its beginning.
@@ -351,7 +365,8 @@ class Link:
             if self._bell >= 0:
                 os.close(self._bell)
             self._socket.close()
-            os.close(self._pidfd)
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
             if self._engine.poll() is None:
                 self._engine.kill()
                 self._engine.wait()
@@ -375,6 +390,40 @@ class Link:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _anonymous_file(run_dir: str) -> int:
+    """It can't fill up like a pipe, and outlives the run directory."""
+    try:
+        return os.memfd_create("socklab-engine-stderr")
+    except OSError:  # a container's filter refuses it
+        with open(f"{run_dir}/engine-stderr", "xb+") as file:
+            os.unlink(file.name)
+            return os.dup(file.fileno())
+
+
+def _pidfd(pid: int) -> int:
+    """A descriptor that is readable when the process has ended; -1 where a container's filter refuses it."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1  # the end of its socket tells as well, but for programs that have inherited that
+
+
+def _end(engine: subprocess.Popen[bytes]) -> None:
+    engine.kill()
+    engine.wait()
+
+
+def _not_started(error: OSError) -> SocklabError:
+    what = f"The engine could not be started: {error.strerror}."
+    if error.errno == errno.EMFILE:
+        return MachineError(what, fix="Allow more open files: `ulimit -n 1024`, then start again.")
+    if error.errno in (errno.EAGAIN, errno.ENOMEM):
+        return MachineError(
+            what, fix="`ulimit -u` and `ulimit -v` say what is allowed; end other programs, or raise it."
+        )
+    return MachineError(what, fix="Run `socklab doctor`: it names what refuses and the exact fix.")
 
 
 def _wait(end: socket.socket | select.epoll, what: int, timeout: float | None) -> bool:

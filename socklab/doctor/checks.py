@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import select
 import shutil
 import signal
 import socket
@@ -127,6 +128,33 @@ def check_seccomp() -> Result:
         return False, f"not known for {arch}"
     failure = refusals.try_in_child(lambda: ptrace.install_filter(ptrace.filter_program([], machines.of(arch))))
     return failure is None, "a filter was installed" if failure is None else os.strerror(failure.number)
+
+
+def _start_thread() -> None:
+    import threading
+
+    thread = threading.Thread(target=bool)
+    try:
+        thread.start()
+    except RuntimeError:
+        raise OSError(11, "no thread could be started") from None
+    thread.join()
+
+
+_CALLS: dict[str, Callable[[], object]] = {
+    "socketpair": lambda: tuple(map(socket.socket.close, socket.socketpair())),
+    "epoll_create1": lambda: select.epoll().close(),
+    "prctl": lambda: libc.prctl(_PR_GET_DUMPABLE, 0),
+    "clone3": _start_thread,
+}
+"""Calls without which the engine can't be started, and what makes them. Containers' filters refuse now one, now
+another; where they refuse memfd_create, pidfd_open, prlimit64 or setns, the lab does without."""
+_PR_GET_DUMPABLE = 3
+
+
+def check_calls() -> Result:
+    refused = {name: why for name, call in _CALLS.items() if (why := _tried(call))}
+    return not refused, "; ".join(f"{name}: {why}" for name, why in refused.items()) or "none is refused"
 
 
 # ---------------------------------------------------------------- networks

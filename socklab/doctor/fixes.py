@@ -62,6 +62,10 @@ def _tracer() -> str:
     return "" if tracer == "0" else f"{read_status(int(tracer)).get('Name', 'gone')} (pid {tracer})"
 
 
+def fix_memory() -> str:
+    return fix_ptrace() if os.path.exists("/proc/self") else sudo("mount -t proc proc /proc")
+
+
 def fix_ptrace() -> str:
     tracer = _tracer()
     if tracer:
@@ -78,6 +82,12 @@ def fix_ptrace() -> str:
         "A sandbox or security module forbids tracing (SELinux: `sudo setsebool -P deny_ptrace off`); "
         "run socklab outside of it, or in a virtual machine."
     )
+
+
+def fix_calls() -> str:
+    if refusals.in_container():
+        return fix_ptrace()
+    return "A sandbox's filter or `ulimit -u`, `ulimit -n` forbids it: run socklab outside of it, or raise the limit."
 
 
 def fix_seccomp() -> str:

@@ -7,6 +7,7 @@ enters its namespaces before anything else, forks the program while it has one t
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import resource
@@ -54,18 +55,22 @@ def _read_spec(commands: socket.socket) -> tuple[run_spec.RunSpec, bytes] | None
     return run_spec.decode(line), rest
 
 
-def _raise_limit() -> tuple[int, int]:
+def _raise_limit() -> tuple[int, int] | None:
     """As many descriptors as allowed, for thousands of clients; returns the limit that programs get back.
 
-    Raises MachineError where a lab would run out of them in its middle.
+    None: a container's filter refuses prlimit, and nothing was changed. Raises MachineError where a lab would run out
+    of them in its middle.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except OSError:
+        return None
     if hard < LEAST_FILES:
         raise MachineError(
             f"The lab needs to open {LEAST_FILES} files and sockets at once; `ulimit -n` allows {hard} here.",
             fix=f"`ulimit -n {LEAST_FILES}` or more, then start again.",
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft, hard
 
 
@@ -93,7 +98,7 @@ def _trace(
     network: topology.Topology,
     traced: tuple[int, ...],
     arch: str,
-    limit: tuple[int, int],
+    limit: tuple[int, int] | None,
     ignored: frozenset[int],
 ) -> None:
     stream = lab.stream
@@ -115,7 +120,8 @@ def _trace(
         os.waitpid(launched.pid, 0)
         raise _KILLED if killed else _REFUSED from error
     cwd = wanted.cwd or _here()
-    stream.put(ev.Started(stream.now(), launched.pid, "server", prepared.shown, cwd, traced))
+    shown = tuple(map(_text, prepared.shown))
+    stream.put(ev.Started(stream.now(), launched.pid, "server", shown, _text(cwd), traced))
     stream.flush()
     lab.attach(launched, prepared.python)
 
@@ -285,8 +291,15 @@ def _start_wakeup(tracer: Tracer) -> None:
     """Raises MachineError where even a child of our own can't be traced: under strace -f it is traced already."""
     try:
         tracer.start_wakeup()
-    except PermissionError as error:
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+            raise
         raise _REFUSED from error
+
+
+def _text(name: str) -> str:
+    """For the stream, which is text: bytes that are no UTF-8 are replaced, as where argv is read from /proc."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _here() -> str:
@@ -299,7 +312,7 @@ def _here() -> str:
 
 def _tell_built(stream: Stream, prepared: program.Prepared) -> None:
     if prepared.built:
-        stream.put(ev.Built(stream.now(), prepared.built, prepared.cached))
+        stream.put(ev.Built(stream.now(), tuple(map(_text, prepared.built)), prepared.cached))
     if prepared.warnings:
         stream.notice("warning", prepared.warnings.rstrip())
     if prepared.note:

@@ -41,7 +41,7 @@ class Actor:
         state: Callable[[], LabState],
         look: Callable[[], LabState],
         port: int,
-        limit: tuple[int, int],
+        limit: tuple[int, int] | None,
         *,
         in_lesson: bool,
         kept: frozenset[str] = frozenset(),

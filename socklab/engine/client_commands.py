@@ -61,7 +61,7 @@ class ClientCommands:
         stream: Stream,
         selector: selectors.BaseSelector,
         enter_host: Callable[[str], None],
-        limit: tuple[int, int],
+        limit: tuple[int, int] | None,
     ) -> None:
         self._stream = stream
         self._selector = selector

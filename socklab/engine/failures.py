@@ -6,6 +6,7 @@ In: an exception, and this process's limits. Out: a SocklabError to show. Never 
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import traceback
 
@@ -32,6 +33,14 @@ def explain(error: BaseException) -> SocklabError:
         number = errno.ENOMEM
     elif isinstance(error, RuntimeError) and "new thread" in str(error):  # "can't start new thread", for any reason
         number = errno.ENOMEM if bounded else errno.EAGAIN  # its stack is memory
+    if number in (errno.ENOSYS, errno.EPERM, errno.EACCES):
+        said = f"This machine refuses the lab something it needs ({error})."
+        return MachineError(said, fix="Run `socklab doctor`: it names what refuses and the exact fix.")
+    if isinstance(error, RuntimeError) and number == errno.EAGAIN and not _many_tasks():
+        return MachineError(
+            "No thread could be started here, though the user has few: a container's filter, or its own limit.",
+            fix="Run `socklab doctor`: it names what refuses and the exact fix.",
+        )
     known = _LIMITS.get(number)
     if known is None:
         traceback.print_exception(error)
@@ -46,3 +55,12 @@ def explain(error: BaseException) -> SocklabError:
         fix=f"`ulimit {option} {enough}`, then start again. Where that is refused: `ulimit -H{option[1:]}` says how "
         "far you may go.",
     )
+
+
+def _many_tasks() -> bool:
+    """The user's limit of processes and threads may well be reached."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    try:
+        return soft != resource.RLIM_INFINITY and soft < 4 * len(os.listdir("/proc"))
+    except OSError:
+        return True

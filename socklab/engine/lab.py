@@ -57,7 +57,7 @@ class Lab:
         arch: str,
         lesson: Lesson | None,
         port: int,
-        limit: tuple[int, int],
+        limit: tuple[int, int] | None,
     ) -> None:
         self.stream = stream
         self.reason = "quit"

@@ -127,7 +127,7 @@ def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path, compiling:
     import hashlib  # OpenSSL comes with it, which no other program needs
 
     real = os.path.realpath(tool)
-    recipe = "\0".join((str(source), real, str(os.stat(real).st_mtime_ns), *C_FLAGS)).encode()
+    recipe = os.fsencode("\0".join((str(source), real, str(os.stat(real).st_mtime_ns), *C_FLAGS)))
     folder = _cache_folder(run_dir) / hashlib.sha256(recipe + b"\0" + text).hexdigest()[:24]
     binary = folder / source.stem
     argv = (tool, *C_FLAGS, "-o", str(binary), str(source))
@@ -202,10 +202,11 @@ def own_signals() -> frozenset[int]:
     return frozenset(ignored.difference(_PYTHONS))
 
 
-def reset_child(limit: tuple[int, int], ignored: Iterable[int] = ()) -> None:
+def reset_child(limit: tuple[int, int] | None | None, ignored: Iterable[int] = ()) -> None:
     """In a forked child: undo what Python and the engine changed that a program would inherit."""
     reset_signals(ignored)
-    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
 
 def _execute(prepared: Prepared, environment: Mapping[str, str]) -> None:
@@ -228,7 +229,7 @@ def launch(
     environment: Mapping[str, str],
     filter_program: bytes,
     enter_host: Callable[[], None],
-    limit: tuple[int, int],
+    limit: tuple[int, int] | None,
     ignored: frozenset[int],
 ) -> Launched:
     """Fork a child that waits for one byte on `go`, then installs the filter and executes; signals `ignored` stay so.

@@ -39,9 +39,24 @@ _decoder = msgspec.json.Decoder(RunSpec)
 
 
 def encode(spec: RunSpec) -> bytes:
-    return _encoder.encode(spec) + b"\n"
+    try:
+        return _encoder.encode(spec) + b"\n"
+    except UnicodeEncodeError:
+        # Names of files and variables are bytes. Those that are no UTF-8 are surrogates in a string (PEP 383), which
+        # the json of the standard library writes and reads as escapes.
+        import json
+
+        return json.dumps(msgspec.to_builtins(spec)).encode() + b"\n"
 
 
 def decode(line: bytes) -> RunSpec:
     """Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _decoder.decode(line)
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError:
+        import json
+
+        try:
+            return msgspec.convert(json.loads(line), RunSpec)
+        except ValueError as error:
+            raise msgspec.DecodeError(str(error)) from error

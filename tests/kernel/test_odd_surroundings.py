@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -39,11 +41,61 @@ def test_a_lesson_runs_in_a_directory_that_was_removed(tmp_path: Path) -> None:
     assert "The lesson is done" in done.stdout
 
 
-@pytest.mark.parametrize("json", [(), ("--json",)], ids=["plain", "json"])
-def test_output_that_nothing_has_room_for_is_one_line_and_code_74(json: tuple[str, ...]) -> None:
+def socklab(*words: str, cwd: Path, closed: str = "") -> subprocess.CompletedProcess[bytes]:
+    """In another directory, by a shell that closes descriptors (`2>&-`)."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "socklab", *words],
+        cwd=cwd,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("words", [("lessons",), ("doctor",), ("run", "--auto", "true")], ids=" ".join)
+def test_a_closed_output_is_one_line_and_code_74(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = socklab(*words, cwd=tmp_path, closed=">&-")
+    assert done.stderr == b"socklab: The output can't be written: standard output is closed.\n"
+    assert done.returncode == 74
+
+
+def test_a_closed_input_is_an_empty_one_and_a_closed_error_none(tmp_path: Path) -> None:
+    done = socklab("run", "--free", "--plain", "--", "echo", "hello", cwd=tmp_path, closed="<&- 2>&-")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"the program wrote: hello" in done.stdout
+
+
+def test_names_that_are_no_text_are_found_and_run(tmp_path: Path) -> None:
+    folder = tmp_path / "odd\udcff\x1b"
+    folder.mkdir()
+    (folder / "server\udcfe.py").write_text("import os; os.write(1, os.getcwdb() + os.environb[b'ODD'])\n")
+    done = socklab("run", "--free", "--json", "--env", "ODD=\udcfd", "server\udcfe.py", cwd=folder)
+    printed = b"".join(
+        base64.b64decode(e["data"]) for e in map(json.loads, done.stdout.splitlines()) if e["e"] == "output"
+    )
+    assert printed == os.fsencode(folder) + b"\xfd", done
+    (folder / "server.c").write_text("int main(void) { return 7; }\n")
+    if shutil.which("cc"):
+        assert socklab("run", "--free", "--plain", "server.c", cwd=folder).returncode == 7
+
+
+def test_without_proc_the_lab_says_so_and_how_to_mount_it(tmp_path: Path) -> None:
+    script = 'umount -l /proc && exec "$@"'
+    command = ["unshare", "--mount", "--", "sh", "-c", script, "sh", sys.executable, "-m", "socklab"]
+    if subprocess.run([*command[:5], "umount -l /proc"], capture_output=True, check=False).returncode:
+        pytest.skip("needs root, and unshare")
+    done = subprocess.run([*command, "run", "--auto", "true"], env=_environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("socklab: /proc is not there") and "mount -t proc" in done.stderr
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)], ids=["plain", "json"])
+def test_output_that_nothing_has_room_for_is_one_line_and_code_74(option: tuple[str, ...]) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [*LESSON, *json],
+            [*LESSON, *option],
             env=_environment(),
             stdout=full,
             stderr=subprocess.PIPE,

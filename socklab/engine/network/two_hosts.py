@@ -68,7 +68,8 @@ def lay(device: str) -> Laid:
     except refusals.Refused:
         for fd in (*namespaces, *(end.fd for end in ends)):
             os.close(fd)
-        netns.setns(home)
+        with suppress(OSError):  # setns itself may be what is refused: this fresh network is as good as that one
+            netns.setns(home)
         raise
     finally:
         os.close(home)
