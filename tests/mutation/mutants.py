@@ -226,6 +226,7 @@ class _InPlace:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         live: dict[CodeType, list[FunctionType]] = {}
+        gc.unfreeze()  # what tests/conftest.py froze is not listed
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and (each.__module__ or "").startswith("socklab."):
                 live.setdefault(each.__code__, []).append(each)
