@@ -158,3 +158,12 @@ def test_whatever_tasks_stop_and_run_on_every_stop_is_the_fold_of_its_past(told:
     history = history_of(events, stride=stride)
     for stop in range(history.now.stops + 1):
         assert fields(history.at(stop)) == fields(expected_at(events, stop))
+
+
+def test_sockets_that_come_and_go_while_the_program_runs_on_leave_nothing_behind() -> None:
+    state = apply_all(LabState(), [*lab.start(), lab.sockets(lab.listener())])
+    for number in range(1, 500):
+        rows = lab.pair(number, 1, 1)
+        state = apply_all(state, [lab.sockets(*rows), lab.sockets(gone=tuple(row.id for row in rows))])
+    assert len(state.table_of("server").rows) == 1
+    assert list(state.changed.sockets) == [("server", 1)]
