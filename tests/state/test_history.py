@@ -113,7 +113,7 @@ def test_of_a_run_too_long_to_keep_the_newest_stops_can_be_shown_as_they_were(st
         assert len(history._events) <= keep + keep // 4
         assert history.is_cut == (place > len(history._events))
     assert history.now.stops == 60
-    assert 0 < history.first
+    assert history.first > 0
     for stop in range(history.first, 62):
         assert fields(history.at(stop)) == fields(expected_at(events, stop)), stop
     oldest = fields(history.at(history.first))
@@ -122,7 +122,7 @@ def test_of_a_run_too_long_to_keep_the_newest_stops_can_be_shown_as_they_were(st
 
 
 def test_a_run_that_never_stops_keeps_no_more_than_its_limits_however_long_it_is() -> None:
-    """As `run --free` under load, packets delayed by a rule. What is kept is counted, in the history and in the state."""
+    """As `run --free` under load, packets delayed by a rule. Counted is what history and state keep."""
     history = History(keep_events=1_000)
     history.now = LabState(packets=Log(200), calls=Log(200))
     for event in lab.start():
