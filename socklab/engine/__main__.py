@@ -160,6 +160,7 @@ def _end_tracer_after(thread: threading.Thread, lab: Lab) -> None:
     """A thread may end without running another line of its own: at its first call, or where no memory is left."""
     try:
         thread.join()
+        lab.stream.fold_no_more()
         if not lab.over:
             lab.fail(SocklabError("The engine's lab thread ended.", fix="This is a bug in socklab: please report it."))
     finally:

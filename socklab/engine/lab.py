@@ -158,6 +158,7 @@ class Lab:
 
     def run(self) -> None:
         """Serve until the consumer quits or goes away, or a run that nobody watches has ended."""
+        self.stream.fold_here()
         self._selector.register(self._consumer, selectors.EVENT_READ, self._read_commands)
         self._selector.register(self._bell_read, selectors.EVENT_READ, lambda _mask: os.read(self._bell_read, 4096))
         if not self._spec.free or self._topology.wire is not None or self._spec.capture:
@@ -306,8 +307,10 @@ class Lab:
 
     def _fold(self) -> LabState:
         kept = self.stream.kept
-        while kept:
-            self._state = apply(self._state, kept.popleft())
+        if kept:
+            while kept:
+                self._state = apply(self._state, kept.popleft())
+            self.stream.folded()
         return self._state
 
     # ---------------------------------------------------------------- stops

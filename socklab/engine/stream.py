@@ -1,7 +1,7 @@
 """The one ordered stream out of the engine: events of every thread, batched, written to the consumer.
 
 In: events from the tracer thread and the lab thread. Out: lines of JSON on one socket, in the order they were put.
-Nothing is dropped: a consumer that reads slowly slows the lab down.
+Nothing is dropped: a consumer that reads slowly slows the lab down, and so does a lab that folds slowly.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from collections import deque
 from socklab.protocol import codec, events as ev
 
 BATCH = 256
+MOST_KEPT = 20_000
+"""Events that may wait for the lab's fold. The lock is not fair: with a slow consumer the tracer thread could take it
+again and again, while the lab thread waits for it and folds nothing."""
 
 
 class Stream:
@@ -30,6 +33,9 @@ class Stream:
         self.kept: deque[ev.Event] = deque()
         """With `keep`, every event waits here too, for the lab's own fold."""
         self._keep = keep
+        self._folder = 0
+        """The thread that folds; 0 = none does."""
+        self._folded = threading.Event()
 
     def now(self) -> int:
         """Nanoseconds since the header."""
@@ -39,8 +45,30 @@ class Stream:
         self._waiting.append(event)
         if self._keep:
             self.kept.append(event)
+            if len(self.kept) > MOST_KEPT:
+                self._wait_for_fold()
         if len(self._waiting) >= BATCH:
             self.flush()
+
+    def fold_here(self) -> None:
+        """The calling thread takes what is kept, and says so by `folded`; others wait for it where there is much."""
+        self._folder = threading.get_ident()
+
+    def folded(self) -> None:
+        """What was kept has been taken."""
+        if not self._folded.is_set():
+            self._folded.set()
+
+    def fold_no_more(self) -> None:
+        """Nobody takes what is kept any more, and nobody waits for that."""
+        self._folder = 0
+        self._folded.set()
+
+    def _wait_for_fold(self) -> None:
+        while self._folder not in (0, threading.get_ident()) and len(self.kept) > MOST_KEPT:
+            self._folded.clear()
+            if len(self.kept) > MOST_KEPT:
+                self._folded.wait()
 
     def notice(self, level: str, text: str, fix: str = "") -> None:
         """Tell the user something, and the next step to take if there is one."""

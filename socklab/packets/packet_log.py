@@ -17,8 +17,8 @@ from socklab.packets.decode import ACK, SYN, Segment, decode
 from socklab.packets.flows import Flows, Seen
 from socklab.protocol import events as ev
 
-KEEP = 80_000
-"""Packets remembered; more than a log keeps, so that its recent past can be shown too."""
+KEEP = 50_000
+"""Packets remembered; more than a log keeps (up to 40,000), so that its recent past can be shown too."""
 
 
 class Passed(msgspec.Struct, frozen=True, gc=False):  # by the ten thousand, and part of no cycle
@@ -51,7 +51,7 @@ def at(packets: Log[ev.Packet], index: int) -> Passed:
 
 def connections(packets: Log[ev.Packet]) -> int:
     """How many connections were seen so far."""
-    return len(follow(packets).openers)
+    return follow(packets).connections
 
 
 def index_of(packets: Log[ev.Packet], number: int) -> int:
@@ -76,8 +76,9 @@ class _Reading:
         self.passed: list[Passed] = []
         self.first = first
         """Place of the first of `passed` among all packets that ever came."""
-        self.openers: dict[int, str] = {}
-        """Connection to the end that opened it."""
+        self.connections = 0
+        self._openers: dict[frozenset[str], tuple[int, str]] = {}
+        """Both ends to the last connection between them, and the end that opened it: no more than ports allow."""
         self._flows = Flows()
 
     def is_of(self, packets: Log[ev.Packet]) -> bool:
@@ -104,10 +105,13 @@ class _Reading:
         here, there = segment.source_end, segment.destination_end
         opener = ""
         if seen.connection:
-            opener = self.openers.get(seen.connection, "")
-            if not opener:
+            ends = frozenset((here, there))
+            number, opener = self._openers.get(ends, (0, ""))
+            if number != seen.connection:
+                self.connections = max(self.connections, seen.connection)
                 answers = segment.flags & (SYN | ACK) == SYN | ACK
-                opener = self.openers[seen.connection] = there if answers else here
+                opener = there if answers else here
+                self._openers[ends] = (seen.connection, opener)
         if packet.source != packet.destination and "server" in (packet.source, packet.destination):
             rightward = packet.destination == "server"
         elif opener:

@@ -71,7 +71,9 @@ def _sockets(state: LabState, event: ev.Sockets) -> LabState:
     for row in event.set:
         before.setdefault((event.host, row.id), table.rows.get(row.id))
     for gone in event.gone:
-        before.setdefault((event.host, gone), table.rows.get(gone))
+        key = event.host, gone
+        if before.setdefault(key, table.rows.get(gone)) is None:
+            del before[key]  # came and went: a server that runs on for hours would fill this
     return replace(
         state,
         t=event.t,

@@ -16,10 +16,12 @@ KEPT_ON_THE_WIRE = frozenset({"held", "delayed"})
 
 def _packet(state: LabState, event: ev.Packet) -> LabState:
     packets = state.packets.append(event)
-    fates = state.fates
+    fates, waited = state.fates, state.waited_ns
     if packets.dropped != state.packets.dropped:  # nobody asks any more for what was let go
-        fates = fates.changed(drop=[number for number in fates if number < packets[0].id])
-    return replace(state, t=event.t, packets=packets, fates=fates)
+        oldest = packets[0].id
+        fates = fates.changed(drop=[number for number in fates if number < oldest])
+        waited = waited.changed(drop=[number for number in waited if number < oldest])
+    return replace(state, t=event.t, packets=packets, fates=fates, waited_ns=waited)
 
 
 def _fate(state: LabState, event: ev.PacketFate) -> LabState:

@@ -145,7 +145,7 @@ def test_ubuntus_apparmor_switch_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     refused = refusals.Failure("loopback", 1)
     for module in (checks, fixes):
         monkeypatch.setattr(module, "private_host", lambda: (0, refused))
-    monkeypatch.setattr(refusals, "_sysctl", lambda path: "1" if "apparmor" in path else "")
+    monkeypatch.setattr(refusals, "read_switch", lambda path: "1" if "apparmor" in path else "")
     finding = report._examined("namespaces")
     assert finding.ok is None
     assert "kernel.apparmor_restrict_unprivileged_userns=0" in finding.fix
@@ -154,7 +154,7 @@ def test_ubuntus_apparmor_switch_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_doctor_never_sends_anyone_to_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = refusals.Failure("mounts", 1)
     monkeypatch.setattr(fixes, "private_host", lambda: (0, refused))
-    monkeypatch.setattr(refusals, "_sysctl", lambda path: "")
+    monkeypatch.setattr(refusals, "read_switch", lambda path: "")
     monkeypatch.setattr(refusals, "in_container", lambda: "")
     assert "socklab doctor" not in report.fix_for("namespaces")
 

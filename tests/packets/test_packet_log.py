@@ -117,7 +117,7 @@ def test_packets_a_log_let_go_of_are_remembered_and_count_in_their_connection() 
 
 
 def test_of_very_many_packets_the_last_are_remembered(monkeypatch: pytest.MonkeyPatch, decoded: list[bytes]) -> None:
-    assert packet_log.KEEP == 80_000
+    assert packet_log.KEEP == 50_000
     monkeypatch.setattr(packet_log, "KEEP", 8)
     packets = [lab.packet(n, "client", ACK, 10 + n, 1) for n in range(1, 31)]
     log = Log[ev.Packet](4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings, strategies as some
 
+from socklab.core.persistent import Log
 from socklab.protocol import events as ev
 from socklab.state import History, LabState, apply_all
 from tests.state.support import plain
@@ -103,14 +104,44 @@ def test_a_seek_costs_at_most_a_stride_of_events(monkeypatch: pytest.MonkeyPatch
         assert len(folded) <= 4 * per_stop + 5, stop
 
 
-def test_of_a_run_too_long_to_keep_the_beginning_and_the_present_can_be_shown() -> None:
-    events = run(6)
-    history = history_of(events, stride=2, keep_events=30)
-    kept = apply_all(LabState(), events[:30])
-    for stop in range(kept.stops):
-        assert fields(history.at(stop)) == fields(expected_at(events, stop))
-    assert fields(history.at(kept.stops + 2)) == fields(kept)
+@pytest.mark.parametrize(("stride", "keep"), [(2, 40), (32, 40), (1, 8), (3, 100)])
+def test_of_a_run_too_long_to_keep_the_newest_stops_can_be_shown_as_they_were(stride: int, keep: int) -> None:
+    events = run(30)
+    history = History(stride=stride, keep_events=keep)
+    for place, event in enumerate(events, 1):
+        history.add(event)
+        assert len(history._events) <= keep + keep // 4
+        assert history.is_cut == (place > len(history._events))
+    assert history.now.stops == 60
+    assert history.first > 0
+    for stop in range(history.first, 62):
+        assert fields(history.at(stop)) == fields(expected_at(events, stop)), stop
+    oldest = fields(history.at(history.first))
+    assert fields(history.at(0)) == fields(history.at(history.first - 1)) == oldest
     assert fields(history.now) == fields(apply_all(LabState(), events))
+
+
+def test_a_run_that_never_stops_keeps_no_more_than_its_limits_however_long_it_is() -> None:
+    """As `run --free` under load, packets delayed by a rule. Counted is what history and state keep."""
+    history = History(keep_events=1_000)
+    history.now = LabState(packets=Log(200), calls=Log(200))
+    for event in lab.start():
+        history.add(event)
+    for number in range(1, 5_000):
+        for event in (
+            ev.Enter(number, PID, 0, (3, 0, 0, 0, 0, 0)),
+            ev.Return(number, PID, 0, 1),
+            ev.Packet(number, number, "client", "server", b"", 40),
+            ev.PacketFate(number, number, "delayed"),
+            ev.PacketFate(number, number, "delivered"),
+        ):
+            history.add(event)
+    now = history.now
+    assert history.is_cut
+    assert len(history._events) <= 1_250
+    assert len(history._cuts) + len(history._key_states) <= 10
+    assert max(len(now.calls), len(now.packets), len(now.fates), len(now.waited_ns)) <= 400
+    assert (now.entered, now.packets.dropped + len(now.packets), len(now.on_the_way)) == (4_999, 4_999, 0)
 
 
 TOLD = some.sampled_from([0, 1, 2]).flatmap(
@@ -127,3 +158,12 @@ def test_whatever_tasks_stop_and_run_on_every_stop_is_the_fold_of_its_past(told:
     history = history_of(events, stride=stride)
     for stop in range(history.now.stops + 1):
         assert fields(history.at(stop)) == fields(expected_at(events, stop))
+
+
+def test_sockets_that_come_and_go_while_the_program_runs_on_leave_nothing_behind() -> None:
+    state = apply_all(LabState(), [*lab.start(), lab.sockets(lab.listener())])
+    for number in range(1, 500):
+        rows = lab.pair(number, 1, 1)
+        state = apply_all(state, [lab.sockets(*rows), lab.sockets(gone=tuple(row.id for row in rows))])
+    assert len(state.table_of("server").rows) == 1
+    assert list(state.changed.sockets) == [("server", 1)]

@@ -30,6 +30,9 @@ BURST = 4
 MOST_PENDING = 20_000
 """So many unfolded events, and no more are read: the engine then waits, as it would for a slow pipe."""
 
+_LONG = "This run is long: its oldest calls, packets and stops are let go from here on, and only counted."
+_KEEPS_ALL = "--json > FILE keeps all of a run, --pcap FILE its packets."
+
 _AT_ONCE = frozenset({
     ev.Held, ev.Asked, ev.Answered, ev.Measured, ev.Client, ev.Exited, ev.Ended, ev.RawLine, ev.Notice, ev.Acted,
     ev.StepReached, ev.Offered, ev.Processes, ev.Signal, ev.Header, ev.Started, ev.LessonDone, ev.Setting,
@@ -157,7 +160,10 @@ class Bridge:
             self._read_on()
 
     def _add(self, event: ev.AnyEvent) -> None:
+        whole = not self.history.is_cut
         state = self.history.add(event)
+        if whole and self.history.is_cut:
+            self._pending.append(ev.Notice(event.t, "info", _LONG, _KEEPS_ALL))
         kind = type(event)
         if kind is ev.Done or kind is ev.Ended:
             self._unanswered.feed(event)

@@ -356,6 +356,28 @@ async def test_ten_thousand_events_leave_the_keys_alive() -> None:
         await until(pilot, lambda: lab(pilot).lab.bridge.now.entered >= 5_000)
 
 
+async def test_a_run_too_long_to_keep_says_so_once_and_the_past_ends_at_its_oldest_stop() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        bridge = lab(pilot).lab.bridge
+        bridge.history._keep = 1_000
+        stops = bridge.now.stops
+        flood: list[ev.AnyEvent] = []
+        for number in range(1_500):
+            flood += [ev.Enter(number, 4242, 0, (3, 0, 0, 0, 0, 0)), ev.Held(number, 4242, "enter")]
+            flood += [ev.Resumed(number, 4242), ev.Return(number, 4242, 0, 1)]
+        link.give(*flood)
+        await until(pilot, lambda: bridge.now.stops == stops + 1_500 and bridge.now.task.at == "")
+        oldest = bridge.history.first
+        assert oldest > stops
+        said = [notice.text for notice in bridge.now.notices if "run is long" in notice.text]
+        assert len(said) == 1
+        lab(pilot).lab.go(1)
+        assert lab(pilot).lab.at == oldest
+        await shown(pilot, f"Stop {oldest} is the oldest that is kept.")
+
+
 async def test_folding_a_flood_never_keeps_the_loop_for_long() -> None:
     """The loop gets a turn between slices: a callback that is always ready runs many times during one flood."""
     app, link = app_of(backlog(), at_once=5)

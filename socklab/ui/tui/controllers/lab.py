@@ -94,7 +94,11 @@ class Lab:
     def go(self, stop: int) -> None:
         """Show an earlier stop, or now."""
         self.hint = ()
-        self.at = None if stop >= self.bridge.now.stops else max(1, stop)
+        oldest = max(1, self.bridge.history.first)
+        self.at = None if max(oldest, stop) >= self.bridge.now.stops else max(oldest, stop)
+        if stop < oldest > 1:
+            self.say(f"Stop {oldest} is the oldest that is kept.")
+            return
         self.paint()
 
     def follow(self, tid: int) -> None:
