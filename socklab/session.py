@@ -137,10 +137,8 @@ class Link:
         Raises UsageError, and this run goes on, where that makes no sense; SocklabError as `start`.
         """
         if self._spec.attach:
-            raise UsageError(
-                "A process that was there before the lab can't be started anew.",
-                fix="Quit lets go of it: it runs on. Start it with `socklab run` to see its beginning.",
-            )
+            fix = "Quit lets go of it: it runs on. Start it with `socklab run` to see its beginning."
+            raise UsageError("A process that was there before the lab can't be started anew.", fix=fix)
         self.close()
         return Link.start(self._spec)
 
