@@ -8,7 +8,6 @@ tables. Kept lean: it runs before anything heavy is imported, so that the engine
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import socket
@@ -21,9 +20,10 @@ from typing import Self
 
 import msgspec
 
-from socklab.core.errors import MachineError, SocklabError, UsageError
+from socklab.core.errors import SocklabError, UsageError
 from socklab.core.signals import signal_name
-from socklab.host import environment, run_directory, subreaper
+from socklab.host import engine_process, run_directory, subreaper
+from socklab.host.engine_process import EngineProcess
 from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec, encode as encode_spec
 
@@ -55,12 +55,12 @@ def engine_command(fd: int) -> list[str]:
 class Link:
     """A running engine. Made by `start`; `close` (or leaving a `with`) ends it and everything it started."""
 
-    def __init__(
-        self, engine: subprocess.Popen[bytes], end: socket.socket, said: int, run_dir: str, spec: RunSpec
-    ) -> None:
-        self._engine = engine
-        self._socket = end
-        self._said = said
+    def __init__(self, made: EngineProcess, spec: RunSpec) -> None:
+        self._engine = made.process
+        self._socket = made.socket
+        self._said = made.said
+        self._pidfd = made.pidfd
+        self.run_dir = made.run_dir
         self._partial = b""
         self._first = True
         self._last_line = b""
@@ -68,7 +68,7 @@ class Link:
         self._saw_ended = False
         self._t = 0
         self._spec = spec
-        self._known: set[int] = {engine.pid}
+        self._known: set[int] = {made.process.pid}
         """Pids the stream named: their sessions are the engine's business too."""
         self._closed = False
         self._last_id = 0
@@ -76,15 +76,13 @@ class Link:
         # Readable at data and at the engine's death: end of file alone would never come if a program the engine
         # started had inherited the other end of the socket.
         self._alarm = select.epoll()
-        self._alarm.register(end, select.EPOLLIN)
-        self._pidfd = _pidfd(engine.pid)
+        self._alarm.register(made.socket, select.EPOLLIN)
         if self._pidfd >= 0:
             self._alarm.register(self._pidfd, select.EPOLLIN)
         self._early: list[ev.AnyEvent] = []
         """What was read while the start was waited for; `_bell` then makes the alarm readable."""
         self._bell = -1
         self._ended_early = False
-        self.run_dir = run_dir
         self.ended = False
         """The stream is over: nothing more will come."""
 
@@ -93,43 +91,14 @@ class Link:
     @classmethod
     def start(cls, spec: RunSpec) -> Link:
         """Start an engine for `spec` in a fresh private directory. Returns at once; the rest shows in the events."""
-        if not os.path.exists("/proc/self"):
-            raise MachineError(
-                "/proc is not there: all that the lab shows of a program is read from it.",
-                fix="mount -t proc proc /proc",
-            )
-        run_dir = run_directory.make()
-        with contextlib.ExitStack() as undo:
-            undo.callback(run_directory.remove, run_dir)
-            try:
-                link = cls._started(spec, run_dir, undo)
-            except OSError as error:
-                raise _not_started(error) from error
-            link._send(encode_spec(msgspec.structs.replace(spec, run_dir=run_dir)))
-            undo.pop_all()
+        made = engine_process.start(engine_command)
+        try:
+            link = cls(made, spec)
+        except OSError as error:
+            engine_process.give_up(made)
+            raise engine_process.refused(error) from error
+        link._send(encode_spec(msgspec.structs.replace(spec, run_dir=made.run_dir)))
         return link
-
-    @classmethod
-    def _started(cls, spec: RunSpec, run_dir: str, undo: contextlib.ExitStack) -> Link:
-        """Raises OSError: no process, descriptor or memory is left, or a container's filter refuses a call."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        undo.callback(ours.close)
-        said = _anonymous_file(run_dir)
-        undo.callback(os.close, said)
-        with theirs:
-            engine = subprocess.Popen(
-                engine_command(theirs.fileno()),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                pass_fds=(theirs.fileno(),),
-                env=environment.inherited(),
-                start_new_session=True,  # Ctrl-C in the terminal is for the consumer, which then ends the engine
-            )
-        undo.callback(_end, engine)
-        subreaper.become_subreaper()
-        ours.setblocking(False)
-        return cls(engine, ours, said, run_dir, spec)
 
     def restart(self) -> Link:
         """End this run with all it holds, and start the same one from its beginning.
@@ -388,40 +357,6 @@ class Link:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def _anonymous_file(run_dir: str) -> int:
-    """It can't fill up like a pipe, and outlives the run directory."""
-    try:
-        return os.memfd_create("socklab-engine-stderr")
-    except OSError:  # a container's filter refuses it
-        with open(f"{run_dir}/engine-stderr", "xb+") as file:
-            os.unlink(file.name)
-            return os.dup(file.fileno())
-
-
-def _pidfd(pid: int) -> int:
-    """A descriptor that is readable when the process has ended; -1 where a container's filter refuses it."""
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return -1  # the end of its socket tells as well, but for programs that have inherited that
-
-
-def _end(engine: subprocess.Popen[bytes]) -> None:
-    engine.kill()
-    engine.wait()
-
-
-def _not_started(error: OSError) -> SocklabError:
-    what = f"The engine could not be started: {error.strerror}."
-    if error.errno == errno.EMFILE:
-        return MachineError(what, fix="Allow more open files: `ulimit -n 1024`, then start again.")
-    if error.errno in (errno.EAGAIN, errno.ENOMEM):
-        return MachineError(
-            what, fix="`ulimit -u` and `ulimit -v` say what is allowed; end other programs, or raise it."
-        )
-    return MachineError(what, fix="Run `socklab doctor`: it names what refuses and the exact fix.")
 
 
 def _wait(end: socket.socket | select.epoll, what: int, timeout: float | None) -> bool:

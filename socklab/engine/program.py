@@ -202,7 +202,7 @@ def own_signals() -> frozenset[int]:
     return frozenset(ignored.difference(_PYTHONS))
 
 
-def reset_child(limit: tuple[int, int] | None | None, ignored: Iterable[int] = ()) -> None:
+def reset_child(limit: tuple[int, int] | None, ignored: Iterable[int] = ()) -> None:
     """In a forked child: undo what Python and the engine changed that a program would inherit."""
     reset_signals(ignored)
     if limit is not None:

@@ -7,9 +7,7 @@ every word of the traced program, its clients and the lesson goes through safe()
 
 from __future__ import annotations
 
-import re
 import signal
-import textwrap
 
 from socklab import guide, state as st
 from socklab.core.signals import signal_name
@@ -19,6 +17,7 @@ from socklab.probes import call_name
 from socklab.protocol import events as ev
 from socklab.ui.plain import prompt
 from socklab.ui.plain.facts import Told, everything
+from socklab.ui.plain.page import Page, unmarked
 from socklab.ui.plain.words import (
     after_handler,
     check_table,
@@ -30,12 +29,6 @@ from socklab.ui.plain.words import (
     who,
 )
 
-_EMPHASIS = re.compile(r"(\*\*|(?<![\w*])\*|``\ |`)(?=\S)(.+?)(?<=\S)(?:\ ``|\1)(?!\w)")
-"""**strong**, *emphasis*, `code` and `` code ``."""
-
-_ITEM = re.compile(r"(?:^|(?<=[.:;?!]) )[-*] ")
-"""Begins an item of a list, once its lines are joined."""
-
 _LEVELS = {"info": "Note", "warning": "Warning", "error": "Error"}
 _OUTPUT_MOST = 40
 """Lines of program output told at once."""
@@ -44,28 +37,20 @@ _RUNS = ("client", "pause")
 """What is waited for while the program runs or sleeps, and may write."""
 
 
-def _unmarked(text: str) -> str:
-    return _EMPHASIS.sub(r"\2", text)
-
-
-class Printer:
+class Printer(Page):
     """Turns events into text. `width` 0 = never wrap; `bold` = headings in bold, on a terminal only."""
 
     def __init__(self, lesson: Lesson | None = None, *, width: int = 0, bold: bool = False, free: bool = False) -> None:
+        super().__init__(width, bold)
         self._lesson = lesson
-        self._width = width
-        self._bold = bold
         self._free = free
         self._told = Told()
-        self._out: list[str] = []
         self._said: set[object] = set()
         """What the lesson has said: steps (index), their texts (index, phase), verdicts ("verdict", index), "outro"."""
         self._call: list[str] = []
         """A lesson's stop and what was done at it, kept back until the lesson has had its say."""
         self._explained: set[str] = set()
         """Calls that were explained: once is enough, `show call` does it again."""
-        self.after_gap = False
-        """The last line was empty. False again when somebody else has written one."""
         self._callers: tuple[int, tuple[ev.Frame, ...]] = (0, ())
         """Who called the line that was told last, and in which task: told again when it is another."""
         self._doubts = ""
@@ -96,47 +81,6 @@ class Printer:
         return self._take()
 
     # ---------------------------------------------------------------- pieces
-
-    def _take(self) -> str:
-        lines: list[str] = []
-        for line in self._out:
-            if line or not self.after_gap:  # one empty line is enough
-                lines.append(line)
-            self.after_gap = not line
-        self._out = []
-        return "".join(f"{line}\n" for line in lines)
-
-    def _say(self, text: str, indent: str = "", more: str | None = None) -> None:
-        """Append a line, wrapped for a terminal; `more` indents the lines it runs on to."""
-        if not self._width or len(indent) + len(text) <= self._width:
-            self._out.append(indent + text)
-            return
-        further = indent + "  " if more is None else more
-        self._out += textwrap.wrap(
-            text, self._width, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False
-        )
-
-    def _list(self, lines: list[str]) -> None:
-        for line in lines:
-            self._say(line, "  ", "      ")
-
-    def _heading(self, text: str) -> None:
-        self._out.append("")
-        start = len(self._out)
-        self._say(text)
-        if self._bold:
-            self._out[start:] = [f"\x1b[1m{line}\x1b[0m" for line in self._out[start:]]
-
-    def _prose(self, text: str) -> None:
-        """Markdown, read aloud: paragraphs and list items without their marks."""
-        for paragraph in safe(text, lines=True).split("\n\n"):
-            items = _ITEM.split(" ".join(line.strip() for line in paragraph.strip().splitlines()))
-            if not any(items):
-                continue
-            self._out.append("")
-            for number, item in enumerate(items):
-                if item:
-                    self._say(("- " if number else "") + _unmarked(item), more="  " if number else "")
 
     def _masked(self, state: st.LabState) -> frozenset[str]:
         return guide.masked(self._lesson, state) if self._lesson is not None else frozenset()
@@ -389,7 +333,7 @@ class Printer:
         predict = guide.question(self._lesson, after) if self._lesson is not None else None
         if predict is None or self._lesson is None:
             return
-        self._heading(f"Question: {_unmarked(safe(guide.fill(predict.ask, after, asking=predict)))}")
+        self._heading(f"Question: {unmarked(safe(guide.fill(predict.ask, after, asking=predict)))}")
         for line in prompt.choice_list(predict):
             self._say(line)
 
