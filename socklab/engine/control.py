@@ -27,9 +27,11 @@ from socklab.protocol import commands as cmd, events as ev
 from socklab.state import LabState
 
 _RUNS_S = 0.7
-"""A program that has neither stopped nor fallen asleep for so long runs on its own calls."""
+"""A program that has neither stopped nor fallen asleep for so long runs on its own calls. Nothing tells of that but
+time: one that sleeps a little between two calls would otherwise be told to run and to wait by turns."""
 _REACTS_S = 0.06
-"""So long after an action a program that it wakes has stopped, and packets have crossed the wire."""
+"""At most so long after an action a program that it wakes has stopped, and packets have crossed the wire: where the
+kernel's tables say that nothing is under way any more, nobody waits."""
 
 
 class _Run:
@@ -311,7 +313,9 @@ class Control:
         acted = self._actor.acted_at
         if acted == self._looked_at or self._unattended or self.poller is None:
             return False
-        if time.monotonic() < acted + _REACTS_S:
+        free = self._tracer.tasks.keys() - self._run_control.held.keys()
+        nothing_comes = not self._actor.commands.busy and self.poller.is_still(free)
+        if time.monotonic() < acted + _REACTS_S and not nothing_comes:
             return True
         self._looked_at = acted
         self.poller.snapshot_all()

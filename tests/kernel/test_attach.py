@@ -343,6 +343,7 @@ def test_a_server_asleep_in_io_uring_enter_is_let_go_unharmed() -> None:
             servers.until(echoes, "its first echo")
             with Link.start(RunSpec(attach=process.pid)) as link:
                 for event in link.events(timeout=120):
+                    assert not isinstance(event, ev.Exited), event
                     if isinstance(event, ev.Held):
                         link.send(cmd.Step(tid=event.tid))
                     if isinstance(event, ev.Ready) and event.wants == "client":

@@ -455,6 +455,30 @@ def test_a_quick_look_after_each_call_tells_what_a_full_look_would(user: int | N
     privately(act, user)
 
 
+def test_a_socket_that_waits_for_an_answer_is_known_from_idle_ones() -> None:
+    """A SYN that the full accept queue lets nobody answer; `ss -o` calls its timer `on`."""
+
+    def act() -> None:
+        server = listening(0)
+        kept = [socket.create_connection(server.getsockname())]
+        with looking() as look:
+            look.everything()
+            assert not look.awaits_answer, "an idle connection and a listener"
+            late = socket.socket()
+            late.setblocking(False)
+            late.connect_ex(server.getsockname())
+            look.everything()
+            timers = subprocess.run(["ss", "-tanHo", "state", "syn-sent"], capture_output=True, text=True).stdout
+            assert "timer:(on," in timers
+            assert look.awaits_answer
+            late.close()
+            look.everything()
+            assert not look.awaits_answer
+        assert kept
+
+    privately(act)
+
+
 def test_a_quick_look_finds_descriptors_that_no_argument_and_no_result_names() -> None:
     """What socketpair, fcntl, recvmsg and close_range do to a table too long to be read whole."""
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 
 from socklab import syscalls
 from socklab.core.errors import SocklabError, UsageError
+from socklab.engine.kernel import procfs
+from socklab.engine.kernel.procfs import Unread
 from socklab.engine.kernel.snapshot import FULL_SNAPSHOT_NS, Snapshot
 from socklab.engine.network.topology import Topology
 from socklab.engine.stream import Stream
@@ -53,6 +55,7 @@ class Poller:
         """Tasks told to be asleep inside a call since they were last resumed."""
         self._zombie_since: dict[int, float] = {}
         self._left: set[int] = set()
+        self._wired = topology.wire is not None
         hosts = [host.name for host in topology.hosts if not host.shares_table_with]
         self._snapshots: dict[str, Snapshot] = {}
         for name in hosts:
@@ -109,6 +112,17 @@ class Poller:
             self._left.add(task.tid)
             text = f"The first thread of process {task.pid} has ended; its other threads go on with its descriptors."
             self._stream.notice("info", text)
+
+    def is_still(self, tids: Iterable[int]) -> bool:
+        """Whether nothing is under way by the kernel's account: each of these tasks sleeps, and no socket waits for an
+        answer. On one host a packet arrives, and wakes whom it wakes, before the call that sent it returns."""
+        if self._wired or any(snapshot.awaits_answer for snapshot in self._snapshots.values()):
+            return False
+        for tid in tids:
+            state = procfs.read_stat(tid)
+            if isinstance(state, Unread) or state.state not in "SZ":
+                return False
+        return True
 
     def woke(self, tid: int) -> None:
         self._sleeping_since.pop(tid, None)

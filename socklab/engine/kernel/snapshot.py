@@ -34,6 +34,9 @@ from socklab.protocol.events import (
 FULL_SNAPSHOT_NS = 2_000_000
 """Up to this cost of the last full snapshot one is taken at each stop; above it, only of what the call touched."""
 
+_RETRANSMIT, _PROBE = 1, 4
+"""Timers of a socket that has sent something and waits. Source: sock_diag(7), idiag_timer."""
+
 
 class Snapshot:
     """The tables of one host, and the processes watched on it.
@@ -168,6 +171,11 @@ class Snapshot:
     def knows(self, pid: int) -> bool:
         """Whether the task was still there when its row was last read."""
         return pid in self._processes
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a socket had sent what was not acknowledged, or a full window, when it was last read."""
+        return any(row.timer in (_RETRANSMIT, _PROBE) for row in self._table.running)
 
     def is_zombie(self, pid: int) -> bool:
         """Whether the task was a zombie when its row was last read."""

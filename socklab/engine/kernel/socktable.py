@@ -7,6 +7,7 @@ than through sockdiag, never decides which sockets are of interest.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
@@ -38,7 +39,7 @@ class Delta(NamedTuple):
     unlisted: list[int]
 
 
-class SocketTable:
+class SocketTable(ABC):
     """The sockets of one host, by either reader (sock_diag, /proc/net/tcp). `look` is the reader's own, and so is what
     can be had for less than a look at everything."""
 
@@ -48,9 +49,9 @@ class SocketTable:
         self.by_inode: dict[int, int] = {}
         """inode to id."""
 
+    @abstractmethod
     def look(self) -> Delta:
         """All sockets."""
-        raise NotImplementedError
 
     def look_at(self, ids: Iterable[int]) -> Delta:
         """At least these sockets of the last look."""
@@ -69,6 +70,12 @@ class SocketTable:
         """LISTEN rows as of the last look."""
         return [row for row in self.rows.values() if row.state == LISTEN]
 
+    @property
+    def running(self) -> Iterable[SocketRow]:
+        """At least the rows with a running timer."""
+        return self.rows.values()
+
+    @abstractmethod
     def close(self) -> None:
         """Give back the descriptors it reads from."""
 
@@ -134,6 +141,10 @@ class DiagTable(SocketTable):
     @property
     def listeners(self) -> list[SocketRow]:
         return [self.rows[id_] for id_ in self._listeners]
+
+    @property
+    def running(self) -> Iterable[SocketRow]:
+        return map(self.rows.__getitem__, self._running)
 
     def look_at(self, ids: Iterable[int]) -> Delta:
         """Only these sockets of the last look, each asked for by its ends."""

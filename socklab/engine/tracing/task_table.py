@@ -32,7 +32,7 @@ class TaskTable(dict[int, Task]):
         """Tasks whose first stop came before their parent's fork event: tid to status."""
         self._stream = stream
         self._arch = arch
-        self._foreign: set[int] = set()
+        self._foreign: set[str] = set()
         self._first = 0
         """The process that was launched."""
         self._shim = ""
@@ -88,12 +88,12 @@ class TaskTable(dict[int, Task]):
         self.tell_foreign(task)
 
     def tell_foreign(self, task: Task, *, made_call: bool = False) -> None:
-        """Say once of a process that it makes calls which are not known here. `made_call`: it has just made one."""
+        """Say once of a program that it makes calls which are not known here. `made_call`: it has just made one."""
         said = foreign_program(task.pid, self._arch)
         if not said and made_call:
             said = f"Process {task.pid} makes system calls of another architecture"
-        if said and task.pid not in self._foreign:
-            self._foreign.add(task.pid)
+        if said and said not in self._foreign:
+            self._foreign.add(said)
             text = f"{said}: its calls are neither shown nor stopped at, it runs on by itself."
             fix = f"Use a program built for {self._arch.name}. Descriptors, sockets and queues are shown all the same."
             self._stream.notice("warning", text, fix)

@@ -98,3 +98,19 @@ def test_a_list_that_was_cut_says_that_there_is_more() -> None:
     assert told is not None and cut is not None
     assert len(told.submitted) == 64
     assert told.more and cut.more
+
+
+def test_a_result_has_no_name_while_an_operation_may_be_in_flight_that_nobody_saw() -> None:
+    """As after an attach: three were submitted before, two have their results."""
+    reader = RingReader()
+    told = reader.read(fdinfo(sq=3, submitted=((RECV, 7),), cq=2))
+    assert told is not None
+    assert told.submitted == (Submission("RECV", 5, 7),)
+    told = reader.read(fdinfo(sq=4, cq=2, completed=(done(7, 1),)))
+    assert told is not None
+    assert told.completed == (Completion(7, 1),), "the one that was there before may have the same user_data"
+    reader.read(fdinfo(sq=4, cq=4))  # now each of the four has its result
+    reader.read(fdinfo(sq=4, submitted=((RECV, 7),), cq=4))
+    told = reader.read(fdinfo(sq=5, cq=4, completed=(done(7, 2),)))
+    assert told is not None
+    assert told.completed == (Completion(7, 2, "RECV", 5),)

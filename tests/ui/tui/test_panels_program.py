@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from socklab import syscalls
 from socklab.lesson import parse
 from socklab.protocol import events as ev
+from socklab.protocol.rows import Completion, Ring, Submission
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets import markdown, status, tasks
 from socklab.ui.tui.widgets.lines import View, plain, width
@@ -210,6 +212,28 @@ def test_the_status_line_gives_the_rate_of_a_free_running_program() -> None:
             ev.Return(t=n * step + step, tid=PID, nr=READ, result=1),
         )
     assert plain(tasks.program_words(scene.state)) == "running, 5,000 calls/s"
+
+
+def test_a_leader_that_has_ended_before_its_threads_is_not_called_running() -> None:
+    scene = Scene().start()
+    scene.tell(ev.Forked(0, PID, PID + 1, "thread"))
+    zombie = ev.ProcessRow(pid=PID, ppid=1, name="server", state="Z", threads=2)
+    scene.tell(ev.Processes(0, (zombie,)))
+    assert plain(tasks.program_words(scene.state)).startswith(f"{PID} has ended, its threads go on")
+    assert tasks.asleep(scene.state, scene.state.tasks[PID]), "the screen leaves it for a thread"
+
+
+def test_what_lies_in_an_io_uring_stands_on_its_call_and_beside_its_descriptor() -> None:
+    scene = Scene().start()
+    operations = (Submission("ACCEPT", 3, 7), Submission("CLOSE", 0, 8, fixed=True))
+    ring = ev.Descriptor(4, "anon_inode:[io_uring]", ring=Ring(operations, (Completion(9, -104, "RECV", 5),)))
+    enter = syscalls.number("x86_64", "io_uring_enter")
+    assert enter is not None
+    scene.tell(ev.Descriptors(0, PID, (ring,)), ev.Enter(0, PID, enter, (4, 2, 1, 1, 0, 0)), ev.Held(0, PID, "enter"))
+    told = "to submit: accept on 3, close on registered file 0"
+    drawn = text(call.render(scene.state, View(80, 20)))
+    assert told in drawn and "completed: recv on 5 = -1 ECONNRESET" in drawn
+    assert told in text(registry.panel("descriptors").render(scene.state, View(120, 20)))
 
 
 def test_the_status_line_of_a_crash_names_signal_and_address() -> None:

@@ -56,8 +56,14 @@ def held(state: st.LabState) -> list[int]:
 
 
 def asleep(state: st.LabState, task: st.Task) -> bool:
-    """The task sleeps in the kernel: in the call that is shown, or in one that is not traced."""
-    return state.blocked(task.tid) or sleeps_unseen(state, task)
+    """The task sleeps in the kernel, in the call that is shown or in one that is not traced; or it has left."""
+    return state.blocked(task.tid) or sleeps_unseen(state, task) or has_left(state, task)
+
+
+def has_left(state: st.LabState, task: st.Task) -> bool:
+    """The first thread of a process has ended, a zombie until the others have, which go on."""
+    row = state.processes.get(task.tid)
+    return task.status == "running" and row is not None and row.state == "Z" and row.threads > 1
 
 
 def sleeps_unseen(state: st.LabState, task: st.Task) -> bool:
@@ -111,7 +117,11 @@ def program_words(state: st.LabState) -> Line:
     rate = calls_per_second(state) if task.status == "running" and not state.blocked(task.tid) else 0
     if rate:
         said = (*said, (f", {count(rate)} calls/s", "number"))
-    others = [each for each in state.tasks.values() if each.status != "exited" and each.tid != task.tid]
+    others = [
+        each
+        for each in state.tasks.values()
+        if each.status != "exited" and each.tid != task.tid and not has_left(state, each)
+    ]
     if not others:
         return said
     return ((f"{task.tid} ", "name"), *said, (f"  ({_counted(state, others)})", "dim"))
@@ -155,6 +165,8 @@ def task_words(state: st.LabState, task: st.Task) -> Line:
         return (("asleep in ", "warn"), (name, "name"))
     if task.in_call:
         return (("running ", "good"), (name, "name"))
+    if has_left(state, task):
+        return (("has ended, its threads go on", "dim"),)
     if sleeps_unseen(state, task):
         return (("asleep in the kernel", "warn"),)
     return (("running", "good"),)
