@@ -212,9 +212,7 @@ class Lab:
         script, poller = self._script, self._poller
         if script is not None and script.waiting:
             return _TICK_SETTLE_S if script.settling else 0.0
-        if script is not None and script.watching:
-            return _TICK_LIVE_S
-        if self._drain_until or poller is None:
+        if (script is not None and script.watching) or self._drain_until or poller is None:
             return _TICK_LIVE_S
         running = self._running()
         if any(task.in_call and task.tid not in poller.blocked for task in running):
@@ -225,8 +223,7 @@ class Lab:
 
     def _running(self) -> list[Task]:
         left = self._poller.left if self._poller is not None else ()
-        tasks = list(self.tracer.tasks.values())
-        return [task for task in tasks if not task.held and task.started and task.tid not in left]
+        return [t for t in list(self.tracer.tasks.values()) if not t.held and t.started and t.tid not in left]
 
     def _look_around(self) -> None:
         if self._poller is None:
