@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from socklab.protocol.run_spec import RunSpec
     from socklab.session import Link
 
-_COMPILES_LONG_S = 1.0
+_LONG_S = 2.0
 """After so long an empty terminal deserves a word."""
 
 
@@ -135,9 +135,9 @@ def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
 
 def _refused(link: Link, lesson: Lesson | None) -> int | None:
     """Wait for the program's start. Where it can't be started: say why, whole, on the terminal; the exit code."""
-    told = link.await_start(_COMPILES_LONG_S)
+    told = link.await_start(_LONG_S)
     if told is None:
-        print("socklab: the program is being compiled ...", file=sys.stderr)
+        print("socklab: still starting (compiling, perhaps) ...", file=sys.stderr)
         told = link.await_start() or []
     from socklab.protocol import events as ev
 
