@@ -16,6 +16,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeAlias
@@ -68,7 +69,8 @@ def _traced() -> _Traced:
     pid = os.fork()
     if pid == 0:
         try:
-            libc.die_with_parent()
+            with suppress(OSError):  # where prctl is refused, the end of the pipe will do
+                libc.die_with_parent()
             os.close(writing)
             os.read(reading, 1)
         finally:
