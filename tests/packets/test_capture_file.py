@@ -48,7 +48,7 @@ def test_what_a_state_knows_is_written_and_counted_and_its_file_named(tmp_path: 
     target = tmp_path / "run.pcap"
     assert capture_file.write(scene.state, str(target)) == f"3 packets written to {target}."
     assert [packet for _, packet in records(target.read_bytes())] == [packet.data for packet in scene.state.packets]
-    with pytest.raises(UsageError, match="none/x.pcap cannot be written: No such file"):
+    with pytest.raises(UsageError, match="cannot be written: No such file"):
         capture_file.write(scene.state, str(tmp_path / "none" / "x.pcap"))
 
 
