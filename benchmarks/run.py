@@ -13,15 +13,34 @@ import argparse
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- last run: begin -->", "<!-- last run: end -->"
 ALL = ("tracing", "processes", "screen", "look", "wire")
+NEEDS: dict[str, tuple[str, ...]] = {
+    "tracing": ("cc", "strace"), "processes": ("cc", "strace"), "screen": ("pyte",), "look": ("ss",), "wire": (),
+}  # fmt: skip
+"""What each takes besides socklab itself."""
+GIVEN_BY = {
+    "socklab": ".venv/bin/pip install -e '.[test]'", "pyte": ".venv/bin/pip install -e '.[test]'",
+    "cc": "apt install gcc libc6-dev", "strace": "apt install strace", "ss": "apt install iproute2",
+}  # fmt: skip
+
+
+def missing(names: list[str]) -> list[str]:
+    """What of all that these benchmarks take is not here, in words."""
+    wanted = ["socklab", *(each for name in names for each in NEEDS[name])]
+    lacking = [each for each in dict.fromkeys(wanted) if not (find_spec(each) or shutil.which(each))]
+    if "socklab" not in lacking and not find_spec("textual"):  # found beside us, not installed
+        lacking.insert(0, "socklab")
+    return [f"{each} is not installed: {GIVEN_BY[each]}" for each in lacking]
 
 
 def machine() -> str:
@@ -37,7 +56,14 @@ def machine() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(ALL)}; default: all")
-    names = parser.parse_args().names or [name for name in ALL if (HERE / f"{name}.py").exists()]
+    names = parser.parse_args().names or list(ALL)
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        parser.error(f"no benchmark {unknown[0]}; there are {', '.join(ALL)}")
+    lacking = missing(names)
+    if lacking:
+        print(*lacking, sep="\n", file=sys.stderr)
+        return 2
     parts = [f"Measured on {machine()}.", ""]
     failed = 0
     for name in names:
@@ -47,7 +73,7 @@ def main() -> int:
         failed += done.returncode != 0
         parts += [f"`benchmarks/{name}.py`", "", "```", done.stdout.strip(), "```", ""]
     text = PAGE.read_text()
-    if BEGIN in text and END in text and not failed and set(names) >= {n for n in ALL if (HERE / f"{n}.py").exists()}:
+    if BEGIN in text and END in text and not failed and set(names) >= set(ALL):
         before, rest = text.split(BEGIN, 1)
         PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n".join(parts) + END + rest.split(END, 1)[1])
         print(f"written: {PAGE}", file=sys.stderr)

@@ -42,6 +42,16 @@ def records(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
+def test_what_a_state_knows_is_written_and_counted_and_its_file_named(tmp_path: Path) -> None:
+    scene = WireScene()
+    scene.handshake(40001)
+    target = tmp_path / "run.pcap"
+    assert capture_file.write(scene.state, str(target)) == f"3 packets written to {target}."
+    assert [packet for _, packet in records(target.read_bytes())] == [packet.data for packet in scene.state.packets]
+    with pytest.raises(UsageError, match="cannot be written: No such file"):
+        capture_file.write(scene.state, str(tmp_path / "none" / "x.pcap"))
+
+
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_tshark_reads_a_handshake_out_of_a_recorded_stream_at_its_time_of_day(tmp_path: Path) -> None:
     recording = write(tmp_path / "run.jsonl", stream())

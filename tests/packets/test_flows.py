@@ -95,7 +95,7 @@ def test_a_shut_window_its_probe_and_its_opening_are_marked() -> None:
 
 
 def test_a_probe_of_a_silent_peer_is_a_keep_alive() -> None:
-    assert _follow(*_handshake(), _segment(C, ACK, 1000, 5001))[-1].marks == (flows.KEEP_ALIVE,)
+    assert _follow(*_handshake(), _segment(C, ACK, 1000, 5001))[-1].marks == (flows.KEEP_ALIVE,) == ("keep-alive",)
 
 
 def test_the_same_ack_again_while_data_is_missing_is_a_duplicate() -> None:
