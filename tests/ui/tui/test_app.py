@@ -20,7 +20,7 @@ SIZES = [(80, 24), (120, 36), (200, 60)]
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
-    """Wait for a condition, at most five seconds."""
+    """Wait for a condition. The deadline is for what hangs: the machine may be busy."""
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, f"never came true; the screen:\n{text_of(pilot.app)}"  # type: ignore[arg-type]
