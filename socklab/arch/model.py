@@ -58,5 +58,11 @@ class Arch(msgspec.Struct, frozen=True):
     """The flags of open(2) whose bits are this architecture's own: DIRECT LARGEFILE NOFOLLOW TMPFILE DIRECTORY."""
     epoll_event_bytes: int = 16
     """sizeof(struct epoll_event)."""
+    stat: str = (
+        "dev:Q ino:Q mode:I nlink:I uid:I gid:I rdev:Q _:Q size:q blksize:i _:i blocks:q "
+        "atime:q atime_nsec:Q mtime:q mtime_nsec:Q ctime:q ctime_nsec:Q _:8s"
+    )
+    """struct stat: each member's name without `st_`, and its code as Python's struct module has it; `_` is padding.
+    As asm-generic/stat.h has it, unless the architecture is older than that."""
     clone_tls_first: bool = False
     """clone(2) takes `tls` before `child_tid`."""

@@ -73,5 +73,7 @@ ARCH = Arch(
     syscall_instruction=b"\x0f\x05",
     called=_called,
     open_flags="DIRECT=0o40000 LARGEFILE=0o100000 NOFOLLOW=0o400000 TMPFILE=0o20200000 DIRECTORY=0o200000",
+    stat="dev:Q ino:Q nlink:Q mode:I uid:I gid:I _:I rdev:Q size:q blksize:q blocks:q "
+    "atime:q atime_nsec:Q mtime:q mtime_nsec:Q ctime:q ctime_nsec:Q _:24s",
     epoll_event_bytes=12,  # packed here alone (linux/eventpoll.h, EPOLL_PACKED)
 )

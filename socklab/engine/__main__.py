@@ -106,7 +106,9 @@ def _trace(
         prepared,
         cwd=wanted.cwd,
         environment=_environment(wanted),
-        filter_program=ptrace.filter_program((*traced, *syscalls.numbers(arch, ALWAYS)), machines.of(arch)),
+        filter_program=ptrace.filter_program(
+            (*traced, *syscalls.numbers(arch, ALWAYS)), machines.of(arch), syscalls.partly(arch)
+        ),
         enter_host=lambda: network.enter("server"),
         limit=limit,
         ignored=ignored,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         fd_arguments,
         moves_unnamed,
         own_fds,
+        partly,
         returns_fd,
         touches,
     )
@@ -38,7 +39,7 @@ _HOMES = {
     "decoding": "decode strace_text",
     "errors": "errno_meaning errno_name",
     "groups": "LESSON_CALLS RUN_RECORDED RUN_CALLS RUN_PAUSED FdArgument fd_argument fd_arguments own_fds "
-    "moves_unnamed returns_fd touches",
+    "moves_unnamed partly returns_fd touches",
     "kinds": "capturers",
 }
 _LAZY = {attribute: module for module, names in _HOMES.items() for attribute in names.split()}
@@ -75,6 +76,7 @@ __all__ = [
     "number",
     "numbers",
     "own_fds",
+    "partly",
     "returns_fd",
     "strace_text",
     "touches",

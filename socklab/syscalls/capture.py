@@ -12,7 +12,7 @@ kind of argument has which shape says kinds.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import iter_unpack
+from struct import calcsize, iter_unpack
 from typing import TypeAlias
 
 import msgspec
@@ -130,6 +130,16 @@ def _filled(at: int, unit: int, limit: int) -> ReturnReader:
 def filled(arch: Arch, at: int, *refs: int) -> ReturnReader:
     """A buffer of which the kernel filled `result` bytes."""
     return _filled(at, 1, PREFIX_BYTES)
+
+
+def filled_entries(arch: Arch, at: int, *refs: int) -> ReturnReader:
+    """Entries of a directory, of which a screen shows the first few dozen."""
+    return _filled(at, 1, 4 * PREFIX_BYTES)
+
+
+def stat(arch: Arch, at: int, *refs: int) -> EnterReader:
+    """struct stat, whose size is the architecture's."""
+    return fixed(sum(calcsize("<" + word.partition(":")[2]) for word in arch.stat.split()))(arch, at)
 
 
 def epoll_event(arch: Arch, at: int, *refs: int) -> EnterReader:

@@ -179,15 +179,26 @@ def sigset_pair(arch: Arch, at: int) -> EnterReader:
 
 # ---------------------------------------------------------------- arguments that depend on a command or on flags
 
-_IOCTL_IN = {0x5421: 4, 0x5452: 4, 0x5414: 8}  # FIONBIO FIOASYNC TIOCSWINSZ
+_IFREQ = dict.fromkeys((0x8910, *range(0x8913, 0x891F), 0x8921, 0x8922, 0x8924, 0x8927, 0x8933, 0x8942, 0x8943), 40)
+_IOCTL_IN = {0x5421: 4, 0x5452: 4, 0x5414: 8, 0x8912: 16} | _IFREQ  # FIONBIO FIOASYNC TIOCSWINSZ SIOCGIFCONF
 _IOCTL_OUT = {
     0x541B: 4,
     0x5411: 4,
     0x8905: 4,
     0x5413: 8,
     0x540F: 4,
-}  # FIONREAD TIOCOUTQ SIOCATMARK TIOCGWINSZ TIOCGPGRP
-_LOCKS = {5: 32, 6: 32, 7: 32, 36: 32, 37: 32, 38: 32}  # F_GETLK F_SETLK F_SETLKW and their F_OFD_ forms
+} | _IFREQ  # FIONREAD TIOCOUTQ SIOCATMARK TIOCGWINSZ TIOCGPGRP
+_SIOCGIFCONF = 0x8912
+_FCNTL_IN = {
+    5: 32,
+    6: 32,
+    7: 32,
+    36: 32,
+    37: 32,
+    38: 32,
+    15: 8,
+}  # F_GETLK F_SETLK F_SETLKW, F_OFD_ likewise; F_SETOWN_EX
+_FCNTL_OUT = {5: 32, 36: 32, 16: 8}  # F_GETLK F_OFD_GETLK F_GETOWN_EX
 _CLONE_PARENT_SETTID = 0x00100000
 
 
@@ -202,7 +213,11 @@ def _by_command(sizes: dict[int, int], at: int, command: int) -> EnterReader:
 
 
 def fcntl_in(arch: Arch, at: int, command: int) -> EnterReader:
-    return _by_command(_LOCKS, at, command)
+    return _by_command(_FCNTL_IN, at, command)
+
+
+def fcntl_out(arch: Arch, at: int, command: int) -> EnterReader:
+    return _by_command(_FCNTL_OUT, at, command)
 
 
 def ioctl_in(arch: Arch, at: int, request: int) -> EnterReader:
@@ -210,7 +225,32 @@ def ioctl_in(arch: Arch, at: int, request: int) -> EnterReader:
 
 
 def ioctl_out(arch: Arch, at: int, request: int) -> EnterReader:
-    return _by_command(_IOCTL_OUT, at, request)
+    one = _by_command(_IOCTL_OUT, at, request)
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        return one(args, read) if args[request] & 0xFFFFFFFF != _SIOCGIFCONF else _interfaces(args[at], read)
+
+    return enter
+
+
+def _interfaces(addr: int, read: Read) -> tuple[Mem, ...]:
+    """SIOCGIFCONF: a length and a pointer, and the array of 40 bytes each there."""
+    head = read(addr, 16)
+    size, array = int.from_bytes(head[:4], "little"), int.from_bytes(head[8:16], "little")
+    if len(head) < 16 or not array or not 0 < size < 0x80000000:
+        return (Mem(addr, head),)
+    return (Mem(addr, head), Mem(array, read(array, min(size, 4 * PREFIX_BYTES))))
+
+
+def registered(arch: Arch, at: int, code: int, count: int) -> EnterReader:
+    """io_uring_register: numbers of 4 bytes, where the code says that they are descriptors."""
+
+    def enter(args: Args, read: Read) -> tuple[Mem, ...]:
+        items = min(args[count] & 0xFFFFFFFF, 64)
+        given = args[code] & 0xFFFFFFFF in (2, 4, 7) and items and args[at]
+        return (Mem(args[at], read(args[at], items * 4)),) if given else ()
+
+    return enter
 
 
 def parent_tid(arch: Arch, at: int, flags: int) -> EnterReader:

@@ -172,8 +172,43 @@ _IPV6_OPTIONS = Names(
     "IPV6_V6ONLY 1 = IPv6 only; 0 = this socket also serves IPv4, as ::ffff:a.b.c.d\n",
 )
 
+_UDP_OPTIONS = Names(
+    "UDP_???",
+    sequence("UDP_", "1: CORK 100: ENCAP NO_CHECK6_TX NO_CHECK6_RX SEGMENT GRO"),
+    """
+UDP_CORK gather until uncorked, then send one datagram
+UDP_SEGMENT what is sent is cut into datagrams of this size
+UDP_GRO several datagrams of one sender may be received as one
+""",
+)
+_PACKET_OPTIONS = Names(
+    "PACKET_???",
+    sequence(
+        "PACKET_",
+        """1: ADD_MEMBERSHIP DROP_MEMBERSHIP RECV_OUTPUT 5: RX_RING STATISTICS COPY_THRESH AUXDATA ORIGDEV VERSION
+        HDRLEN RESERVE TX_RING LOSS VNET_HDR TX_TIMESTAMP TIMESTAMP FANOUT TX_HAS_OFF QDISC_BYPASS ROLLOVER_STATS
+        FANOUT_DATA IGNORE_OUTGOING""",
+    ),
+)
+_NETLINK_OPTIONS = Names(
+    "NETLINK_???",
+    sequence(
+        "NETLINK_",
+        """1: ADD_MEMBERSHIP DROP_MEMBERSHIP PKTINFO BROADCAST_ERROR NO_ENOBUFS RX_RING TX_RING LISTEN_ALL_NSID
+        LIST_MEMBERSHIPS CAP_ACK EXT_ACK GET_STRICT_CHK""",
+    ),
+)
+
 _NO_OPTIONS = Names("", {})
-OPTIONS = {1: _SOCKET_OPTIONS, 6: _TCP_OPTIONS, 0: _IP_OPTIONS, 41: _IPV6_OPTIONS}
+OPTIONS = {
+    0: _IP_OPTIONS,
+    1: _SOCKET_OPTIONS,
+    6: _TCP_OPTIONS,
+    17: _UDP_OPTIONS,
+    41: _IPV6_OPTIONS,
+    263: _PACKET_OPTIONS,
+    270: _NETLINK_OPTIONS,
+}
 """Options by level."""
 
 
@@ -217,5 +252,42 @@ SHUT_RDWR neither reading nor writing
 """,
 )
 
-CONTROL_TYPES = {1: Names("SCM_???", {1: "SCM_RIGHTS", 2: "SCM_CREDENTIALS", 3: "SCM_SECURITY", 4: "SCM_PIDFD"})}
+CONTROL_TYPES = {
+    1: Names(
+        "SCM_???",
+        {1: "SCM_RIGHTS", 2: "SCM_CREDENTIALS", 3: "SCM_SECURITY", 4: "SCM_PIDFD"}
+        | {29: "SO_TIMESTAMP_OLD", 35: "SO_TIMESTAMPNS_OLD", 37: "SO_TIMESTAMPING_OLD"},
+    )
+}
 """Control message types by level; those of IP are the option of the same number."""
+
+ETHERTYPES = Names(
+    "ETH_P_???",
+    {0x0003: "ETH_P_ALL", 0x0800: "ETH_P_IP", 0x0806: "ETH_P_ARP", 0x8035: "ETH_P_RARP", 0x8100: "ETH_P_8021Q"}
+    | {0x86DD: "ETH_P_IPV6", 0x8864: "ETH_P_PPP_SES", 0x888E: "ETH_P_PAE", 0x88CC: "ETH_P_LLDP", 0x88F7: "ETH_P_1588"},
+)
+HARDWARE = Names(
+    "ARPHRD_???",
+    {0: "ARPHRD_NETROM", 1: "ARPHRD_ETHER", 512: "ARPHRD_PPP", 768: "ARPHRD_TUNNEL", 769: "ARPHRD_TUNNEL6"}
+    | {772: "ARPHRD_LOOPBACK", 776: "ARPHRD_SIT", 778: "ARPHRD_IPGRE", 801: "ARPHRD_IEEE80211"}
+    | {0xFFFE: "ARPHRD_NONE", 0xFFFF: "ARPHRD_VOID"},
+)
+PACKET_TYPES = Names("PACKET_???", sequence("PACKET_", "0: HOST BROADCAST MULTICAST OTHERHOST OUTGOING LOOPBACK"))
+INTERFACE_FLAGS = Flags(
+    "IFF_???",
+    bits(
+        "IFF_",
+        """UP=0x1 BROADCAST=0x2 DEBUG=0x4 LOOPBACK=0x8 POINTOPOINT=0x10 NOTRAILERS=0x20 RUNNING=0x40 NOARP=0x80
+        PROMISC=0x100 ALLMULTI=0x200 MASTER=0x400 SLAVE=0x800 MULTICAST=0x1000 PORTSEL=0x2000 AUTOMEDIA=0x4000
+        DYNAMIC=0x8000""",
+    ),
+)
+VSOCK_CIDS = Names(
+    "",
+    {0: "VMADDR_CID_HYPERVISOR", 1: "VMADDR_CID_LOCAL", 2: "VMADDR_CID_HOST", 0xFFFFFFFF: "VMADDR_CID_ANY"},
+    """
+VMADDR_CID_LOCAL this machine
+VMADDR_CID_HOST the machine that runs this virtual one
+VMADDR_CID_ANY any
+""",
+)

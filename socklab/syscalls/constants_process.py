@@ -66,8 +66,8 @@ SIGACTION = Flags(
     "SA_???",
     bits(
         "SA_",
-        """RESTORER=0x4000000 ONSTACK=0x8000000 RESTART=0x10000000 NODEFER=0x40000000 RESETHAND=0x80000000 SIGINFO=0x4
-        NOCLDSTOP=0x1 NOCLDWAIT=0x2""",
+        """RESTORER=0x4000000 ONSTACK=0x8000000 RESTART=0x10000000 INTERRUPT=0x20000000 NODEFER=0x40000000
+        RESETHAND=0x80000000 SIGINFO=0x4 NOCLDSTOP=0x1 NOCLDWAIT=0x2""",
     ),
     "SA_RESTART calls that a signal interrupts start again by themselves\n",
 )
@@ -104,4 +104,26 @@ CLOCKS = Names(
         """0: REALTIME MONOTONIC PROCESS_CPUTIME_ID THREAD_CPUTIME_ID MONOTONIC_RAW REALTIME_COARSE MONOTONIC_COARSE
         BOOTTIME REALTIME_ALARM BOOTTIME_ALARM 11: TAI""",
     ),
+)
+SIGNAL_CODES = Names(
+    "SI_???",
+    {0: "SI_USER", 0x80: "SI_KERNEL", -1: "SI_QUEUE", -2: "SI_TIMER", -3: "SI_MESGQ", -4: "SI_ASYNCIO", -5: "SI_SIGIO"}
+    | {-6: "SI_TKILL"},
+    """
+SI_USER sent by kill
+SI_TKILL sent by tgkill
+SI_QUEUE sent by sigqueue, with a value
+SI_KERNEL sent by the kernel
+""",
+)
+CHILD_CODES = Names(
+    "CLD_???",
+    sequence("CLD_", "1: EXITED KILLED DUMPED TRAPPED STOPPED CONTINUED"),
+    """
+CLD_EXITED the child has ended by itself
+CLD_KILLED a signal has killed the child
+CLD_DUMPED a signal has killed the child, which left a core dump
+CLD_STOPPED the child is stopped
+CLD_CONTINUED the child goes on
+""",
 )

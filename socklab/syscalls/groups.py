@@ -14,6 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 from socklab.syscalls.rows import ROWS
+from socklab.syscalls.tables import number
 
 _STOPS = ("lesson", "run", "recorded", "named")
 
@@ -31,10 +32,7 @@ RUN_PAUSED = _calls("run")
 RUN_RECORDED = _calls("recorded")
 """What is recorded of it."""
 RUN_CALLS = _calls("named")
-"""What its filter reports: `strace -e trace=network,desc` and the life of its processes.
-
-Not in it: calls that only ask or wait (getppid, clock_nanosleep, rt_sigaction ...).
-"""
+"""What its filter reports: strace's sets %network, %desc, %process and %signal but for calls that docs/run.md names."""
 
 
 def _words() -> dict[str, tuple[str, ...]]:
@@ -105,6 +103,14 @@ def moves_unnamed(name: str) -> bool:
     close_range, fcntl (F_DUPFD), recvmsg (SCM_RIGHTS), and whatever an io_uring carries out."""
     row = ROWS.get(name)
     return name.startswith("io_uring_") or (row is not None and not _UNNAMED_KINDS.isdisjoint(row.kinds))
+
+
+def partly(arch: str) -> dict[int, tuple[int, int]]:
+    """(argument, bits) of calls that a filter reports only where that argument has one of these bits.
+
+    The C library's fstat is newfstatat or statx without a path (AT_EMPTY_PATH); its stat is the same call with one.
+    """
+    return {nr: row.only for nr, row in ((number(arch, name), row) for name, row in ROWS.items()) if nr and row.only}
 
 
 def returns_fd(name: str) -> bool:

@@ -16,7 +16,8 @@ stands the kind of the result; without it 0 means success. A line indented by ei
 
 Then facts, all of them optional. `word`: what the call counts as in lessons, stop conditions and errors (`read` for
 recvfrom), and narrower words behind a comma (`recv`). `errors`: the call whose errors it shares, where that is not its
-word. `stop`: see `groups.py`. `topic`: where its effect shows best (descriptors, queues, sockets, processes).
+word. `stop`: see `groups.py`. `only=3:0x1000`: it stops only where argument 3 has one of these bits. `topic`: where its
+effect shows best (descriptors, queues, sockets, processes).
 
 Then the purpose, and notes: what a parameter is, what success means (`done`), what an error means in this call. The
 first entry of a file may hold notes alone: they are those of every call in it that has none of its own.
@@ -31,7 +32,7 @@ from importlib import import_module
 
 FAMILIES = ("sockets", "descriptors", "files", "polling", "processes", "system")
 
-_PARAMETER = re.compile(r"(\w+): (\w+)(?:\((\w+)\))?")
+_PARAMETER = re.compile(r"(\w+): (\w+)(?:\(([\w, ]+)\))?")
 
 
 class Parameter:
@@ -70,6 +71,12 @@ class Row:
         return self._facts.get("topic", "")
 
     @property
+    def only(self) -> tuple[int, int] | None:
+        """(argument, bits): the filter reports the call only where the argument has one of them. None = always."""
+        place, _, mask = self._facts.get("only", "").partition(":")
+        return (int(place), int(mask, 0)) if place else None
+
+    @property
     def errors_of(self) -> tuple[str, ...]:
         """Calls whose meanings of errors hold for this one, nearest first."""
         return self.name, self._facts.get("errors", ""), self.words[0]
@@ -83,7 +90,9 @@ class Row:
     def parameters(self) -> tuple[Parameter, ...]:
         found = _PARAMETER.findall(self._inside)
         places = {name: at for at, (name, _, _) in enumerate(found)}
-        return tuple(Parameter(name, kind, (places[ref],) if ref else ()) for name, kind, ref in found)
+        return tuple(
+            Parameter(name, kind, tuple(places[ref] for ref in refs.split(", ") if ref)) for name, kind, refs in found
+        )
 
     @property
     def kinds(self) -> frozenset[str]:

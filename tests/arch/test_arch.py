@@ -173,6 +173,34 @@ def test_a_port_has_its_own_sizes_flags_and_order_of_arguments(riscv64: str) -> 
     assert [name for name, _ in decoded("clone", 17)][3:] == ["tls", "child_tid"]
 
 
+def _filtered(program: bytes, machine: int, number: int, arguments: tuple[int, ...] = ()) -> str:
+    """What the kernel does with a call, by reading the program as it does (net/core/filter.c, bpf(4))."""
+    data = struct.pack("<IIQ6Q", number, machine, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
+    lines = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
+    at = value = 0
+    while True:
+        code, yes, no, constant = lines[at]
+        if code == 0x20:  # BPF_LD | BPF_W | BPF_ABS
+            (value,) = struct.unpack_from("<I", data, constant)
+        elif code == 0x06:  # BPF_RET
+            return {0x7FFF0000: "allow", 0x7FF00000: "trace"}[constant & 0x7FFF0000]
+        else:  # BPF_JMP with JEQ or JSET
+            at += yes if (value == constant if code == 0x15 else value & constant) else no
+        at += 1
+
+
+def test_the_filter_stops_at_calls_that_are_wanted_and_at_some_only_with_certain_arguments() -> None:
+    machine = arch.of("x86_64")
+    program = ptrace.filter_program((0, 1, 43, 262, 332), machine, {262: (3, 0x1000), 332: (2, 0x3000), 999: (0, 1)})
+    found = {nr: _filtered(program, machine.audit_arch, nr) for nr in (0, 1, 2, 43, 262, 332, 999)}
+    assert found == {0: "trace", 1: "trace", 2: "allow", 43: "trace", 262: "allow", 332: "allow", 999: "allow"}
+    assert _filtered(program, machine.audit_arch, 262, (3, 9, 9, 0x1100)) == "trace"
+    assert _filtered(program, machine.audit_arch, 262, (3, 0x1000, 0x1000, 0x100)) == "allow"
+    assert _filtered(program, machine.audit_arch, 332, (3, 9, 0x2000)) == "trace"
+    assert _filtered(program, machine.audit_arch, 332, (0x3000, 9, 0, 0x3000)) == "allow"
+    assert _filtered(program, 0x40000003, 43) == "allow"  # another ABI
+
+
 def test_a_port_filters_and_unwinds_by_its_own_constants(riscv64: str) -> None:
     program = ptrace.filter_program([202], arch.of(riscv64))
     instructions = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]

@@ -146,6 +146,7 @@ def test_redis_with_its_own_event_loop(tmp_path: Path) -> None:
         str(tmp_path),
         "--daemonize",
         "no",
+        *("--save", ""),  # or it leaves a file that the second run reads
         "--logfile",  # on a terminal it draws a logo with its process id inside
         "/dev/null",
     ]

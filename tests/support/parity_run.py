@@ -1,24 +1,30 @@
-"""The first difference between what socklab decodes of a server and what strace prints of it.
+"""The first difference between what a user of socklab sees of a server and what strace prints of it.
 
-In: any server command, and a driver that makes requests. Each runs it once, from its start to the end of the last
-request; out: "" or the first difference, thread by thread. Also a command of its own:
+In: any server command, and a driver that makes requests. Each runs it once, from its start over the last request to its
+end by a signal; out: "" or the first difference, thread by thread. Also a command of its own:
 
     python -m tests.support.parity_run --port 8080 -- ./server 8080
 
-Two runs of a server are never the same, so the driver makes one request at a time and waits until the trace rests.
-What is compared are the names, symbolic arguments and results of every call of every thread, except for:
+strace is asked for all of `-f -v -e trace=%network,%desc,%process,%signal`. What it reports and socklab does not must
+be in `parity_compare.LEFT_OUT`. Compared are the names, arguments and results of every thread's calls, the signals it
+got and how it ended; and of every call, what call card and `--plain` say of it with what strace's line says
+(`parity_view`).
+
+Two runs of a server are never the same, so the driver makes one request at a time and waits until the trace rests. Not
+compared is
 
   1. what must differ: addresses, ports the kernel chose, ids of tasks, times and sizes of what holds them (see WORDS);
-  2. waits that timed out, waits for a child that found none, and the call a thread sleeps in at the end: how many
-     there are is a matter of time;
+  2. waits that timed out or that a signal interrupted, waits for a child that found none, SIGCHLD, and the call a
+     thread sleeps in at the end: how many there are is a matter of time;
   3. which of several equal threads did what: threads are compared as a set;
   4. with `one_line`, for runtimes that move work between threads as they like (Go, a JVM): all threads are one
      sequence of the calls that name a socket, in the order in which they ended;
-  5. what is done with files of /proc, /sys and /dev, which a server's own clock may ask at any time;
+  5. what is done with files of /proc, /sys and /dev, and fstat of a file without a name, which a server's own clock may
+     ask at any time;
   6. with `any_fd`, for servers with threads: which number a new descriptor gets. A blocked accept has chosen its number
      before it sleeps, so that it matters whether another thread closed its own in time;
   7. where clone3 wrote the new thread's id: a thread that ended before its parent went on has cleared it;
-  8. structs strace looks into and socklab shows as an address (SHALLOW): name and result.
+  8. what `parity_view.OPEN` lists: of that, name and result.
 """
 
 from __future__ import annotations
@@ -26,12 +32,11 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
-import difflib
 import os
 import pty
 import re
+import select
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -39,61 +44,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from socklab import syscalls
+from socklab.core.signals import signal_name
 from socklab.host import subreaper
 from socklab.protocol import events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
-from tests.support import servers, strace
+from socklab.ui.plain.words import signal_text
+from tests.support import parity_view, servers, strace
+from tests.support.parity_compare import LEFT_OUT, Trace, comparable, first_difference, left_out, told
 
 LOOKS, LOOK_S = 4, 0.015
 """The trace rests when at so many looks the tracer and all it traces sleep, and nothing was added between two."""
 LOOKS_AT_MOST = 40
 """Some servers have a clock of their own that adds something all the time: then they must sleep at so many looks."""
 
-_LOOKED_INTO = "fstat stat lstat newfstatat getdents64 waitid openat2 io_uring_setup timerfd_settime timerfd_gettime"
-SHALLOW = frozenset(_LOOKED_INTO.split())
-
-WORDS = (
-    (re.compile(r"\b0x[0-9a-f]{6,16}\b"), "PTR"),
-    (re.compile(r"left \{tv_sec=\d+, tv_(nsec|usec)=\d+\}"), r"left {\1}"),
-    (re.compile(r"/\* \d+ vars? \*/"), "/* VARS */"),
-    (re.compile(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"), "DATE"),
-    (re.compile(r"\d{1,4}[-/](\d\d|\w{3})[-/:]\d{2,4}[ T:]\d\d:\d\d:\d\d([.,]\d+)?( [+-]\d{4})?"), "DATE"),
-    (re.compile(r"\w{3} \w{3} +\d+ \d\d:\d\d:\d\d(\.\d+)? \d{4}|\d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d+"), "DATE"),
-    (re.compile(r"wgunicorn-\w{8}|(?<=/)tmp\w{8}\b|(?<=\"/tmp/)[a-z0-9_]{8}(?=\")"), "NAME"),
-    (re.compile(r"(?<=PORT)\.\w{6}(?=\")"), ".NAME"),
-    (re.compile(r"/dev/pts/\d+"), "/dev/pts/N"),
-    (re.compile(r"data=\{u32=\d+, u64=\d{10,}\}"), "data=PTR"),
-    # What is left until a clock of the server's own; nothing where its time has come.
-    (re.compile(r"^(epoll_p?wait\(\d+, \[.*\], \d+, )\d+"), r"\1MS"),
-    (re.compile(r"(in|took) \d+(\.\d+)? ?(m|u|µ)?s\b"), r"\1 TIME"),
-)
-_PORT = re.compile(r"htons\((\d+)\)|(?<=:)(\d{4,5})\b")
-# A wait whose time ran out, or that found no child.
-_TIMED_OUT = re.compile(r"^(poll|ppoll|select|pselect6|epoll_p?wait2?|wait4|waitid)\(.* = 0( \(Timeout\))?$")
-_AGAIN = re.compile(r"^(restart_syscall|futex)\(")
-# strace takes messages to the kernel's routing tables apart; socklab shows their bytes.
-_NETLINK = re.compile(r"^(send|recv)(to|from|msg)\(.*sa_family=AF_NETLINK")
-_FD_USED = re.compile(r"^(\w+\((?:AT_FDCWD, )?)(?:[4-9]|[1-9]\d+)\b")
-_FD_GIVEN = re.compile(r"^((?:accept4?|openat|open|socket|dup)\(.* = )(?:[4-9]|[1-9]\d+)$")
-_BORN = re.compile(r"^(?:clone3?|v?fork)\(.* = (\d+)$")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_CLEARED = re.compile(r"(?<=parent_tid=)\[0\]")
-_NAMES_SOCKET = re.compile(
-    r"^(socket|bind|listen|accept4?|connect|[gs]etsockopt|get(sock|peer)name|shutdown|sendto|sendmsg|recvfrom|recvmsg)\("
-)
-
-
-class Trace(NamedTuple):
-    """`tasks`: per thread its calls as strace's lines, in order. `ended`: (thread, line) as they returned."""
-
-    tasks: dict[int, list[str]]
-    ended: list[tuple[int, str]]
-    names: frozenset[str]
-
+SETS = "%network,%desc,%process,%signal,?close_range"
+"""strace counts close_range to none of its sets."""
 
 Drive = Callable[[Callable[[], None]], None]
 """Makes the requests; calls what it is given to wait until the trace rests."""
@@ -152,53 +120,89 @@ def _sleeps(tracer: int) -> bool:
 # ---------------------------------------------------------------- the two tracers
 
 
-def by_socklab(argv: Sequence[str], drive: Drive, cwd: str, environment: Mapping[str, str]) -> Trace:
-    """One run under the engine, running free."""
-    tasks: dict[int, list[str]] = {}
-    ended: list[tuple[int, str]] = []
-    waiting: dict[int, ev.Enter] = {}
-    arch, names = "", frozenset[str]()
-    count, over = [0], threading.Event()
+def by_socklab(
+    argv: Sequence[str], drive: Drive, cwd: str, environment: Mapping[str, str], end: int = 0, limit: int = 512
+) -> Trace:
+    """One run under the engine, running free. `end`: the signal that ends it, 0 = it ends by itself."""
+    seen = _Seen(limit)
+    over = threading.Event()
     failed: list[BaseException] = []
     spec = RunSpec(argv=tuple(argv), cwd=cwd, environment=dict(environment), free=True, network="machine")
     with Link.start(spec) as link:
 
         def driver() -> None:
             try:
-                drive(_resting(lambda: count[0], link.pid, lambda: not over.is_set()))
+                drive(_resting(lambda: seen.count, link.pid, lambda: not link.ended))
+                if end:
+                    os.kill(seen.pid, end)
             except BaseException as error:
                 failed.append(error)
             over.set()
 
         thread = threading.Thread(target=driver)
         thread.start()
-        while not over.is_set() and not link.ended:
+        deadline = time.monotonic() + servers.DEADLINE_S * 4
+        while not link.ended and not (failed and over.is_set()):
             for event in link.read_available():
-                count[0] += isinstance(event, ev.Enter | ev.Return)
-                match event:
-                    case ev.Header():
-                        arch = event.arch
-                    case ev.Started():
-                        names = frozenset(syscalls.name(arch, nr) for nr in event.traced)
-                        tasks[event.pid] = []
-                    case ev.Enter(tid=tid):
-                        tasks.setdefault(tid, [])
-                        waiting[tid] = event
-                    case ev.Return(tid=tid) if tid in waiting:
-                        line = syscalls.strace_text(arch, waiting.pop(tid), event, 512)
-                        tasks[tid].append(line)
-                        ended.append((tid, line))
-                    case ev.Exited(tid=tid) if tid in waiting:
-                        line = syscalls.strace_text(arch, waiting.pop(tid), None, 512)
-                        tasks[tid].append(line if " = " in line else f"{line} = ?")
-                    case ev.Notice(level="error", text=text):
-                        raise AssertionError(text)
-            over.wait(0.01)
-        over.set()
-        thread.join(30)
+                seen.take(event)
+            if over.is_set() and (seen.pid in seen.gone or time.monotonic() > deadline):
+                break
+            select.select([link], [], [], 0.01)
+        thread.join(servers.DEADLINE_S)
     if failed:
         raise failed[0]
-    return Trace(tasks, ended, names)
+    assert seen.pid in seen.gone, f"the program did not end: {seen.tasks}"
+    return Trace(seen.tasks, seen.ended, seen.names, tuple(seen.untold))
+
+
+class _Seen:
+    """What the event stream says, as strace's lines; and what a user's view of a call lacks."""
+
+    def __init__(self, limit: int) -> None:
+        self.tasks: dict[int, list[str]] = {}
+        self.ended: list[tuple[int, str]] = []
+        self.names = frozenset[str]()
+        self.untold: list[str] = []
+        self.gone: set[int] = set()
+        self.pid = 0
+        self.count = 0
+        self._arch = ""
+        self._limit = limit
+        self._waiting: dict[int, ev.Enter] = {}
+
+    def take(self, event: ev.Event) -> None:
+        match event:
+            case ev.Header():
+                self._arch = event.arch
+            case ev.Started():
+                self.names = frozenset(syscalls.name(self._arch, nr) for nr in event.traced)
+                self.pid = event.pid
+                self.tasks[event.pid] = []
+            case ev.Enter(tid=tid):
+                self.tasks.setdefault(tid, [])
+                self._waiting[tid] = event
+                self.count += 1
+            case ev.Return(tid=tid) if tid in self._waiting:
+                self.count += 1
+                self._call(self._waiting.pop(tid), event)
+            case ev.Signal(tid=tid):
+                self.tasks.setdefault(tid, []).append(f"--- {signal_text(event)} ---")
+            case ev.Exited(tid=tid):
+                if tid in self._waiting:
+                    self._call(self._waiting.pop(tid), None)
+                how = f"killed by {signal_name(event.signo)}" if event.signo else f"exited with {event.code}"
+                self.tasks.setdefault(tid, []).append(f"+++ {how}{' (core dumped)' if event.core else ''} +++")
+                self.gone.add(tid)
+            case ev.Notice(level="error", text=text):
+                raise AssertionError(text)
+
+    def _call(self, enter: ev.Enter, returned: ev.Return | None) -> None:
+        line = syscalls.strace_text(self._arch, enter, returned, self._limit)
+        if returned is not None:
+            self.ended.append((enter.tid, line))
+            differs = parity_view.difference(syscalls.decode(self._arch, enter, returned), line)
+            self.untold += [differs] if differs else []
+        self.tasks[enter.tid].append(line if " = " in line else f"{line} = ?")
 
 
 @contextlib.contextmanager
@@ -221,14 +225,13 @@ def _drain(fd: int) -> None:
 
 
 def by_strace(
-    argv: Sequence[str], drive: Drive, cwd: str, environment: Mapping[str, str], names: frozenset[str]
+    argv: Sequence[str], drive: Drive, cwd: str, environment: Mapping[str, str], end: int = 0, limit: int = 512
 ) -> Trace:
-    """One run under strace, of the same calls."""
+    """One run under strace, of all calls of SETS."""
     with tempfile.TemporaryDirectory() as folder, _terminal() as terminal:
         out = Path(folder) / "trace"
         out.touch()
-        wanted = ",".join(f"?{name}" for name in sorted(names))
-        words = ["strace", "-f", "-qq", "-s", "512", "-e", "signal=none", "-e", f"trace={wanted}", "-o", str(out)]
+        words = ["strace", "-f", "-v", "-q", "-s", str(limit), "-e", f"trace={SETS}", "-o", str(out)]
         process = subprocess.Popen(
             [*words, *argv],
             stdin=terminal,
@@ -240,13 +243,31 @@ def by_strace(
         )
         try:
             drive(_resting(lambda: out.stat().st_size, process.pid, lambda: process.poll() is None))
+            if end:
+                os.kill(int(out.read_text(errors="surrogateescape").split(" ", 1)[0]), end)
+            servers.until(lambda: _has_ended(out), "the end of the program")
             text = out.read_text(errors="surrogateescape")
         finally:
             _end_session(process)
-    tasks = dict(strace.parse(text))
+    tasks = {tid: [told(line) for line in lines] for tid, lines in strace.parse(text)}
     # What is open at the end is no call yet; strace.parse gives it as its first half.
-    tasks = {tid: [line for line in lines if " = " in line] for tid, lines in tasks.items()}
-    return Trace(tasks, _in_order(text), names)
+    kept = {
+        tid: [line for line in lines if " = " in line or line[:3] in ("---", "+++")] for tid, lines in tasks.items()
+    }
+    names = frozenset(
+        strace.name_of(line) for lines in kept.values() for line in lines if line[:3] not in ("---", "+++")
+    )
+    return Trace(
+        {tid: [line for line in lines if not left_out(line)] for tid, lines in kept.items()},
+        [(tid, line) for tid, line in _in_order(text) if not left_out(line)],
+        names,
+    )
+
+
+def _has_ended(out: Path) -> bool:
+    """The first task is gone."""
+    text = out.read_text(errors="surrogateescape")
+    return f"\n{text.split(' ', 1)[0]} +++" in re.sub(" +", " ", text)
 
 
 def _in_order(text: str) -> list[tuple[int, str]]:
@@ -254,9 +275,10 @@ def _in_order(text: str) -> list[tuple[int, str]]:
     tasks = dict(strace.parse(text))
     for line in text.splitlines():
         tid = int(line.split(" ", 1)[0])
-        if line.endswith("<unfinished ...>") or " = " not in line:
+        if line.endswith("<unfinished ...>"):
             continue
-        ended.append((tid, tasks[tid][position[tid]]))
+        if " = " in line and line.split(None, 1)[1][:3] not in ("---", "+++"):
+            ended.append((tid, tasks[tid][position[tid]]))
         position[tid] += 1
     return ended
 
@@ -270,105 +292,6 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-# ---------------------------------------------------------------- the comparison
-
-
-def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, any_fd: bool = False) -> list[list[str]]:
-    """The threads' calls, equal whenever the program did the same. `ports`: those the test chose, which stay."""
-    tids = {str(tid) for tid in trace.tasks} | {
-        found[1] for lines in trace.tasks.values() for line in lines if (found := _BORN.match(line))
-    }
-    ids = re.compile(r" *\b(" + "|".join(tids) + r")\b")  # with the blanks that make up for a shorter id
-    in_bytes = re.compile("|".join(_as_bytes(int(tid)) for tid in tids))
-    chosen = re.compile(r"\b(" + "|".join(map(str, ports)) + r")\b")
-    named: dict[str, str] = {"0": "0"}
-
-    def port(found: re.Match[str]) -> str:
-        number = found[1] or found[2]
-        word = named.get(number, "P")
-        return f"htons({word})" if found[1] else word
-
-    def words(line: str) -> str:
-        if strace.name_of(line) in SHALLOW or ", TCGETS" in line or _NETLINK.match(line):
-            line = strace.shallow(line)
-        if line.startswith(("sendmsg", "recvmsg")):
-            line = in_bytes.sub("TASK", line)  # processes that tell each other who they are
-        if line.startswith(("read(", "pread", "lseek(")):  # their sizes and results are bytes, however they look
-            renamed = _QUOTED.sub(lambda text: ids.sub("TASK", text[0]), line)
-        else:
-            renamed = _CLEARED.sub("[TASK]", ids.sub("TASK", line))
-        if renamed != line and line.startswith("write"):
-            # A process id of another width makes the text that names it longer: its size and the result.
-            renamed = re.sub(r", \d+\) = \d+$", ", SIZE) = SIZE", renamed)
-        line = chosen.sub("PORT", renamed)
-        for pattern, word in WORDS:
-            line = pattern.sub(word, line)
-        if any_fd:
-            line = _FD_GIVEN.sub(r"\1FD", _FD_USED.sub(r"\1FD", line))
-        return _PORT.sub(port, line)
-
-    def kept(line: str) -> bool:
-        if line.endswith(" = ?") and not line.startswith("exit"):
-            return False  # it was killed in this call
-        return not _TIMED_OUT.match(line) and not _AGAIN.match(line)
-
-    if one_line:
-        return [[words(line) for _, line in trace.ended if _NAMES_SOCKET.match(line)]]
-    threads = [_without_machine([words(line) for line in lines if kept(line)]) for lines in trace.tasks.values()]
-    if threads and threads[0] and strace.name_of(threads[0][0]) == "execve":
-        threads[0] = threads[0][1:]  # the one that started the trace
-    return [lines for lines in threads if lines]
-
-
-def _as_bytes(number: int) -> str:
-    """A pattern for the number as an int in memory, as strace writes such bytes in a string."""
-    written = []
-    for byte in struct.pack("=i", number):
-        if byte in b'"\\\\':
-            written.append("\\\\\\" + chr(byte))
-        elif byte in b"\n\t\r\v\f":
-            written.append("\\\\" + "tnvfr"[b"\t\n\v\f\r".index(byte)])
-        else:
-            written.append(re.escape(chr(byte)) if 32 <= byte < 127 else rf"\\0{{0,2}}{byte:o}")
-    return "".join(written)
-
-
-_OPENED = re.compile(r'^open(?:at)?\(.*"/(?:proc|sys|dev)/.*\) = (\d+)$')
-_OF_FD = re.compile(r"^(\w+)\((\d+)\b")
-
-
-def _without_machine(lines: list[str]) -> list[str]:
-    """Leave out what is done with files of /proc, /sys and /dev: it is the machine's, and a server's clock asks it."""
-    machine: set[str] = set()
-    out: list[str] = []
-    for line in lines:
-        opened, of = _OPENED.match(line), _OF_FD.match(line)
-        if opened:
-            machine.add(opened[1])
-        elif of and of[2] in machine:
-            if of[1] == "close":
-                machine.discard(of[2])
-            if of[1] in ("dup", "dup2", "dup3", "fcntl"):
-                out.append(line)
-        else:
-            out.append(line)
-    return out
-
-
-def first_difference(ours: list[list[str]], theirs: list[list[str]]) -> str:
-    """Empty, or the first lines that differ in the most similar pair of threads that are not equal."""
-    left = collections.Counter(tuple(lines) for lines in ours)
-    right = collections.Counter(tuple(lines) for lines in theirs)
-    only_ours, only_theirs = list((left - right).elements()), list((right - left).elements())
-    if not only_ours and not only_theirs:
-        return ""
-    pairs = [(difflib.SequenceMatcher(None, b, a).ratio(), a, b) for a in only_ours[:8] for b in only_theirs[:8]]
-    _, a, b = max(pairs, key=lambda pair: pair[0]) if pairs else (0, *[(*only_ours, ()), (*only_theirs, ())])
-    flat_a, flat_b = [str(line) for line in a], [str(line) for line in b]
-    shown = list(difflib.unified_diff(flat_b, flat_a, "strace", "socklab", lineterm="", n=2))[:24]
-    return f"{len(only_ours)} of {len(ours)} threads are not among strace's {len(theirs)}\n" + "\n".join(shown)
-
-
 def compare(
     argv: Callable[[int], Sequence[str]],
     drive: Callable[[int], Drive] = requests,
@@ -377,15 +300,23 @@ def compare(
     environment: Mapping[str, str] | None = None,
     one_line: bool = False,
     any_fd: bool = False,
+    end: int = signal.SIGTERM,
 ) -> tuple[str, list[list[str]]]:
-    """(first difference, strace's calls) of a server that is given a port."""
+    """(first difference, strace's calls) of a server that is given a port, and ended by the signal `end`."""
     fixed = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C", "COLUMNS": "80", "LINES": "24"}
     fixed.update(environment or {})
     ports = [servers.free_port(), servers.free_port()]
-    ours = by_socklab(argv(ports[0]), drive(ports[0]), cwd, fixed)
-    theirs = by_strace(argv(ports[1]), drive(ports[1]), cwd, fixed, ours.names)
+    ours = by_socklab(argv(ports[0]), drive(ports[0]), cwd, fixed, end)
+    theirs = by_strace(argv(ports[1]), drive(ports[1]), cwd, fixed, end)
     expected = comparable(theirs, ports, one_line=one_line, any_fd=any_fd)
-    return first_difference(comparable(ours, ports, one_line=one_line, any_fd=any_fd), expected), expected
+    differs = first_difference(comparable(ours, ports, one_line=one_line, any_fd=any_fd), expected)
+    return unreported(ours, theirs) or "\n".join(ours.untold[:3]) or differs, expected
+
+
+def unreported(ours: Trace, theirs: Trace) -> str:
+    """Calls of strace's sets that socklab's filter lacks without saying so."""
+    found = sorted(name for name in theirs.names - ours.names if name not in LEFT_OUT)
+    return f"strace reports {' '.join(found)}, socklab does not" if found else ""
 
 
 def main() -> int:

@@ -41,6 +41,18 @@ NAMES = {
     "wait": process.WAIT_FOR,
     "io_uring operations": io.IO_URING_OPERATIONS,
     "mask": process.PROCMASK,
+    "UDP options": net.OPTIONS[17],
+    "packet options": net.OPTIONS[263],
+    "netlink options": net.OPTIONS[270],
+    "ethertypes": net.ETHERTYPES,
+    "hardware": net.HARDWARE,
+    "packet types": net.PACKET_TYPES,
+    "vsock": net.VSOCK_CIDS,
+    "owners": io.OWNERS,
+    "file types": io.ENTRY_TYPES,
+    "io_uring_register": io.IO_URING_REGISTER,
+    "signal codes": process.SIGNAL_CODES,
+    "child codes": process.CHILD_CODES,
 }
 FLAGS = {
     "message flags": net.MESSAGE_FLAGS,
@@ -56,10 +68,26 @@ FLAGS = {
     "eventfd": io.EVENTFD,
     "at": io.AT_FLAGS,
     "splice": io.SPLICE,
+    "seals": io.SEALS,
+    "notify": io.NOTIFY,
+    "flock": io.FLOCK,
+    "timerfd_settime": io.TIMERFD_SET,
+    "pidfd": io.PIDFD,
+    "inotify": io.INOTIFY,
+    "inotify events": io.INOTIFY_EVENTS,
+    "fallocate": io.FALLOCATE,
+    "statx": io.STATX_MASK,
+    "statx attributes": io.STATX_ATTRIBUTES,
+    "statx flags": io.STATX_FLAGS,
+    "io_uring_setup": io.IO_URING_SETUP,
+    "io_uring features": io.IO_URING_FEATURES,
+    "interface flags": net.INTERFACE_FLAGS,
 }
 HEADERS = """
 fcntl.h sys/socket.h netinet/in.h netinet/tcp.h linux/netlink.h poll.h sys/epoll.h sys/eventfd.h sched.h signal.h
-sys/wait.h sys/mman.h sys/resource.h sys/ioctl.h linux/sockios.h linux/io_uring.h time.h unistd.h
+sys/wait.h sys/mman.h sys/resource.h sys/ioctl.h linux/sockios.h time.h unistd.h netinet/udp.h sys/file.h dirent.h
+sys/inotify.h sys/timerfd.h linux/falloc.h sys/stat.h linux/io_uring.h net/if.h net/if_arp.h net/ethernet.h
+linux/if_packet.h linux/vm_sockets.h sys/pidfd.h
 """
 # Names that no header has, or that mean another number in user space: the kernel's own O_LARGEFILE and SIGRTMIN,
 # signals the C library keeps for itself, and what strace calls by another name.

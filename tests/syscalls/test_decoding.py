@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import socket
 import struct
 
@@ -194,6 +196,236 @@ def test_passed_descriptors_are_named_in_a_message() -> None:
     header = struct.pack("<QI4xQQQQI4x", 0, 0, B, 1, B + 64, 24, 0)
     mem = (Mem(A, header), Mem(B, struct.pack("<QQ", B + 128, 1)), Mem(B + 64, control), Mem(B + 128, b"x"))
     assert "SCM_RIGHTS: descriptors [5]" in arg(decode("sendmsg", 4, A, 0, mem=mem), "msg").text
+
+
+# ---------------------------------------------------------------- what was told wrongly once
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (0x0000, "exited with 0"),
+        (0x0300, "exited with 3"),
+        (0x137F, "stopped by SIGSTOP"),
+        (0xFFFF, "continued"),
+        (0x000F, "killed by SIGTERM"),
+        (0x008B, "killed by SIGSEGV, core dumped"),
+    ],
+)
+def test_a_wait_status_is_told_as_the_macros_of_wait2_read_it(status: int, says: str) -> None:
+    macros = {
+        "exited": os.WIFEXITED(status),
+        "stopped": os.WIFSTOPPED(status),
+        "continued": os.WIFCONTINUED(status),
+        "killed": os.WIFSIGNALED(status),
+    }
+    assert [word for word, holds in macros.items() if holds] == [says.split()[0]]
+    call = decode("wait4", -1, A, 8, result=9, out=(Mem(A, struct.pack("<I", status)),))
+    assert arg(call, "wstatus").text == f"[{says}]"
+
+
+@pytest.mark.parametrize(
+    ("level", "option", "value", "text"),
+    [
+        (1, 25, b"lo", '"lo"'),  # SO_BINDTODEVICE takes a name of any length
+        (1, 25, b"lo\0", '"lo"'),
+        (0, 33, b"\3", "[3]"),  # IP_MULTICAST_TTL: IP takes a byte for a number (ip(7))
+        (0, 34, b"\1\0", "[1]"),
+        (6, 13, b"reno", '"reno"'),  # TCP_CONGESTION
+        (1, 2, b"\1\0\0\0", "[1]"),
+    ],
+)
+def test_a_short_option_that_the_kernel_takes_is_not_called_too_short(
+    level: int, option: int, value: bytes, text: str
+) -> None:
+    call = decode("setsockopt", 3, level, option, A, len(value), mem=(Mem(A, value),), result=0)
+    assert arg(call, "optval").text == text
+
+
+@pytest.mark.parametrize(("level", "option", "size"), [(1, 2, 1), (1, 13, 4), (6, 1, 3), (41, 26, 1)])
+def test_an_option_of_fewer_bytes_than_the_kernel_demands_is_called_too_short(
+    level: int, option: int, size: int
+) -> None:
+    call = decode("setsockopt", 3, level, option, A, size, mem=(Mem(A, bytes(size)),), result=-22)
+    assert "too short for this option" in arg(call, "optval").text
+
+
+def test_the_kernels_options_of_a_byte_are_taken_by_the_kernel_as_the_decoder_says() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, b"\3")
+        udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, b"\1\0")
+        for level, option in ((socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.SOL_SOCKET, socket.SO_LINGER)):
+            with pytest.raises(OSError, match="Invalid argument"):
+                udp.setsockopt(level, option, b"\1")
+
+
+def lock(kind: int, pid: int) -> bytes:
+    return struct.pack("<hhxxxxqqixxxx", kind, 0, 10, 20, pid)
+
+
+def test_the_answer_of_getlk_is_shown_and_not_the_question() -> None:
+    asked = (Mem(A, lock(1, 0)),)
+    held = arg(decode("fcntl", 3, 5, A, mem=asked, result=0, out=(Mem(A, lock(0, 4242)),)), "arg")
+    assert held.text == "{l_type=F_RDLCK, l_whence=SEEK_SET, l_start=10, l_len=20, l_pid=4242}"
+    assert held.meaning == "the lock in the way"
+    free = arg(decode("fcntl", 3, 5, A, mem=asked, result=0, out=(Mem(A, lock(2, 0)),)), "arg")
+    assert free.text.startswith("{l_type=F_UNLCK")
+    assert free.meaning == "nobody holds a lock in the way"
+    before = arg(decode("fcntl", 3, 5, A, mem=asked), "arg")
+    assert before.text == "{l_type=F_WRLCK, l_whence=SEEK_SET, l_start=10, l_len=20}"
+    assert arg(decode("fcntl", 3, 5, A, mem=asked, result=-22), "arg").text == hex(A)
+
+
+@pytest.mark.parametrize("name", sorted(syscalls.RUN_CALLS))
+def test_no_call_that_is_reported_shows_registers_it_does_not_take(name: str) -> None:
+    """The manual page's parameters, not arg0 to arg5 with what happens to stand there."""
+    call = decode(name, *(0xDEAD0000 + at for at in range(6)))
+    assert not any(each.name.startswith("arg") and each.name[3:].isdigit() for each in call.args)
+
+
+# ---------------------------------------------------------------- structs that were addresses
+
+
+def siginfo(code: int, status: int) -> bytes:
+    return struct.pack("<iiixxxxiii", 17, 0, code, 4242, 1000, status).ljust(128, b"\xaa")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "says"),
+    [
+        (1, 7, "child 4242 exited with 7"),
+        (2, 15, "child 4242 killed by SIGTERM"),
+        (3, 11, "child 4242 killed, with a core dump, by SIGSEGV"),
+        (5, 19, "child 4242 stopped by SIGSTOP"),
+        (6, 18, "child 4242 continued by SIGCONT"),
+    ],
+)
+def test_waitid_tells_which_child_and_what_became_of_it(code: int, status: int, says: str) -> None:
+    info = arg(decode("waitid", 0, 0, A, 4, 0, result=0, out=(Mem(A, siginfo(code, status)),)), "infop")
+    assert info.text == f"{{{says}}}"
+    assert [each.name for each in info.fields] == ["si_signo", "si_code", "si_pid", "si_uid", "si_status"]
+    nobody = arg(decode("waitid", 0, 0, A, 5, 0, result=0, out=(Mem(A, bytes(128)),)), "infop")
+    assert (nobody.text, nobody.meaning) == ("{}", "no child has changed state")
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_stat_has_the_layout_of_its_architecture(arch: str) -> None:
+    """As asm/stat.h of x86 and asm-generic/stat.h have it."""
+    size, mode, owner = 1234, 0o100644, 1000
+    if arch == "x86_64":
+        raw = struct.pack(
+            "<QQQIIIxxxxQqqq6QQQQ", 0xFE00, 5, 1, mode, owner, owner, 0, size, 4096, 8, *range(6), 0, 0, 0
+        )
+    else:
+        raw = struct.pack(
+            "<QQIIIIQQqiiq6QII", 0xFE00, 5, mode, 1, owner, owner, 0, 0, size, 4096, 0, 8, *range(6), 0, 0
+        )
+    assert len(raw) == {"x86_64": 144, "aarch64": 128}[arch]
+    nr = syscalls.number(arch, "newfstatat")
+    assert nr is not None
+    taken = syscalls.capturers(arch)[nr].leave((3, B, A, 0x1000, 0, 0), 0, lambda addr, size: raw[:size])
+    call = decode("newfstatat", 3, B, A, 0x1000, mem=(Mem(B, b"\0"),), result=0, out=taken, arch=arch)
+    assert arg(call, "statbuf").text == "{S_IFREG|0644, 1234 bytes}"
+    assert {each.name: each.text for each in arg(call, "statbuf").fields}["st_dev"] == "makedev(0xfe, 0)"
+    assert {each.name: each.text for each in arg(call, "statbuf").fields}["st_uid"] == "1000"
+
+
+def test_stat_of_this_machine_is_what_python_reads() -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("needs the C library's struct stat of x86-64")
+    raw = ctypes.create_string_buffer(144)
+    assert ctypes.CDLL(None, use_errno=True).stat(b"/etc/passwd", raw) == 0
+    shown = arg(decode("stat", B, A, result=0, out=(Mem(A, raw.raw),)), "statbuf")
+    told, known = {each.name: each.text for each in shown.fields}, os.stat("/etc/passwd")
+    assert int(told["st_ino"]) == known.st_ino
+    assert int(told["st_size"]) == known.st_size
+    assert int(told["st_mtime"]) * 10**9 + int(told["st_mtime_nsec"]) == known.st_mtime_ns
+    assert told["st_dev"] == f"makedev({os.major(known.st_dev):#x}, {os.minor(known.st_dev) or '0'})"
+    assert told["st_mode"] == f"S_IFREG|0{known.st_mode & 0o7777:o}"
+
+
+def test_a_timer_says_when_it_goes_off() -> None:
+    raw = struct.pack("<qqqq", 60, 0, 5, 500_000_000)
+    shown = arg(decode("timerfd_settime", 3, 0, A, 0, mem=(Mem(A, raw),)), "new_value")
+    assert shown.text == "{in 5.5 s, then every 60 s}"
+    assert [each.text for each in shown.fields] == ["{tv_sec=60, tv_nsec=0}", "{tv_sec=5, tv_nsec=500000000}"]
+    off = arg(decode("timerfd_settime", 3, 0, A, 0, mem=(Mem(A, bytes(32)),)), "new_value")
+    assert off.text == "{switched off}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (
+            struct.pack("<HIII", 16, 0, 7, 0x11)[:2] + bytes(2) + struct.pack("<II", 7, 0x11),
+            "{netlink port 7, groups 0x11}",
+        ),
+        (struct.pack("<H2xIIB3x", 40, 1234, 2, 0), "{VMADDR_CID_HOST:0x4d2}"),
+        (
+            struct.pack("<HHiHBB8s", 17, 0x0008, 2, 1, 0, 6, bytes.fromhex("0200000000070000")),
+            "{interface 2, htons(ETH_P_IP), 02:00:00:00:00:07}",
+        ),
+    ],
+    ids=["netlink", "vsock", "packet"],
+)
+def test_addresses_of_other_families_are_opened(raw: bytes, text: str) -> None:
+    assert arg(decode("bind", 3, A, len(raw), mem=(Mem(A, raw),)), "addr").text == text
+
+
+def control(level: int, kind: int, body: bytes) -> str:
+    """What is shown of a recvmsg that brought one control message."""
+    raw = struct.pack("<Qii", 16 + len(body), level, kind) + body
+    raw += bytes(-len(raw) % 8)
+    header = struct.pack("<QI4xQQQQI4x", 0, 0, B, 1, B + 64, len(raw), 0)
+    out = (Mem(A, header), Mem(B, struct.pack("<QQ", B + 512, 1)), Mem(B + 64, raw), Mem(B + 512, b"x"))
+    return arg(decode("recvmsg", 4, A, 0, mem=(Mem(A, header),), result=1, out=out), "msg").text
+
+
+def test_control_messages_are_opened() -> None:
+    here, there = socket.inet_aton("127.0.0.1"), socket.inet_aton("224.0.0.1")
+    assert "IP_PKTINFO: to 224.0.0.1 through interface 2" in control(0, 8, struct.pack("<i", 2) + here + there)
+    assert "IP_TTL: 64" in control(0, 2, struct.pack("<i", 64))
+    assert "IP_TOS: 16" in control(0, 1, b"\x10")
+    refused = struct.pack("<IBBBBII", 111, 2, 3, 3, 0, 0, 0) + sockaddr_in("10.0.0.9", 0)
+    assert "IP_RECVERR: ECONNREFUSED, told by 10.0.0.9 (origin 2, type 3, code 3" in control(0, 11, refused)
+    assert "IPV6_PKTINFO: to ::1 through interface 1" in control(41, 50, bytes(15) + b"\1" + struct.pack("<i", 1))
+
+
+def test_interfaces_are_told_by_name_and_value() -> None:
+    name, index = b"eth0".ljust(16, b"\0"), struct.pack("<i20x", 7)
+    asked, answered = (Mem(A, name + bytes(24)),), (Mem(A, name + index),)
+    assert arg(decode("ioctl", 3, 0x8933, A, mem=asked, result=0, out=answered), "argp").text == '{"eth0": 7}'
+    assert arg(decode("ioctl", 3, 0x8933, A, mem=asked, result=-19), "argp").text == '{"eth0"}'
+    address = name + sockaddr_in("10.0.0.2", 0).ljust(24, b"\0")
+    lists = (Mem(A, struct.pack("<i4xQ", 40, B)), Mem(B, address))
+    call = decode("ioctl", 3, 0x8912, A, mem=(Mem(A, struct.pack("<i4xQ", 160, B)),), result=0, out=lists)
+    assert arg(call, "argp").text == '{160 => 40 bytes: ["eth0": {10.0.0.2:0}]}'
+
+
+def test_a_membership_says_which_group() -> None:
+    group = socket.inet_aton("224.0.0.7") + socket.inet_aton("127.0.0.1")
+    call = decode("setsockopt", 3, 0, 35, A, 8, mem=(Mem(A, group),))
+    assert arg(call, "optval").text == "{224.0.0.7 on 127.0.0.1}"
+    group6 = socket.inet_pton(socket.AF_INET6, "ff02::7") + struct.pack("<i", 3)
+    call = decode("setsockopt", 3, 41, 20, A, 20, mem=(Mem(A, group6),))
+    assert arg(call, "optval").text == "{ff02::7 on interface 3}"
+
+
+def test_a_directory_is_a_list_of_names() -> None:
+    entry = struct.pack("<QqHB", 5, 1, 24, 4) + b".\0\0\0\0"
+    call = decode("getdents64", 3, A, 4096, result=48, out=(Mem(A, entry + entry.replace(b".\0", b"..")),))
+    assert arg(call, "dirp").text == '[".", ".."]'
+    cut = decode("getdents64", 3, A, 4096, result=4000, out=(Mem(A, entry + entry),))
+    assert arg(cut, "dirp").text == '[".", ".", ...]'
+    assert arg(cut, "dirp").meaning == "the first 2 entries"
+
+
+def test_seals_leases_and_signals_of_a_descriptor_have_their_names() -> None:
+    assert arg(decode("fcntl", 3, 1033, 2 | 8), "arg").text == "F_SEAL_SHRINK|F_SEAL_WRITE"
+    assert decode("fcntl", 3, 1034, result=6).result == "F_SEAL_SHRINK|F_SEAL_GROW"
+    assert arg(decode("fcntl", 3, 10, 12), "arg").text == "SIGUSR2"
+    assert decode("fcntl", 3, 11, result=12).result == "SIGUSR2"
+    assert decode("rt_sigtimedwait", A, 0, 0, 8, result=10).result == "SIGUSR1"
 
 
 # ---------------------------------------------------------------- waiting, options, errors

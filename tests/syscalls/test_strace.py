@@ -11,8 +11,9 @@ import pytest
 
 from socklab import syscalls
 from socklab.protocol.events import Enter, Mem, Return
+from socklab.syscalls import DecodedArg, DecodedCall
 from socklab.syscalls.symbols import strace_string
-from tests.support import strace
+from tests.support import parity_compare, parity_view, strace
 
 A = 0x7FFD0000_1000
 B = 0x7FFD0000_2000
@@ -130,19 +131,99 @@ def test_halves_of_a_call_are_joined_in_their_task() -> None:
     assert [tid for tid, _ in tasks] == [100, 101]
     assert "accept(3, NULL, NULL) = 4" in tasks[0][1]
     assert tasks[1][1][1] == 'write(4, "a) = 3", 6) = 6'
-    assert tasks[0][1][-1] == "exit_group(0) = ?"
+    assert tasks[0][1][-2:] == ["exit_group(0) = ?", "+++ exited with 0 +++"]
+    assert any(line.startswith("--- SIGCHLD {") for line in tasks[0][1])
+
+
+def told(output: str) -> list[list[str]]:
+    """What the harness compares of strace's output."""
+    tasks = {tid: [parity_compare.told(line) for line in lines] for tid, lines in strace.parse(output)}
+    return parity_compare.comparable(parity_compare.Trace(tasks, [], frozenset()), ())
 
 
 def test_what_differs_from_run_to_run_is_replaced_by_words() -> None:
-    first, second = strace.normalise(strace.parse(OUTPUT))
-    assert "clone(child_stack=NULL, flags=SIGCHLD) = T2" in first
-    assert "wait4(-1, NULL, 0, NULL) = T2" in first
+    first, second = told(OUTPUT)
+    assert "clone(child_stack=NULL, flags=SIGCHLD) =TASK" in first
+    assert "wait4(-1, NULL, 0, NULL) =TASK" in first
     assert "read(4, PTR, 10) = -1 EAGAIN (Resource temporarily unavailable)" in first
-    assert second[0].startswith("connect(4, {sa_family=AF_INET, sin_port=htons(P1)")
+    assert second[0].startswith("connect(4, {sa_family=AF_INET, sin_port=htons(P)")
 
 
-def test_what_matters_is_not_replaced() -> None:
-    other = OUTPUT.replace("127.0.0.1", "127.0.0.2")
-    assert strace.normalise(strace.parse(other)) != strace.normalise(strace.parse(OUTPUT))
-    other = OUTPUT.replace("EAGAIN", "EINTR")
-    assert strace.normalise(strace.parse(other)) != strace.normalise(strace.parse(OUTPUT))
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("127.0.0.1", "127.0.0.2"),
+        ("EAGAIN", "EINTR"),
+        ("101  +++ exited with 0", "101  +++ exited with 1"),
+        ("101  +++ exited with 0", "101  +++ killed by SIGTERM"),
+        ("101  +++", "101  --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER, si_pid=5, si_uid=0} ---\n101  +++"),
+        ("exit_group(0)", "exit_group(3)"),
+    ],
+)
+def test_what_matters_is_not_replaced(old: str, new: str) -> None:
+    assert told(OUTPUT.replace(old, new)) != told(OUTPUT)
+
+
+def test_a_signal_of_strace_reads_as_a_user_of_socklab_reads_it() -> None:
+    by = "--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=41, si_uid=0} ---"
+    assert parity_compare.told(by) == "--- SIGUSR1, sent by process 41, ---"
+    at = "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x8} ---"
+    assert parity_compare.told(at) == "--- SIGSEGV, for address 0x8, ---"
+    timer = "--- SIGALRM {si_signo=SIGALRM, si_code=SI_TIMER, si_timerid=1, si_overrun=0, si_int=1, si_ptr=0x1} ---"
+    assert parity_compare.told(timer) == "--- SIGALRM ---"
+
+
+def test_only_what_a_run_leaves_out_on_purpose_is_left_out() -> None:
+    assert parity_compare.left_out("mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f2cf879a000")
+    assert parity_compare.left_out('newfstatat(AT_FDCWD, "/etc", 0x7f2cf879a000, 0) = 0')
+    assert not parity_compare.left_out('newfstatat(3, "", 0x7f2cf879a000, AT_EMPTY_PATH) = 0')
+    assert not parity_compare.left_out("flock(3, LOCK_EX) = 0")
+
+
+# ---------------------------------------------------------------- does the harness notice what a user is told wrongly?
+
+BIND = 'bind(3, {sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("10.0.0.2")}, 16) = 0'
+WAIT = "wait4(7, [{WIFEXITED(s) && WEXITSTATUS(s) == 3}], WNOHANG, NULL) = 7"
+
+
+def decoded(name: str, *args: DecodedArg, result: str = "0") -> DecodedCall:
+    return DecodedCall(name, args, result, int(result))
+
+
+def bind(text: str = "{10.0.0.2:80}", fd: str = "3", size: str = "16") -> DecodedCall:
+    return decoded("bind", DecodedArg("sockfd", fd), DecodedArg("addr", text), DecodedArg("addrlen", size))
+
+
+def wait(text: str = "[exited with 3]", options: str = "WNOHANG", pid: str = "7", result: str = "7") -> DecodedCall:
+    rest = (DecodedArg("options", options), DecodedArg("rusage", "NULL"))
+    return decoded("wait4", DecodedArg("pid", pid), DecodedArg("wstatus", text), *rest, result=result)
+
+
+def write(text: str, result: str = "5") -> DecodedCall:
+    rest = (DecodedArg("buf", text), DecodedArg("count", "5"))
+    return decoded("write", DecodedArg("fd", "1"), *rest, result=result)
+
+
+@pytest.mark.parametrize(
+    ("line", "right", "wrong"),
+    [
+        (BIND, bind(), bind("{10.0.0.3:80}")),
+        (BIND, bind(), bind("{10.0.0.2:81}")),
+        (BIND, bind(), bind("{10.0.0.2}")),
+        (BIND, bind(), bind(fd="4")),
+        (BIND, bind(), bind(size="28")),
+        (WAIT, wait(), wait("[exited with 4]")),
+        (WAIT, wait(), wait("[killed by 127]")),
+        (WAIT, wait(), wait("0x7ffd00001000")),
+        (WAIT, wait(), wait(options="0")),
+        (WAIT, wait(), wait(options="WNOHANG|WSTOPPED")),
+        (WAIT, wait(), wait(result="8")),
+        ('write(1, "hello", 5) = 5', write('"hello"'), write('"hallo"')),
+        ('write(1, "hello", 5) = 5', write('"hello"'), write("0x1000")),
+        ('write(1, "hello", 5) = 5', write('"hello"'), write('"hello"', result="4")),
+        ("pause() = 0", decoded("pause"), decoded("pause", *(DecodedArg(f"arg{at}", "0xdead") for at in range(6)))),
+    ],
+)
+def test_a_fact_that_is_missing_wrong_or_made_up_is_noticed(line: str, right: DecodedCall, wrong: DecodedCall) -> None:
+    assert parity_view.difference(right, line) == ""
+    assert parity_view.difference(wrong, line) != ""

@@ -12,7 +12,7 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from socklab.arch.model import Arch
@@ -200,21 +200,28 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-_LOAD, _JEQ, _JGE, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER_AT, _ARCH_AT = 0, 4
+_LOAD, _JEQ, _JGE, _JSET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
 
 
-def filter_program(numbers: Iterable[int], arch: Arch) -> bytes:
+def filter_program(numbers: Iterable[int], arch: Arch, partly: Mapping[int, tuple[int, int]] | None = None) -> bytes:
     """A classic BPF program: RET_TRACE for these syscall numbers of this architecture, RET_ALLOW for all else.
 
+    `partly`: of these numbers, RET_TRACE only where an argument has one of the bits (of its lower half).
     Calls through another ABI (32-bit, x32) are allowed unseen: their numbers mean other calls. Since Linux 5.11 the
     kernel caches which numbers always give ALLOW, so the calls nobody asked for do not run the filter at all.
     """
-    wanted = sorted(set(numbers))
-    if len(wanted) > 250:
+    asked = {number: rule for number, rule in (partly or {}).items() if number in set(numbers)}
+    wanted = sorted(set(numbers) - set(asked))
+    if len(wanted) + 5 * len(asked) > 250:
         raise ValueError("a BPF jump reaches 255 instructions")
     lines = [(_LOAD, 0, 0, _ARCH_AT), (_JEQ, 1, 0, arch.audit_arch), (_RETURN, 0, 0, _SECCOMP_RET_ALLOW)]
     lines.append((_LOAD, 0, 0, _NUMBER_AT))
+    for index, (number, (place, mask)) in enumerate(asked.items()):
+        lines.append((_JEQ, 0, 3, number))
+        lines.append((_LOAD, 0, 0, _ARGUMENTS_AT + 8 * place))  # both architectures are little-endian
+        lines.append((_JSET, len(wanted) + 1 + 4 * (len(asked) - 1 - index) + 1, 0, mask))
+        lines.append((_RETURN, 0, 0, _SECCOMP_RET_ALLOW))
     for index, number in enumerate(wanted):
         lines.append((_JEQ, len(wanted) - index, 0, number))
     lines.append((_RETURN, 0, 0, _SECCOMP_RET_ALLOW))

@@ -40,6 +40,8 @@ _CUT_SHORT = frozenset((-4, -512, -514, -_ERESTART_RESTARTBLOCK))
 
 ALWAYS = (*AFFINITY_CALLS, RESTART)
 """What a filter reports beside the calls that are wanted."""
+_SENT = frozenset((0, -1, -3, -6))
+"""SI_USER, SI_QUEUE, SI_MESGQ, SI_TKILL: si_pid is who sent the signal. A timer's has its number in the same bytes."""
 
 UNSEEN, RECORD, HOLD = 0, 1, 2
 
@@ -282,7 +284,6 @@ class Tracer:
 
     def _signal_stop(self, task: Task, signo: int) -> None:
         _signo, code, sender, address = ptrace.signal_info(task.tid)
-        by_kernel = code > 0
         cut_short, task.cut_short = task.cut_short, False
         if not task.started:
             self._go_on(task, signo)
@@ -294,8 +295,8 @@ class Tracer:
                 task.tid,
                 signo,
                 code,
-                0 if by_kernel else sender,
-                address if by_kernel else 0,
+                sender if code in _SENT else 0,
+                address if code > 0 else 0,
                 does == "handled",
             )
         )

@@ -155,19 +155,22 @@ def path(call: Call, index: int) -> Shown:
 # ---------------------------------------------------------------- scattered buffers
 
 
+ADDRESSES = -1
+
+
 def iovec(call: Call, addr: int, count: int, wanted: int | None) -> Shown:
-    """An array of buffers. `wanted` bytes of them hold data; None = all they have; 0 = show addresses only."""
+    """An array of buffers. `wanted` bytes of them hold data; None = all they have; ADDRESSES = show addresses only."""
     if not addr or not count:
         return Shown("NULL" if not addr else "[]", strace="NULL" if not addr else "[]")
     array = call.known(addr, min(count, 1024) * 16)
     if not array:
         return unreadable(addr, array)
-    texts, straces, joined, total = [], [], b"", 0
+    texts, straces, joined, sizes = [], [], b"", []
     left = wanted if wanted is not None else 1 << 62
     for at in range(0, len(array) // 16 * 16, 16):
         base, size = unpack_from("<QQ", array, at)
-        total += size
-        if wanted == 0:
+        sizes.append(size)
+        if wanted == ADDRESSES:
             part = Shown(pointer_text(base))
         else:
             data_size = min(size, left)
@@ -180,7 +183,8 @@ def iovec(call: Call, addr: int, count: int, wanted: int | None) -> Shown:
         straces.append("...")
     if len(straces) > call.string_limit:
         straces = [*straces[: call.string_limit], "..."]
-    many = f"{count} buffer{'s' if count != 1 else ''} of {total} bytes together"
+    rooms = " + ".join(map(str, sizes)) if len(sizes) <= 8 else str(sum(sizes))
+    many = f"{count} buffer{'s' if count != 1 else ''} of {rooms}{' or more' if len(sizes) < count else ''} bytes"
     return Shown("[" + ", ".join(texts) + "]", many, joined, strace="[" + ", ".join(straces) + "]")
 
 
@@ -189,14 +193,8 @@ def iovec_in(call: Call, index: int, count_at: int) -> Shown:
 
 
 def iovec_out(call: Call, index: int, count_at: int) -> Shown:
-    if call.done and call.result:
-        return iovec(call, call.u64(index), call.u64(count_at), call.result)
-    shown = iovec(call, call.u64(index), call.u64(count_at), 0)
-    if not call.done:
-        return shown
-    sizes = shown.strace.split("iov_base=")  # end of file: strace prints empty strings
-    empty = [sizes[0], *('""' + each[each.find(",") :] for each in sizes[1:])]
-    return Shown(shown.text, shown.meaning, strace="iov_base=".join(empty))
+    wanted = call.result if call.done else ADDRESSES
+    return iovec(call, call.u64(index), call.u64(count_at), wanted)
 
 
 # ---------------------------------------------------------------- times and small values
@@ -216,8 +214,25 @@ def timespec(call: Call, raw: bytes) -> Shown:
     return timespec_text(raw, "nsec")
 
 
-def timeval(call: Call, raw: bytes) -> Shown:
-    return timespec_text(raw, "usec")
+def _left(call: Call, index: int, unit: str) -> Shown:
+    """How long a call may wait; the kernel writes back what was left of it."""
+    addr = call.u64(index)
+    raw = call.before.at(addr, 16)
+    if not raw or len(raw) < 16:
+        return unreadable(addr, raw and b"")
+    shown, after = timespec_text(raw, unit), call.after.at(addr, 16)
+    if not call.result or call.failed or after is None or len(after) < 16:
+        return shown
+    left = timespec_text(after, unit)
+    return Shown(shown.text, f"{left.text} were left", shown.data, shown.fields, shown.strace)
+
+
+def timespec_left(call: Call, index: int) -> Shown:
+    return _left(call, index, "nsec")
+
+
+def timeval_left(call: Call, index: int) -> Shown:
+    return _left(call, index, "usec")
 
 
 def _in_out(call: Call, index: int, code: str, size: int, strace: str) -> Shown:

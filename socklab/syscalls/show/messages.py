@@ -5,20 +5,77 @@ In: a Call and the address of a msghdr. Out: a Shown. Source: sendmsg(2), recvms
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_net import CONTROL_TYPES, LEVELS, MESSAGE_FLAGS, options
-from socklab.syscalls.show.common import iovec, pointer_text, unreadable
-from socklab.syscalls.show.sockaddr import pointed
+from socklab.syscalls.errors import errno_name
+from socklab.syscalls.show.common import ADDRESSES, iovec, pointer_text, timespec_text, unreadable
+from socklab.syscalls.show.record import Layout
+from socklab.syscalls.show.sockaddr import inet, pointed, quoted_inet, sockaddr
 from socklab.syscalls.symbols import strace_string
 
 MSGHDR = 56
 MMSGHDR = 64
+_SOL_IPV6 = 41
+
+
+_PKTINFO = Layout("ipi_ifindex:i ipi_spec_dst:4s ipi_addr:4s", ipi_spec_dst=inet, ipi_addr=inet)
+_ERROR = Layout("ee_errno:I ee_origin:B ee_type:B ee_code:B _:B ee_info:I ee_data:I")
+"""struct sock_extended_err; the address of the offender follows it. Source: ip(7)."""
+
+
+def _packet_info(body: bytes) -> tuple[str, str]:
+    index, local, to = _PKTINFO.spelled(body).values()
+    return f"to {to} through interface {index} (our address {local})", quoted_inet(_PKTINFO.show(body).strace)
+
+
+def _packet_info6(body: bytes) -> tuple[str, str]:
+    address = socket.inet_ntop(socket.AF_INET6, body[:16])
+    return f"to {address} through interface {unpack_from('<i', body, 16)[0]}", ""
+
+
+def _socket_error(body: bytes) -> tuple[str, str]:
+    shown = _ERROR.show(body)
+    offender = sockaddr(body[16:])
+    who = f", told by {offender.text.split(':')[0].strip('{')}" if len(body) > 18 and body[16] else ""
+    error = errno_name(unpack_from("<I", body)[0])
+    causes = ", ".join(f"{field.name[3:]} {field.text}" for field in shown.fields[1:])
+    return f"{error}{who} ({causes})", f"{shown.strace[:-1]}, offender={offender.strace or offender.text}}}"
+
+
+def _number(body: bytes) -> tuple[str, str]:
+    number = str(int.from_bytes(body[:4], "little", signed=len(body) >= 4))
+    return number, f"[{number}]"
+
+
+_BODIES: dict[tuple[int, int], tuple[int, Callable[[bytes], tuple[str, str]]]] = {
+    (0, 8): (12, _packet_info),  # IP_PKTINFO
+    (0, 2): (4, _number),  # IP_TTL
+    (0, 1): (1, _number),  # IP_TOS
+    (0, 11): (16, _socket_error),  # IP_RECVERR
+    (41, 25): (16, _socket_error),  # IPV6_RECVERR
+    (41, 50): (20, _packet_info6),  # IPV6_PKTINFO
+    (41, 52): (4, _number),  # IPV6_HOPLIMIT
+    (41, 67): (4, _number),  # IPV6_TCLASS
+    (1, 29): (16, lambda body: _time(body, "usec")),  # SO_TIMESTAMP_OLD
+    (1, 35): (16, lambda body: _time(body, "nsec")),  # SO_TIMESTAMPNS_OLD
+}
+"""By level and type: the least size, and what shows it."""
+
+
+def _time(body: bytes, unit: str) -> tuple[str, str]:
+    shown = timespec_text(body[:16], unit)
+    return shown.strace, shown.strace
 
 
 def _control_data(level: int, kind: int, body: bytes) -> tuple[str, str]:
     """Text for a person and strace's spelling of one control message's body."""
+    least, show = _BODIES.get((level, kind), (0, None))
+    if show is not None and len(body) >= least:
+        return show(body)
     if level == 1 and kind == 1:
         fds = [str(unpack_from("<i", body, at)[0]) for at in range(0, len(body) // 4 * 4, 4)]
         return f"descriptors [{', '.join(fds)}]", f"[{', '.join(fds)}]"
@@ -42,9 +99,12 @@ def control(call: Call, addr: int, length: int) -> Shown:
         text, strace = _control_data(level, kind, body)
         table = CONTROL_TYPES.get(level, options(level))
         name = table.text(kind)
-        texts.append(f"{name}: {text}")
-        head = f"cmsg_len={size}, cmsg_level={LEVELS.strace(level)}, cmsg_type={table.strace(kind)}"
-        straces.append(f"{{{head}, cmsg_data={strace}}}")
+        texts.append(f"{name.removesuffix('_OLD')}: {text}")
+        head = f"cmsg_len={size}, cmsg_level={LEVELS.strace(level)}, cmsg_type="
+        if level == _SOL_IPV6:  # whose types strace does not know
+            straces.append(f"{{{head}{kind:#x}}}")
+        else:
+            straces.append(f"{{{head}{table.strace(kind)}, cmsg_data={strace}}}")
         at += (size + 7) & ~7
     rest = length - at
     if not straces:
@@ -53,7 +113,7 @@ def control(call: Call, addr: int, length: int) -> Shown:
 
 
 def message(call: Call, raw: bytes, wanted: int | None, name_room: int | None = None) -> Shown:
-    """A msghdr of 56 bytes. `wanted`: bytes of data transferred, None = all of the buffers, 0 = addresses only."""
+    """A msghdr of 56 bytes. `wanted`: bytes of data transferred, None = all of the buffers."""
     name, name_size, iov, iov_count, ctl, ctl_size, flags = unpack_from("<QI4xQQQQI", raw)
     name_size = name_size - (1 << 32) if name_size >> 31 else name_size
     shown_size = name_size if name_room is None else min(name_size, name_room)
@@ -96,23 +156,29 @@ def received(call: Call, index: int) -> Shown:
     if call.done and call.result is not None and after and len(after) >= MSGHDR:
         return message(call, after, call.result, room)
     if before and len(before) >= MSGHDR and room is not None:
-        fields = message(call, before, 0)
+        fields = message(call, before[:48] + bytes(8), ADDRESSES)  # the kernel does not look at msg_flags
         strace = f"{{msg_namelen={room}}}"
         return Shown(fields.text, fields.meaning, fields.data, fields.fields, strace)
     return unreadable(addr, before and b"")
 
 
 def _many(call: Call, array: bytes, addr: int, count: int, received: bool) -> Shown:
-    shown, straces = [], []
+    shown, straces, meanings = [], [], []
+    fields: list[Field] = []
     for at in range(0, len(array) // MMSGHDR * MMSGHDR, MMSGHDR):
         (size,) = unpack_from("<I", array, at + MSGHDR)
         one = message(call, array[at : at + MMSGHDR], size if received else None)
         length = f", msg_len={size}" if call.done else ""
         shown.append(f"{one.text} {size} bytes" if call.done else one.text)
         straces.append(f"{{msg_hdr={one.strace}{length}}}")
+        meanings.append(one.meaning)
+        inside = (*one.fields, Field("msg_len", MSGHDR, 4, str(size)))
+        fields += (Field(f"[{at // MMSGHDR}].{each.name}", at + each.offset, each.size, each.text) for each in inside)
     if len(straces) < count:
         straces.append("...")
-    return Shown("[" + ", ".join(shown) + "]", f"{count} messages", strace="[" + ", ".join(straces) + "]")
+    meaning = f"{count} message{'' if count == 1 else 's'}: {'; '.join(meanings)}"
+    data = array[: len(array) // MMSGHDR * MMSGHDR]
+    return Shown("[" + ", ".join(shown) + "]", meaning, data, tuple(fields), "[" + ", ".join(straces) + "]")
 
 
 def many_sent(call: Call, index: int, count_at: int) -> Shown:

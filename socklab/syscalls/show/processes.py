@@ -121,6 +121,8 @@ def envp(call: Call, index: int) -> Shown:
 
 def status_text(status: int) -> Shown:
     """A wait status: how a child ended or stopped."""
+    if status == 0xFFFF:
+        return Shown("continued", strace="WIFCONTINUED(s)")
     if status & 0x7F == 0:
         code = status >> 8 & 0xFF
         return Shown(f"exited with {code}", strace=f"WIFEXITED(s) && WEXITSTATUS(s) == {code}")
@@ -129,7 +131,9 @@ def status_text(status: int) -> Shown:
         return Shown(f"stopped by {name}", strace=f"WIFSTOPPED(s) && WSTOPSIG(s) == {name}")
     name = SIGNALS.text(status & 0x7F)
     core = " && WCOREDUMP(s)" if status & 0x80 else ""
-    return Shown(f"killed by {name}", strace=f"WIFSIGNALED(s) && WTERMSIG(s) == {name}{core}")
+    return Shown(
+        f"killed by {name}{', core dumped' if core else ''}", strace=f"WIFSIGNALED(s) && WTERMSIG(s) == {name}{core}"
+    )
 
 
 def wait_status(call: Call, index: int) -> Shown:

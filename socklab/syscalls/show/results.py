@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from socklab.syscalls.call import Call
-from socklab.syscalls.constants_io import FD_FLAGS
+from socklab.syscalls.constants_io import FD_FLAGS, LOCKS, SEALS
+from socklab.syscalls.constants_process import SIGNALS
 from socklab.syscalls.errors import errno_meaning, errno_name, errno_words
 from socklab.syscalls.rows import Row
 from socklab.syscalls.show.files import open_mode_text, strace_spelling
@@ -77,9 +78,21 @@ def _fcntl(call: Call, value: int) -> Result:
     if command == 1 and value:
         text = FD_FLAGS.text(value)
         return Result(text, f"{value:#x} (flags {text})", "it closes by itself at execve")
+    if command == 1034 and value:  # F_GET_SEALS
+        return Result(SEALS.text(value), f"{value:#x} (seals {SEALS.text(value)})", f"sealed: {SEALS.text(value)}")
+    if command == 11 and value:  # F_GETSIG
+        return _signal(call, value)
+    if command == 1025:  # F_GETLEASE
+        text = LOCKS.text(value)
+        return Result(text, f"{hex(value) if value else 0} ({text})", "no lease" if value == 2 else f"a lease: {text}")
     if command in (0, 1030):
         return Result(str(value), str(value), f"new descriptor {value}")
     return Result(str(value), str(value), "done")
+
+
+def _signal(call: Call, value: int) -> Result:
+    name = SIGNALS.text(value)
+    return Result(name, f"{value} ({name})", SIGNALS.meaning(value) or name)
 
 
 def _waited(call: Call, value: int) -> str:
@@ -126,6 +139,8 @@ def show(call: Call, row: Row | None) -> Result:
         return _failed(call, value)
     if kind == "fcntl":
         return _fcntl(call, value)
+    if kind == "signal":
+        return _signal(call, value)
     if kind == "address":
         text = hex(value & 0xFFFFFFFFFFFFFFFF) if value else "NULL"
         return Result(text, text)

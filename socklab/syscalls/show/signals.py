@@ -8,8 +8,9 @@ from __future__ import annotations
 from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
-from socklab.syscalls.constants_process import HANDLERS, SIGACTION, SIGNALS
+from socklab.syscalls.constants_process import CHILD_CODES, HANDLERS, SIGACTION, SIGNAL_CODES, SIGNALS
 from socklab.syscalls.show.common import struct
+from socklab.syscalls.show.record import Layout
 
 _SA_RESTORER = 0x4000000
 
@@ -28,6 +29,13 @@ def sigset(call: Call, raw: bytes) -> Shown:
         value ^= (1 << 64) - 1
     names = [SIGNALS.text(at + 1).removeprefix("SIG") for at in range(64) if value >> at & 1]
     return Shown(("~" if inverted else "") + "[" + " ".join(names) + "]", data=raw)
+
+
+def sigset_sized(call: Call, index: int, size_at: int) -> Shown:
+    """A set whose size the program says; the kernel takes no other size than 8 (EINVAL)."""
+    addr = call.u64(index)
+    found = call.before.at(addr, 8) if call.u64(size_at) == 8 else None
+    return struct(call, addr, found, 8, sigset)
 
 
 def sigset_pair(call: Call, raw: bytes) -> Shown:
@@ -53,3 +61,53 @@ def sigaction(call: Call, raw: bytes) -> Shown:
         Field("sa_mask", 24, 8, mask),
     )
     return Shown(f"{{{name}}}", meaning, raw, fields, strace + "}")
+
+
+# ---------------------------------------------------------------- siginfo
+
+_CHILD, _FAULTS = 17, (4, 5, 7, 8, 11)  # SIGCHLD; SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV
+_EXITED = 1
+_COMMON = "si_signo:i _:i si_code:i _:4s"
+_NAMES = {"si_signo": SIGNALS.text, "si_code": SIGNAL_CODES.text}
+_CHILDS = {"si_signo": SIGNALS.text, "si_code": CHILD_CODES.text}
+_SENT = Layout(f"{_COMMON} si_pid:i si_uid:I", **_NAMES)
+_QUEUED = Layout(f"{_COMMON} si_pid:i si_uid:I si_int:i", **_NAMES)
+_TIMER = Layout(f"{_COMMON} si_timerid:i si_overrun:i si_int:i", **_NAMES)
+_FAULT = Layout(f"{_COMMON} si_addr:Q", **_NAMES, si_addr=hex)
+_KERNEL = Layout(_COMMON, **_NAMES)
+_ENDED = Layout(f"{_COMMON} si_pid:i si_uid:I si_status:i", **_CHILDS)
+_SIGNALLED = Layout(f"{_COMMON} si_pid:i si_uid:I si_status:i", **_CHILDS, si_status=SIGNALS.text)
+_BY_CODE = {0: _SENT, -6: _SENT, -1: _QUEUED, -3: _QUEUED, -2: _TIMER}
+_BECAME = {2: "killed by", 3: "killed, with a core dump, by", 4: "trapped by", 5: "stopped by", 6: "continued by"}
+
+
+def siginfo(call: Call, raw: bytes) -> Shown:
+    """siginfo_t: which members count is a matter of the signal and of who sent it. Source: sigaction(2)."""
+    number, _, code = unpack_from("<iii", raw)
+    if not number:
+        return Shown("{}", "no child has changed state" if call.name == "waitid" else "", raw[:12])
+    if number == _CHILD and code > 0:
+        pid, _, status = unpack_from("<iIi", raw, 16)
+        ended = code == _EXITED
+        how = f"exited with {status}" if ended else f"{_BECAME.get(code, 'changed by')} {SIGNALS.text(status)}"
+        return (_ENDED if ended else _SIGNALLED).show(raw, text=f"{{child {pid} {how}}}")
+    layout = _BY_CODE.get(code, _FAULT if number in _FAULTS and code not in (0x80, *_BY_CODE) else _KERNEL)
+    sender = f", sent by process {unpack_from('<i', raw, 16)[0]}" if layout in (_SENT, _QUEUED) else ""
+    value = f", value {unpack_from('<i', raw, 24)[0]}" if layout in (_QUEUED, _TIMER) else ""
+    shown = layout.show(raw, meaning=SIGNAL_CODES.meaning(code), text=f"{{{SIGNALS.text(number)}{sender}{value}}}")
+    if not value:
+        return shown
+    pointer = unpack_from("<Q", raw, 24)[0]  # the same bytes, as strace shows them once more
+    strace = f"{shown.strace[:-1]}, si_ptr={hex(pointer) if pointer else 'NULL'}}}"
+    return Shown(shown.text, shown.meaning, shown.data, shown.fields, strace)
+
+
+def siginfo_in(call: Call, index: int) -> Shown:
+    addr = call.u64(index)
+    return struct(call, addr, call.before.at(addr, 48), 48, siginfo)
+
+
+def siginfo_out(call: Call, index: int) -> Shown:
+    """waitid's result is 0 with a child or without one; a signal's wait gives its number."""
+    addr = call.u64(index)
+    return struct(call, addr, call.after.at(addr, 48) if call.done else None, 48, siginfo)

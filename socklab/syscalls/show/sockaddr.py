@@ -6,15 +6,30 @@ screen can colour the real bytes. Source: sockaddr(3type), ip(7), ipv6(7), unix(
 
 from __future__ import annotations
 
+import re
 import socket
 from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
-from socklab.syscalls.constants_net import FAMILIES
+from socklab.syscalls.constants_net import ETHERTYPES, FAMILIES, HARDWARE, PACKET_TYPES, VSOCK_CIDS
 from socklab.syscalls.show.common import pointer_text, unreadable
+from socklab.syscalls.show.record import hex_text
 from socklab.syscalls.symbols import readable, strace_string
 
-AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 0, 1, 2, 10, 16
+AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_VSOCK = 0, 1, 2, 10, 16, 17, 40
+
+
+def inet(raw: bytes) -> str:
+    """An IPv4 address."""
+    return ".".join(map(str, raw))
+
+
+def quoted_inet(strace: str) -> str:
+    """The IPv4 addresses of a spelled struct as strace writes them."""
+    return _INET.sub(r'=inet_addr("\1")', strace)
+
+
+_INET = re.compile(r"=(\d+\.\d+\.\d+\.\d+)")
 
 
 def _port(data: bytes) -> Field:
@@ -24,7 +39,7 @@ def _port(data: bytes) -> Field:
 
 def _inet(data: bytes) -> Shown:
     port = int.from_bytes(data[2:4], "big")
-    address = ".".join(map(str, data[4:8]))
+    address = inet(data[4:8])
     if address == "0.0.0.0":
         meaning = f"every IPv4 address of this host, port {port}"
     elif data[4] == 127:
@@ -102,17 +117,80 @@ def _netlink(data: bytes) -> Shown:
         Field("nl_pid", 4, 4, str(pid)),
         Field("nl_groups", 8, 4, f"{groups:#x}"),
     )
-    who = "the kernel" if not pid else f"port {pid}"
+    said = f"{groups:#08x}" if groups else "00000000"  # C's %#08x
+    groups_text = f", groups {groups:#x}" if groups else ""
     return Shown(
-        f"{{netlink {who}}}",
-        f"{who}, multicast groups {groups:#x}",
+        f"{{netlink port {pid}{groups_text}}}",
+        "a conversation with the kernel" if pid else "port 0: the kernel; in bind, a port the kernel chooses",
         data[:12],
         fields,
-        f"{{sa_family=AF_NETLINK, nl_pid={pid}, nl_groups={groups:08x}}}",
+        f"{{sa_family=AF_NETLINK, nl_pid={pid}, nl_groups={said}}}",
     )
 
 
-_FAMILIES = {AF_UNIX: (2, _unix), AF_INET: (16, _inet), AF_INET6: (24, _inet6), AF_NETLINK: (12, _netlink)}
+def protocol_text(number: int) -> str:
+    """A protocol of AF_PACKET, which stands in network order."""
+    swapped = (number & 0xFF) << 8 | number >> 8 & 0xFF
+    return f"htons({ETHERTYPES.by_value.get(swapped) or hex_text(swapped)})"
+
+
+def _packet(data: bytes) -> Shown:
+    kind, index, hardware, direction, size = unpack_from("<HiHBB", data, 2)
+    protocol, address = protocol_text(kind), data[12 : 12 + size]
+    fields = (
+        Field("sll_family", 0, 2, "AF_PACKET"),
+        Field("sll_protocol", 2, 2, protocol),
+        Field("sll_ifindex", 4, 4, str(index)),
+        Field("sll_hatype", 8, 2, HARDWARE.text(hardware)),
+        Field("sll_pkttype", 10, 1, PACKET_TYPES.text(direction)),
+        Field("sll_halen", 11, 1, str(size)),
+        Field("sll_addr", 12, len(address), address.hex(":")),
+    )
+    if len(data) < 20:  # as the kernel gives it; strace opens no less than the whole struct
+        strace = f"{{sa_family=AF_PACKET, sa_data={strace_string(data[2:])}}}"
+        return Shown(_packet_text(index, protocol, address), f"packets of {_interface(index)}", data, fields, strace)
+    bytes_said = ", ".join(f"{byte:#x}" if byte else "00" for byte in address)
+    strace = (
+        f"{{sa_family=AF_PACKET, sll_protocol={protocol}, sll_ifindex={index}, sll_hatype={HARDWARE.strace(hardware)}, "
+        f"sll_pkttype={PACKET_TYPES.strace(direction)}, sll_halen={size}"
+    )
+    strace += f", sll_addr=[{bytes_said}]}}" if size else "}"
+    return Shown(_packet_text(index, protocol, address), f"packets of {_interface(index)}", data, fields, strace)
+
+
+def _interface(index: int) -> str:
+    return f"interface {index}" if index else "every interface"
+
+
+def _packet_text(index: int, protocol: str, address: bytes) -> str:
+    return f"{{{_interface(index)}, {protocol}{', ' if address else ''}{address.hex(':')}}}"
+
+
+def _vsock(data: bytes) -> Shown:
+    port, cid, flags = unpack_from("<IIB", data, 4)
+    name = VSOCK_CIDS.by_value.get(cid) or hex_text(cid)
+    said = "VMADDR_PORT_ANY" if port == 0xFFFFFFFF else hex_text(port)
+    fields = (
+        Field("svm_family", 0, 2, "AF_VSOCK"),
+        Field("svm_port", 4, 4, said),
+        Field("svm_cid", 8, 4, name),
+        Field("svm_flags", 12, 1, hex_text(flags)),
+    )
+    meaning = VSOCK_CIDS.meaning(cid) or f"the machine {cid}"
+    strace = f"{{sa_family=AF_VSOCK, svm_cid={name}, svm_port={said}, svm_flags={hex_text(flags)}}}"
+    return Shown(
+        f"{{{name}:{said}}}", f"{meaning}, port {port if port != 0xFFFFFFFF else 'any'}", data[:16], fields, strace
+    )
+
+
+_FAMILIES = {
+    AF_UNIX: (2, _unix),
+    AF_INET: (16, _inet),
+    AF_INET6: (24, _inet6),
+    AF_NETLINK: (12, _netlink),
+    AF_PACKET: (12, _packet),
+    AF_VSOCK: (16, _vsock),
+}
 
 
 def sockaddr(data: bytes) -> Shown:

@@ -5,13 +5,15 @@ In and out as common.py says. Source: socket(2), getsockopt(2), socket(7), ip(7)
 
 from __future__ import annotations
 
+import socket
 from struct import unpack_from
 
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_net import LEVELS, NETLINK, PROTOCOLS, TYPE_FLAGS, TYPES, options
 from socklab.syscalls.errors import errno_name
 from socklab.syscalls.show.common import pointer_text, timespec_text, unreadable
-from socklab.syscalls.show.sockaddr import AF_INET, AF_INET6, AF_NETLINK
+from socklab.syscalls.show.record import Layout
+from socklab.syscalls.show.sockaddr import AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, inet, protocol_text, quoted_inet
 from socklab.syscalls.symbols import readable, strace_string
 
 _TYPE_MASK = 0xF  # net.h, SOCK_TYPE_MASK: flags live above it
@@ -45,6 +47,8 @@ def protocol(call: Call, index: int) -> Shown:
         return Shown(text, meaning, strace=PROTOCOLS.strace(value))
     if family == AF_NETLINK:
         return Shown(NETLINK.text(value), NETLINK.meaning(value), strace=NETLINK.strace(value))
+    if family == AF_PACKET:
+        return Shown(protocol_text(value), "which packets" if value else "none, until bind says which")
     return Shown(str(value), "the usual one of this type" if value == 0 else "")
 
 
@@ -67,6 +71,10 @@ def option(call: Call, index: int) -> Shown:
 def _int_meaning(option: str, value: int) -> str:
     if option == "SO_ERROR":
         return "no error is waiting" if value == 0 else f"{errno_name(value)} is waiting"
+    if option == "IP_MULTICAST_IF":
+        return (
+            f"the interface with address {inet(value.to_bytes(4, 'little', signed=True))}" if value else "any interface"
+        )
     if option == "SO_TYPE":
         return TYPES.text(value)
     if option == "SO_ACCEPTCONN":
@@ -107,24 +115,76 @@ def _option_value(call: Call, addr: int, length: int, found: bytes | None) -> Sh
         shown = timespec_text(found[:16], "usec")
         strace = strace_string(found[: min(length, call.string_limit)], length > call.string_limit)
         return Shown(shown.text, "no limit" if shown.text == "0 s" else "", found[:16], shown.fields, strace)
-    if length == 4:  # strace takes any four bytes for an int
-        (value,) = unpack_from("<i", found)
-        if name in ("TCP_CONGESTION", "TCP_ULP", "SO_BINDTODEVICE"):
-            return Shown(readable(found[:4].rstrip(b"\0")), data=found[:4], strace=f"[{value}]")
-        error = f"[{errno_name(value)}]" if name == "SO_ERROR" and value > 0 else ""
-        return Shown(error or f"[{value}]", _int_meaning(name, value), found[:4])
+    if (level, name) in _MEMBERSHIPS and length >= _MEMBERSHIPS[level, name].size:
+        return _membership(call, name, _MEMBERSHIPS[level, name], found, length)
     data = found[:length]
     prefix = data[: call.string_limit]
-    return Shown(readable(data), data=data, strace=strace_string(prefix, length > len(prefix)))
+    quoted = strace_string(prefix, length > len(prefix))
+    if name in _TEXTS:
+        (value,) = unpack_from("<i", found) if length == 4 else (None,)  # strace takes any four bytes for an int
+        return Shown(readable(data.rstrip(b"\0")), data=data, strace=quoted if value is None else f"[{value}]")
+    if length == 4:
+        (value,) = unpack_from("<i", found)
+        error = f"[{errno_name(value)}]" if name == "SO_ERROR" and value > 0 else ""
+        return Shown(error or f"[{value}]", _int_meaning(name, value), found[:4])
+    if length < 4 and level == _SOL_IP:  # which takes a byte for a number
+        return Shown(f"[{data[0]}]", _int_meaning(name, data[0]), data, strace=quoted)
+    return Shown(readable(data), data=data, strace=quoted)
+
+
+_SOL_IP = 0
+_TEXTS = ("TCP_CONGESTION", "TCP_ULP", "SO_BINDTODEVICE")
+
+
+_MREQ = Layout("imr_multiaddr:4s imr_interface:4s", imr_multiaddr=inet, imr_interface=inet)
+_MREQ_SOURCE = Layout(
+    "imr_multiaddr:4s imr_interface:4s imr_sourceaddr:4s",
+    **dict.fromkeys(("imr_multiaddr", "imr_interface", "imr_sourceaddr"), inet),
+)
+_MREQ6 = Layout(
+    "ipv6mr_multiaddr:16s ipv6mr_interface:i",
+    ipv6mr_multiaddr=lambda raw: socket.inet_ntop(socket.AF_INET6, raw),
+)
+_MEMBERSHIPS = {
+    **{(0, f"IP_{verb}_MEMBERSHIP"): _MREQ for verb in ("ADD", "DROP")},
+    **{(0, f"IP_{verb}_SOURCE_MEMBERSHIP"): _MREQ_SOURCE for verb in ("ADD", "DROP")},
+    **{(41, f"IPV6_{verb}_MEMBERSHIP"): _MREQ6 for verb in ("ADD", "DROP")},
+}
+
+
+def _membership(call: Call, name: str, layout: Layout, found: bytes, length: int) -> Shown:
+    """Which group, and on which interface. IPv4 takes a longer struct too, with the interface's number (ip(7))."""
+    meaning = "join this group" if "ADD" in name else "leave this group"
+    shown = layout.show(found)
+    data, fields, strace = shown.data, shown.fields, quoted_inet(shown.strace)
+    group, interface = (field.text for field in fields[:2])
+    text = f"{{{group} on {'interface ' if layout is _MREQ6 else ''}{interface}}}"
+    if layout is _MREQ6:
+        strace = f'{{inet_pton(AF_INET6, "{group}", &ipv6mr_multiaddr), ipv6mr_interface={interface}}}'
+    elif layout is _MREQ_SOURCE:
+        text = f"{{{group} on {interface} from {fields[2].text}}}"
+        strace = strace_string(found[: min(length, call.string_limit)], length > call.string_limit)
+    elif length >= 12:
+        data, fields = found[:12], (*fields, Field("imr_ifindex", 8, 4, str(unpack_from("<i", found, 8)[0])))
+    return Shown(text, meaning, data, fields, strace)
 
 
 _LINGER = (1, 13)  # SOL_SOCKET, SO_LINGER
 
 
+def _too_short(level: int, option: int, length: int) -> bool:
+    """The kernel refuses it: every option has a least size, an int's for most. Only IP takes single bytes."""
+    table = options(level)
+    if level == _SOL_IP or option not in table.by_value or table.text(option) in _TEXTS:
+        return False
+    return 0 < length < (8 if (level, option) == _LINGER else 4)
+
+
 def option_set(call: Call, index: int, length_at: int) -> Shown:
     addr, length = call.u64(index), call.i32(length_at)
-    known = call.u32(2) in options(call.u32(1)).by_value
-    if known and 0 < length < (8 if (call.u32(1), call.u32(2)) == _LINGER else 4):
+    if not length and addr and options(call.u32(1)).text(call.u32(2)) in _TEXTS:
+        return Shown('""', "none")
+    if _too_short(call.u32(1), call.u32(2), length):
         return Shown(f"{pointer_text(addr)} (too short for this option)", strace=pointer_text(addr))
     return _option_value(call, addr, length, call.before.at(addr, max(0, min(length, 512))))
 

@@ -74,7 +74,7 @@ close(fd: fd)
     EINTR: a signal came; on Linux the descriptor is closed all the same
 
 close_range(first: fd_range(last), last: uint, flags: CLOSE_RANGE)
-    stop=lesson
+    stop=lesson topic=descriptors
     Close all descriptors of a range.
     first: from
     last: to, inclusive
@@ -105,7 +105,7 @@ ioctl(fd: fd, request: ioctl_request, argp: ioctl_arg(request))
 
 pipe(pipefd: fd_pair)
 pipe2(pipefd: fd_pair, flags: pipe_flags)
-    word=pipe stop=named
+    word=pipe stop=named topic=descriptors
     Make a pipe: what is written to the second descriptor is read from the first.
     done: two new descriptors
     EMFILE: this process has no free descriptor left (RLIMIT_NOFILE)
@@ -134,18 +134,87 @@ eventfd2(initval: uint, flags: EVENTFD) -> fd
     word=eventfd stop=named
     Make a counter that can be waited for.
 
-signalfd4(fd: anyfd, mask: pointer, sizemask: size, flags: SIGNALFD) -> fd
+vmsplice(fd: fd, iov: iovec_in(nr_segs), nr_segs: size, flags: SPLICE) -> sent
+    errors=splice stop=named
+    Put memory of the program into a pipe without a copy.
+    nr_segs: how many buffers
+
+flock(fd: fd, operation: FLOCK)
+    stop=named
+    Lock the whole file, or give the lock back.
+    operation: which lock
+    EAGAIN: another process holds a lock that excludes this one
+
+fallocate(fd: fd, mode: FALLOCATE, offset: long, len: long)
+    stop=named
+    Make room for a file on its disk.
+
+signalfd(fd: anyfd, mask: sigset_sized(sizemask), sizemask: size) -> fd
+signalfd4(fd: anyfd, mask: sigset_sized(sizemask), sizemask: size, flags: SIGNALFD) -> fd
     stop=named
     Receive signals through a descriptor.
+    fd: -1 = a new one; else the one whose signals are changed
+    mask: which signals
+    EINVAL: the descriptor is no signalfd, or a size or flag is wrong
 
 timerfd_create(clockid: CLOCKS, flags: TIMERFD) -> fd
     stop=named
     Make a clock whose ticks are read from a descriptor.
 
-io_uring_setup(entries: uint, params: pointer) -> fd
+timerfd_settime(fd: fd, flags: TIMERFD_SET, new_value: itimerspec, old_value: itimerspec_out)
+    stop=named
+    Say when the timer goes off, or switch it off.
+    new_value: when from now on
+    old_value: when until now
+    EINVAL: the descriptor is no timer, or a flag or time is not valid
+    ECANCELED: the clock was set meanwhile
+
+timerfd_gettime(fd: fd, curr_value: itimerspec_out)
+    stop=named
+    Ask when the timer goes off.
+    curr_value: how long until then
+    EINVAL: the descriptor is no timer
+
+inotify_init() -> fd
+inotify_init1(flags: INOTIFY) -> fd
+    stop=named
+    Make a descriptor from which changes of files can be read.
+    EMFILE: no free descriptor left, or the user has too many of these (fs.inotify.max_user_instances)
+
+inotify_add_watch(fd: fd, pathname: path, mask: INOTIFY_EVENTS) -> number
+    stop=named
+    Watch a file or directory; the result names the watch.
+    pathname: what to watch
+    mask: for what
+    ENOSPC: too many watches (fs.inotify.max_user_watches)
+
+inotify_rm_watch(fd: fd, wd: int)
+    stop=named
+    Watch something no longer.
+    wd: which watch
+    EINVAL: no such watch
+
+pidfd_open(pid: int, flags: PIDFD) -> fd
+    stop=named
+    Give the program a descriptor for a process: it can be waited for, and never means another process.
+    pid: which process
+    ESRCH: there is no such process
+
+pidfd_getfd(pidfd: anyfd, targetfd: remote_fd(pidfd), flags: hex) -> fd
+    stop=lesson topic=descriptors
+    Get a descriptor of one's own for what a descriptor of another process stands for.
+    pidfd: the other process
+    targetfd: the descriptor there
+    done: the same file or socket has a descriptor here too
+    EPERM: the process may not be traced, which this takes
+    EBADF: the other process has no such descriptor, or pidfd is not open
+    ESRCH: the process has ended
+
+io_uring_setup(entries: uint, params: io_uring_params) -> fd
     stop=run topic=descriptors
     Make an io_uring: two rings of memory shared with the kernel.
     entries: how many submissions fit
+    params: what kind of rings; after the call, what came of it
     EPERM: the machine forbids io_uring (kernel.io_uring_disabled)
     ENOSYS: this kernel has no io_uring
 
@@ -156,37 +225,9 @@ io_uring_enter(fd: fd, to_submit: uint, min_complete: uint, flags: IO_URING_ENTE
     min_complete: how many completions to wait for
     EINTR: a signal came before anything was complete
 
-signalfd(...) -> fd
-    stop=named
-
-timerfd_settime(fd: fd, ...) -> number
-    stop=named
-
-timerfd_gettime(fd: fd, ...) -> number
-    stop=named
-
-vmsplice(fd: fd, ...) -> number
-    stop=named
-
-inotify_init(...) -> fd
-    stop=named
-
-inotify_init1(...) -> fd
-    stop=named
-
-pidfd_open(...) -> fd
-    stop=named
-
-pidfd_getfd(pidfd: anyfd, targetfd: remote_fd(pidfd), flags: uint) -> fd
-    stop=lesson topic=descriptors
-    Get a descriptor of one's own for what a descriptor of another process stands for.
-    pidfd: the other process
-    targetfd: the descriptor there
-    done: the same file or socket has a descriptor here too
-    EPERM: the process may not be traced, which this takes
-    EBADF: the other process has no such descriptor, or pidfd is not open
-    ESRCH: the process has ended
-
-io_uring_register(fd: fd, ...) -> number
+io_uring_register(fd: fd, opcode: IO_URING_REGISTER, arg: registered(opcode, nr_args), nr_args: uint) -> number
     stop=run topic=descriptors
+    Hand buffers or descriptors to a ring once, instead of with each submission.
+    opcode: what
+    nr_args: how many
 """

@@ -30,15 +30,25 @@ openat2(dirfd: dirfd, pathname: path, how: open_how(size), size: size) -> fd
     ETXTBSY: the file is a program that is running
 
 creat(pathname: path, mode: octal) -> fd
-    word=open stop=named
+    word=open stop=named topic=descriptors
     Make or empty a file and open it for writing.
     mode: permissions of a new file
 
-stat(pathname: path, statbuf: pointer)
-newfstatat(dirfd: dirfd, pathname: path, statbuf: pointer, flags: AT_FLAGS)
+stat(pathname: path, statbuf: stat_out)
     Ask about a file.
 
-lstat(pathname: path, statbuf: pointer)
+newfstatat(dirfd: dirfd, pathname: path, statbuf: stat_out, flags: AT_FLAGS)
+    errors=stat stop=named only=3:0x1000
+    Ask about a file; with AT_EMPTY_PATH and "", what kind of file the descriptor stands for.
+    dirfd: what is asked about; without AT_EMPTY_PATH, where a relative path starts
+
+statx(dirfd: dirfd, pathname: path, flags: statx_flags, mask: STATX_MASK, statxbuf: statx_out)
+    errors=stat stop=named only=2:0x1000
+    Ask about a file; with AT_EMPTY_PATH and "", what kind of file the descriptor stands for.
+    dirfd: what is asked about; without AT_EMPTY_PATH, where a relative path starts
+    mask: what is wanted of it
+
+lstat(pathname: path, statbuf: stat_out)
     Ask about a file or link.
 
 access(pathname: path, mode: ACCESS)
@@ -62,7 +72,7 @@ chdir(pathname: path)
 readlink(pathname: path, buf: buffer_out(bufsiz), bufsiz: size) -> number
     Read where a link leads.
 
-fstat(fd: fd, statbuf: pointer)
+fstat(fd: fd, statbuf: stat_out)
     stop=named
     Ask what kind of file the descriptor stands for.
 
@@ -84,12 +94,11 @@ lseek(fd: fd, offset: long, whence: SEEK) -> number
     offset: where in the file
     ESPIPE: a pipe or a socket has no position
 
-getdents(fd: fd, ...) -> number
-    stop=named
-
-getdents64(fd: fd, dirp: pointer, count: size) -> number
+getdents(fd: fd, dirp: entries, count: size) -> number
+getdents64(fd: fd, dirp: entries, count: size) -> number
     stop=named
     Read entries of a directory.
+    dirp: the entries
     count: how many bytes at most
 
 memfd_create(pathname: path, flags: MEMFD) -> fd

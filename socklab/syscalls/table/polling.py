@@ -37,7 +37,7 @@ ppoll(fds: pollfds(nfds), nfds: int, tmo_p: timespec_left, sigmask: sigset, sigs
 
 epoll_create(size: int) -> fd
 epoll_create1(flags: EPOLL_CREATE) -> fd
-    word=epoll_create stop=lesson
+    word=epoll_create stop=lesson topic=descriptors
     Make an epoll instance: a list of descriptors that the kernel watches.
 
 epoll_ctl(epfd: fd, op: EPOLL_OPERATIONS, fd: fd, event: epoll_event)

@@ -44,7 +44,7 @@ execveat(dirfd: dirfd, pathname: path, argv: argv, envp: envp, flags: hex)
     envp: its environment
 
 exit(status: int) -> none
-    word=exit stop=named
+    word=exit stop=named topic=processes
     End this thread.
     status: 0 = all went well
 
@@ -61,9 +61,10 @@ wait4(pid: int, wstatus: wait_status, options: WAIT, rusage: pointer) -> waited
     ECHILD: there is no child to wait for
     EINTR: a signal came before a child changed state
 
-waitid(idtype: WAIT_FOR, id: int, infop: siginfo, options: WAIT, rusage: pointer)
-    word=wait errors=wait4 stop=run
+waitid(idtype: WAIT_FOR, id: int, infop: siginfo_out, options: WAIT, rusage: pointer)
+    word=wait errors=wait4 stop=run topic=processes
     Wait for a child to change state.
+    infop: which child, and what became of it
 
 kill(pid: int, sig: signal)
     stop=recorded
@@ -82,7 +83,43 @@ tgkill(tgid: int, tid: int, sig: signal)
     Send a signal to a thread of a process.
     tid: to whom
 
+pidfd_send_signal(pidfd: fd, sig: signal, info: siginfo, flags: hex)
+    errors=kill stop=named
+    Send a signal to the process a descriptor stands for.
+    pidfd: to whom
+
+rt_sigqueueinfo(tgid: int, sig: signal, uinfo: siginfo)
+    errors=kill stop=named
+    Send a signal, with a value, to a process.
+    tgid: to whom
+    uinfo: who says to have sent it, and the value
+
+rt_tgsigqueueinfo(tgid: int, tid: int, sig: signal, uinfo: siginfo)
+    errors=kill stop=named
+    Send a signal, with a value, to a thread.
+    tid: to whom
+    uinfo: who says to have sent it, and the value
+
+rt_sigtimedwait(set: sigset, info: siginfo_out, timeout: timespec, sigsetsize: size) -> signal
+    stop=named
+    Wait until one of these signals comes, and take it: no handler runs.
+    set: which signals
+    info: what is known of the one that came
+    timeout: how long; NULL = for ever
+    EAGAIN: none came in time
+
+rt_sigsuspend(mask: sigset, sigsetsize: size)
+    stop=named
+    Sleep until a signal comes that is not held back.
+    mask: signals held back meanwhile
+    EINTR: a signal came, and its handler has run
+
+rt_sigpending(set: sigset_out, sigsetsize: size)
+    stop=named
+    Ask which signals have come and are held back.
+
 rt_sigaction(signum: signal, act: sigaction, oldact: sigaction_out, sigsetsize: size)
+    stop=named
     Say what is to happen when a signal comes.
     signum: which signal
     act: what from now on
@@ -92,6 +129,7 @@ rt_sigprocmask(how: PROCMASK, set: sigset, oldset: sigset_out, sigsetsize: size)
     Hold back signals, or let them through again.
 
 pause() -> number
+    stop=named
     Sleep until a signal comes.
 
 alarm(seconds: uint) -> number

@@ -167,13 +167,13 @@ recvmsg(sockfd: fd, msg: msghdr_out, flags: MESSAGE_FLAGS) -> received
     msg: the message
 
 sendmmsg(sockfd: fd, msgvec: mmsghdr(vlen), vlen: uint, flags: MESSAGE_FLAGS) -> count
-    word=write,send stop=lesson
+    word=write,send stop=lesson topic=sockets
     Hand several messages to the kernel in one call.
     msgvec: the messages
     vlen: how many
 
 recvmmsg(sockfd: fd, msgvec: mmsghdr_out(vlen), vlen: uint, flags: MESSAGE_FLAGS, timeout: timespec) -> count
-    word=read,recv stop=lesson
+    word=read,recv stop=lesson topic=sockets
     Receive several messages in one call.
     msgvec: the messages
     vlen: how many at most
