@@ -232,3 +232,18 @@ def test_hints_say_what_can_be_done_in_the_order_of_what_matters() -> None:
 def test_what_is_left_to_the_student_is_visible_text() -> None:
     assert guide.your_turn(state()) == ""
     assert guide.your_turn(state(ev.Offered(9, 1, ("connect\x1b", "drop all")))) == "connect␛, then drop all"
+
+
+def test_what_wakes_a_program_depends_on_the_call_it_sleeps_in() -> None:
+    row = ev.SocketRow(201, 2, lab.SERVER, "10.0.0.2:50001", 1, inode=901)
+    taken = [lab.fds((4, 901)), lab.sockets(row), lab.client("b", 1)]
+    assert guide.what_wakes(state(lab.entered("accept", 3))) == "connect   opens one."
+    assert guide.what_wakes(state(*taken, lab.entered("read", 4))).startswith('send b "hi"   gives it')
+    assert guide.what_wakes(state(*taken, lab.entered("write", 4))) == "read b   makes room."
+    assert guide.what_wakes(state(lab.entered("read", 7))).startswith('send "hi"   gives it')
+
+
+def test_what_the_wire_keeps_is_let_go_before_anything_else_can_wake_a_program() -> None:
+    asleep = [lab.entered("accept", 3)]
+    for kept in (ev.WireRules(9, ("drop syn",)), [lab.packet(1, "client", lab.SYN), lab.fate(1, "held")]):
+        assert guide.what_wakes(state(asleep, kept)).startswith("release   lets pass what the wire keeps. connect")

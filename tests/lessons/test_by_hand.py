@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from socklab.protocol import events as ev
-from socklab.protocol import commands as cmd
 from socklab import guide, lesson, probes
-from socklab.session import Link
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
 from socklab.state import LabState, apply
 
 pytestmark = pytest.mark.kernel

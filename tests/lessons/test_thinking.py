@@ -8,8 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from socklab import guide, lesson, probes
-from socklab.protocol import commands as cmd
-from socklab.protocol import events as ev
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import LabState, apply

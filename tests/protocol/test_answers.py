@@ -373,3 +373,14 @@ def test_what_a_student_leaves_out_of_an_offer_the_lesson_does_when_the_program_
         lab.send(cmd.Step())
         walk(lab, text, check=False)
         assert [check.probe for check in lab.state.checks.values() if not check.held] == []
+
+
+def test_a_step_of_a_sleeping_program_is_refused_with_what_would_wake_it_where_it_sleeps() -> None:
+    serve = "import socket; c, _ = socket.create_server(('', 8080)).accept(); c.recv(9)"
+    with running(sys.executable, "-c", serve, network="private") as lab:
+        lab.ask(cmd.Continue())
+        assert lab.ask(cmd.Step()).fix == "connect   opens one."
+        lab.ask(cmd.Do("connect ann"))
+        lab.until(lambda each: isinstance(each, ev.Held))
+        lab.ask(cmd.Continue())
+        assert lab.ask(cmd.Step()).fix.startswith('send ann "hi"   gives it something to read, close ann   ends')

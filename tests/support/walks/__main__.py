@@ -10,12 +10,14 @@ import argparse
 import multiprocessing
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 
 from socklab import lesson as lessons
+from socklab.host import libc
 from tests.support.walks.walk import Result, Walk, go
 
 MOST_SHRINKING_S = 240.0
@@ -56,9 +58,11 @@ def main() -> int:
     parser.add_argument("--lang", default="", choices=["", "c", "python"], help="else they alternate")
     parser.add_argument("--walks", type=int, default=200, help="of each lesson")
     parser.add_argument("--jobs", type=int, default=2, help="walks at a time")
+    parser.add_argument("--minutes", type=float, default=0, help="begin no walk after so long")
     parser.add_argument("--seed", type=int, default=1, help="of the first walk; the next ones count on")
     parser.add_argument("--acts", help="these acts instead of drawn ones, with | between them")
     parser.add_argument("--size", default="", help="of the screen, such as 80x24")
+    parser.add_argument("--thinks", type=float, default=30.0, help="seconds a student may wait in a walk, all in all")
     parser.add_argument("--shrink", action="store_true", help="look for fewer acts that break the same claim")
     given = parser.parse_args()
     names = lessons.names() if given.lesson == "all" else given.lesson.split(",")
@@ -66,21 +70,34 @@ def main() -> int:
     if given.acts is not None:
         acts = tuple(act.strip() for act in given.acts.split(" | ") if act.strip())
         todo = [replace(plan, acts=acts) for plan in todo]
-    todo = [replace(plan, size=given.size) for plan in todo]
+    todo = [replace(plan, size=given.size, longest_wait=given.thinks) for plan in todo]
     done: Counter[str] = Counter()
     broken: Counter[tuple[str, str]] = Counter()
     restarted: Counter[str] = Counter()
+
+    def told(result: Result) -> None:
+        done[result.walk.lesson] += 1
+        restarted[result.walk.lesson] += result.restarted
+        if result.claim:
+            broken[result.walk.lesson, result.claim] += 1
+            result = shrunk(result) if given.shrink else result
+            print(result.report, end="\n\n", flush=True)
+        print(f"{sum(done.values())} of {len(todo)} walks", file=sys.stderr, end="\r", flush=True)
+
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(given.jobs, mp_context=context, max_tasks_per_child=25) as pool:
-        for future in as_completed([pool.submit(go, plan) for plan in todo]):
-            result = future.result()
-            done[result.walk.lesson] += 1
-            restarted[result.walk.lesson] += result.restarted
-            if result.claim:
-                broken[result.walk.lesson, result.claim] += 1
-                result = shrunk(result) if given.shrink else result
-                print(result.report, end="\n\n", flush=True)
-            print(f"{sum(done.values())} of {len(todo)} walks", file=sys.stderr, end="\r", flush=True)
+    until = time.monotonic() + 60 * (given.minutes or 60 * 24)
+    with ProcessPoolExecutor(
+        given.jobs, mp_context=context, max_tasks_per_child=25, initializer=libc.die_with_parent
+    ) as pool:
+        coming, going = iter(todo), set[Future[Result]]()
+        while True:
+            while len(going) < given.jobs and time.monotonic() < until and (plan := next(coming, None)):
+                going.add(pool.submit(go, plan))
+            if not going:
+                break
+            finished, going = wait(going, return_when=FIRST_COMPLETED)
+            for future in finished:
+                told(future.result())
     for name in names:
         findings = {claim: count for (lesson, claim), count in broken.items() if lesson == name}
         print(f"{name}: {done[name]} walks, {sum(findings.values())} findings {findings or ''}, "

@@ -46,6 +46,7 @@ class Mind:
             self._next: rng.choice((2.0, 4.0, 8.0)),
             self._steps: rng.choice((0.3, 1.5)),
             self._burst: rng.choice((0.2, 1.0)),
+            self._flurry: rng.choice((0.1, 0.5)),
             self._offered: rng.choice((0.5, 3.0)),
             self._lessons_line: rng.choice((0.2, 0.6, 1.5)),
             self._verb: rng.choice((0.2, 0.6, 1.5)),
@@ -55,6 +56,7 @@ class Mind:
             self._looks: rng.choice((0.3, 1.0)),
             self._any_key: rng.choice((0.2, 0.8)),
             self._resize: 0.2,
+            self._restart: 0.05,
             self._wait: rng.choice((0.1, 0.5, 1.5)),
             self._click: 0.15,
         }
@@ -88,9 +90,19 @@ class Mind:
         keys = [key_of(self.rng.choice(often)) for _ in range(3)]
         return f"press {' '.join(keys)}"
 
+    def _flurry(self, _student: Student) -> str:
+        """Keys as fast as they come, whatever the screen says meanwhile."""
+        keys = [key_of(name) for name in ("next", "next", "step", "over", "pause")] + ["enter", "escape", "a", "b", "c"]
+        keys += [] if self.faithful else [key_of("deliver"), key_of("connect"), key_of("restart")]
+        return f"press {' '.join(self.rng.choice(keys) for _ in range(self.rng.randrange(3, 9)))}"
+
     def _offered(self, student: Student) -> str:
         offer = student.now.offer
-        return f"type {self.rng.choice(offer.lines)}" if offer is not None and offer.lines else ""
+        if offer is None or not offer.lines:
+            return ""
+        line = self.rng.choice(offer.lines)
+        key = {"deliver": "deliver", "deliver all": "deliver-all"}.get(line, "")
+        return f"press {key_of(key)}" if key and self.rng.random() < 0.5 else f"type {line}"
 
     def _lessons_line(self, _student: Student) -> str:
         return f"type {self.rng.choice(self._lesson_lines)}" if self._lesson_lines else ""
@@ -129,6 +141,9 @@ class Mind:
     def _any_key(self, _student: Student) -> str:
         keys = [key for row in effective().commands if row.name not in LEAVES for key in row.keys.split()]
         return f"press {self.rng.choice((*keys, *registry.FREE_KEYS))}"
+
+    def _restart(self, _student: Student) -> str:
+        return f"press {key_of('restart')}"
 
     def _resize(self, _student: Student) -> str:
         return f"size {self.rng.choice(SIZES)}"

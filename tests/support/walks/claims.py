@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from socklab import guide, lesson as lessons, probes
 from socklab.commands.table import COMMANDS
 from socklab.lesson import Settle, Step
+from socklab.protocol.events import Offered
 from socklab.state import LabState
 from tests.support.walks.screen import Student
 
@@ -46,6 +47,7 @@ class Watch:
         """Time of the last look; of the one before the text was told."""
         self._asked: set[int] = set()
         self._acted = 0
+        self._taken: set[tuple[int, str]] = set()
         self.meddled = False
         """The student did more than the lesson offered."""
         self._header: object = None
@@ -64,11 +66,14 @@ class Watch:
         if student.lab.at is None and state.ended is None:
             self._what_is_told_is_so(state)
 
-    def acted(self, offered: tuple[str, ...]) -> None:
-        """The student has acted, while these lines were on offer."""
+    def acted(self, offer: Offered | None) -> None:
+        """The student has acted, while this was on offer: each of its lines once."""
         acted = self._student.now.acted
-        mine = (acted[place] for place in range(self._acted, len(acted)) if acted[place].origin == "student")
-        self.meddled |= any(each.line not in offered for each in mine)
+        for place in range(self._acted, len(acted)):
+            line = acted[place].line
+            if acted[place].origin == "student":
+                self.meddled |= offer is None or line not in offer.lines or (offer.t, line) in self._taken
+                self._taken.add((offer.t if offer is not None else -1, line))
         self._acted = len(acted)
 
     def _no_failure(self, state: LabState) -> None:
@@ -115,8 +120,17 @@ class Watch:
             wrong.append(f"no value for {guide.UNMEASURED} in {said!r}")
         if wrong and not self.meddled:
             raise Finding("what is told is so", f"{where}: {'; '.join(wrong)}")
-        if guide.untrue(lesson, state) and not asking and not state.lesson_done and not guide.doubts(lesson, state):
-            raise Finding("what is not so any more is named", f"{where}: {'; '.join(wrong)}")
+        self._what_is_not_so_is_named(state, where)
+
+    def _what_is_not_so_is_named(self, state: LabState, where: str) -> None:
+        lesson, named = self._student.lesson, guide.doubts(self._student.lesson, state)
+        wrong = guide.untrue(lesson, state)
+        done = state.offer is not None and not list(unsettled(lesson.steps[state.offer.index], "after", state))
+        if wrong and not named and not state.lesson_done and not done:
+            raise Finding("what is not so any more is named", f"{where}: {wrong}")
+        asked = guide.question(lesson, state)
+        if asked is not None and asked.when == "now" and asked.measure in named:
+            raise Finding("nothing names the answer of an open question", named)
 
     async def text_is_the_states(self) -> None:
         """The lesson's text on the screen is that of the state on the screen."""
@@ -129,8 +143,10 @@ class Watch:
             if state.question is not None and state.question.measured is not None:
                 state = replace(state, question=None)
             wanted = words_of(guide.narration(student.lesson, state))[:10]
-            shown = student.narrated
-            return not shown or words_of(shown)[: len(wanted)] == wanted
+            shown = words_of(student.narrated)
+            doubts = words_of(guide.doubts(student.lesson, state))
+            there = not doubts or any(shown[i : i + len(doubts)] == doubts for i in range(len(shown)))
+            return not shown or (shown[: len(wanted)] == wanted and there)
 
         if not await student.until(same):
             raise Finding("the text shown is the step's", f"{student.narrated!r} at {student.now.step}")

@@ -128,26 +128,38 @@ class Student:
             await asyncio.sleep(float(rest))
         else:
             raise ValueError(f"no act: {act}")
-        await self.quiet()
+        await self.quiet(typed=verb == "type")
+
+    async def quit(self) -> int | None:
+        """Out of whatever is open, then the key that quits. What the app returned; None = it did not end."""
+        while len(self.app.screen_stack) > 1 or self.screen.prompt.is_open:
+            await self.act("press escape")
+        self._key(key_of("quit"))
+        return self.app.return_value if await self.until(lambda: not self.app.is_running, QUIET_S) else None
 
     def _key(self, key: str) -> None:
         letter = key if len(key) == 1 else None
         name = _character_to_key(key) if letter else key
         self.app.post_message(events.Key(name, letter or (" " if key == "space" else None)))
 
-    async def quiet(self) -> None:
+    async def quiet(self, *, typed: bool = False) -> None:
         """Every key has been taken, every command answered, the engine waits for somebody, and that is drawn."""
         deadline = time.monotonic() + QUIET_S
         self._ran_since = time.monotonic()
-        # Each press is handled by the app, the screen and the widget with the focus, one after the other.
-        for _ in range(3):
+        # A key is the app's, then the screen's, then the prompt's; the app's own are done with the first.
+        await self._pilot._wait_for_screen(QUIET_S)
+        typing = typed or self.screen.prompt.is_open or len(self.app.screen_stack) > 1
+        for _ in range(4 if typing else 0):
             await self._pilot._wait_for_screen(QUIET_S)
-        while not self._is_quiet() and self.app._exception is None and self.app.is_running:
+        while self.app._exception is None and self.app.is_running:
+            if self._is_quiet():
+                await self._pilot._wait_for_screen(QUIET_S)
+                if self._is_quiet():  # it is still, now that it is drawn
+                    return
             if time.monotonic() > deadline:
                 owed = [type(command).__name__ for command in self.lab.bridge._unanswered._commands.values()]
                 raise NeverQuiet(f"not quiet after {QUIET_S:g} s: unanswered {owed}, ready {self.now.ready}")
             await asyncio.sleep(0.005)
-        await self._pilot._wait_for_screen(QUIET_S)
 
     def _is_quiet(self) -> bool:
         bridge = self.lab.bridge

@@ -143,11 +143,14 @@ async def _walk(plan: Walk, student: Student, result: Result) -> None:
 
     async def do(act: str, into: list[str]) -> None:
         into.append(act)
-        offer = student.now.offer
+        offer, before = student.now.offer, progress_of(student)
+        listens = len(student.app.screen_stack) == 1 and not student.screen.prompt.is_open
         await student.act(act)
         if not student.app.is_running:
             raise Finding("only quit quits", f"after {act}: {student.app.return_code}, {student.app._exception!r}")
-        watch.acted(offer.lines if offer is not None else ())
+        if act == f"press {key_of('next')}" and listens and progress_of(student) == before and not student.said:
+            raise Finding("next leads on, or the screen says what to do", "nothing moved, nothing was said")
+        watch.acted(offer)
         watch.look()
         await watch.text_is_the_states()
 
@@ -170,6 +173,9 @@ async def _walk(plan: Walk, student: Student, result: Result) -> None:
         warned = [note.text for note in state.notices if note.text.startswith(("The lesson waited", "What this step"))]
         if wrong or warned:
             raise Finding("who only follows sees what the lesson shows", f"checks {wrong}, warnings {warned}")
+    code = await student.quit()
+    if code != 0:
+        raise Finding("quit quits", f"{code}")
 
 
 class Sensible:
@@ -193,8 +199,6 @@ class Sensible:
             stuck = 0 if moved else stuck + 1
             if moved:
                 continue
-            if not said:
-                raise Finding("next leads on, or the screen says what to do", "nothing moved, nothing was said")
             await self._do_as_told(said, stuck)
         raise Finding(
             "the end is reached", f"not with {most} acts, at {student.now.step}; the screen says: {student.said}"
@@ -218,6 +222,8 @@ class Sensible:
         """One key, and the lesson begins anew."""
         self.restarted = True
         before = self._student.now.header
+        while len(self._student.app.screen_stack) > 1 or self._student.screen.prompt.is_open:
+            await self._do("press escape")
         await self._do(f"press {key_of('restart')}")
         state = self._student.now
         if state.header is before or state.lesson_done or state.answers or state.ended is not None:

@@ -504,3 +504,16 @@ async def test_what_is_pasted_into_the_prompt_is_cut_to_a_line_and_holds_no_esca
         await pilot.press("z")
         assert len(field.value) == MOST_LETTERS
         assert not link.commands
+
+
+async def test_a_click_beside_the_open_prompt_closes_it_and_the_keys_work_again() -> None:
+    """With the prompt open and out of focus no key would work, Esc neither."""
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press(":", "d", "e")
+        await until(pilot, lambda: lab(pilot).prompt.is_open)
+        await pilot.click(offset=(10, 5))
+        await until(pilot, lambda: not lab(pilot).prompt.is_open)
+        await pilot.press("s")
+        await until(pilot, lambda: link.commands == [cmd.Step()])
