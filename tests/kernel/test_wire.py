@@ -148,7 +148,7 @@ def test_the_first_two_held_packets_change_places(way: Way) -> None:
 
 
 def test_release_delivers_every_packet_that_is_held(way: Way) -> None:
-    def act(lab: WireLab) -> tuple[int, int, list[int], int]:
+    def act(lab: WireLab) -> tuple[bool, int, list[int], int]:
         listener = lab.listen()
         client = lab.client("a")
         client.connect((lab.topology.address("server"), PORT))
@@ -161,9 +161,10 @@ def test_release_delivers_every_packet_that_is_held(way: Way) -> None:
         done = lab.do("release")
         lab.settle()
         gone_on = {number for number, fate in lab.fates if fate == "delivered"}
-        return len(held) - done, lab.wire.status().dropped, [n for n in held if n not in gone_on], len(lab.held())
+        every = done >= len(held)  # more where the kernel has sent one of them again meanwhile
+        return every, lab.wire.status().dropped, [n for n in held if n not in gone_on], len(lab.held())
 
-    assert run_on(way, act) == (0, 0, [], 0)
+    assert run_on(way, act) == (True, 0, [], 0)
 
 
 def test_a_delay_keeps_every_packet_on_the_way_and_in_order(way: Way) -> None:
