@@ -58,7 +58,10 @@ def lesson(name: str, wanted: RunSpec, mode: Mode) -> int:
 
 def program(wanted: RunSpec, mode: Mode) -> int:
     """Run a program of the user's own; its exit status is ours. Raises UsageError, SocklabError."""
+    from msgspec.structs import replace
+
     _check_condition(wanted.until)
+    wanted = replace(wanted, interrupt_ignored=signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
     _prepare(mode, "socklab run --plain PROGRAM")
     return _play(wanted, mode)
 

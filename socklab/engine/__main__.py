@@ -346,6 +346,8 @@ def _serve() -> None:
     if spec is None:
         return
     wanted, unread = spec
+    if wanted.interrupt_ignored:
+        ignored |= {signal.SIGINT}
     stream = Stream(commands, keep=not wanted.free)
     try:
         end = _run(wanted, commands, unread, stream, ignored)

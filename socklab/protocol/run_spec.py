@@ -20,6 +20,9 @@ class RunSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     cwd: str = ""
     environment: dict[str, str] = {}
     """Variables of the program beside those of socklab's own."""
+    interrupt_ignored: bool = False
+    """The caller ignores SIGINT, as a shell does for a program in the background: so does the program that is run. The
+    consumer hears it all the same, so the engine can't see it."""
     network: str = "auto"
     """auto (the best the machine allows), two-hosts, private or machine."""
     free: bool = False

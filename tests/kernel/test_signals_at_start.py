@@ -23,8 +23,10 @@ pytestmark = pytest.mark.kernel
 ROOT = Path(socklab.__file__).resolve().parent.parent
 SOCKLAB = (sys.executable, "-m", "socklab")
 ALL = {each for each in signal.valid_signals() if each not in (signal.SIGKILL, signal.SIGSTOP)}
-PYTHONS = {signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ}
-"""Handled by the consumer, a Python program, before it starts the engine: default in what is run."""
+PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}
+"""Ignored by every Python, so by the consumer before it starts the engine: default in what is run."""
+BACKGROUND = {signal.SIGINT, signal.SIGQUIT}
+"""What a shell without job control ignores in `program &`."""
 
 
 def _start(before: Callable[[], object], *words: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +55,7 @@ def test_a_lesson_runs_to_its_end_where_signals_are_blocked() -> None:
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
 
 
-@pytest.mark.parametrize("which", [set(), {signal.SIGHUP}, ALL], ids=["none", "nohup", "all"])
+@pytest.mark.parametrize("which", [set(), {signal.SIGHUP}, BACKGROUND, ALL], ids=["none", "nohup", "background", "all"])
 def test_a_program_inherits_what_its_caller_ignored_and_nothing_blocked(which: set[signal.Signals]) -> None:
     look = ("cat", "/proc/self/status")
     alone = _start(_ignore(which), *look).stdout
