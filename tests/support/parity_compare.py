@@ -136,7 +136,8 @@ def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, an
     tids = {str(tid) for tid in trace.tasks} | {
         found[1] for lines in trace.tasks.values() for line in lines if (found := _BORN.match(line))
     }
-    ids = re.compile(r" *(?<!\\)\b(" + "|".join(tids) + r")\b")  # with the blanks that make up for a shorter id
+    # With the blanks that make up for a shorter id; a file may be as many bytes long.
+    ids = re.compile(r" *(?<!\\)(?<!_size=)\b(" + "|".join(tids) + r")\b")
     in_bytes = re.compile("|".join(_as_bytes(int(tid)) for tid in tids))
     chosen = re.compile(r"\b(" + "|".join(map(str, ports or (-1,))) + r")\b")
     named: dict[str, str] = {"0": "0"}
