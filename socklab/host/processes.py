@@ -64,12 +64,20 @@ def read_stat(tid: int) -> Stat:
         return parse_stat(file.read())
 
 
+_EXITING = 0x00000004  # PF_EXITING: do_exit has begun
+
+
 def is_over(tid: int) -> bool:
-    """The task is a zombie, or gone. A leader that has ended by pthread_exit stays one until its last thread has."""
+    """The task is a zombie, gone, or about to be. A leader that has ended by pthread_exit stays one until its last
+    thread has.
+
+    In do_exit its descriptors and its memory go (exit_files, exit_mm) before it becomes a zombie (exit_notify).
+    """
     try:
-        return read_stat(tid).state in "ZX"
+        stat = read_stat(tid)
     except OSError:
         return True
+    return stat.state in "ZX" or bool(stat.flags & _EXITING)
 
 
 def living_task(pid: int) -> int:
