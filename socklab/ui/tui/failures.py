@@ -50,6 +50,9 @@ class Failures:
 class Survivor(Protocol):
     """What is needed of the app."""
 
+    outlives_failures: bool
+    failures: Failures
+
     def failed(self, error: Exception) -> None: ...
 
 

@@ -28,7 +28,7 @@ from socklab.ui.tui.controllers.prompt_line import PromptLine
 from socklab.ui.tui.controllers.question import QuestionController
 from socklab.ui.tui.controllers.view import ViewController
 from socklab.ui.tui.controllers.wire import WireController, footer_situation
-from socklab.ui.tui.failures import Sturdy
+from socklab.ui.tui.failures import Sturdy, Survivor
 from socklab.ui.tui.keys import KEYS, bound, footer
 from socklab.ui.tui.layout import plan as layout
 from socklab.ui.tui.layout.panes import Panes, groups
@@ -43,7 +43,6 @@ from socklab.ui.tui.widgets.question import letters
 from socklab.ui.tui.widgets.tasks import neighbour, situation
 
 if TYPE_CHECKING:
-    from socklab.ui.tui.app import SocklabApp
     from socklab.ui.tui.prompt import Prompt
 
 _MOST_SLOTS = 8
@@ -284,7 +283,7 @@ class LabScreen(Sturdy, Screen[None]):
             self.set_timer(0.015, self._fill)  # behind the frame that shows the frame
 
     def _panel_failed(self, view: LineView, error: Exception) -> None:
-        app = cast("SocklabApp", self.app)
+        app = cast(Survivor, self.app)
         if not app.outlives_failures:
             raise error
         line, _new = app.failures.add(error)
