@@ -226,6 +226,11 @@ class Terminal:
         written = b"".join(data for _, data in self.chunks)
         return written.rfind(b"\x1b[?1049l") >= written.rfind(b"\x1b[?1049h")
 
+    @property
+    def said_afterwards(self) -> str:
+        """What was written when the alternate screen had been left for the last time."""
+        return b"".join(data for _, data in self.chunks).rpartition(b"\x1b[?1049l")[2].decode(errors="replace")
+
 
 def percentile(values: list[float], share: float) -> float:
     """The value below which `share` of them lie."""

@@ -47,7 +47,15 @@ class Actor:
         kept: frozenset[str] = frozenset(),
     ) -> None:
         """`kept`: names of the lesson's clients; one that a student makes gets such a name only while it is offered."""
-        self.clients = Clients(stream, selector, self._target, self._client_address, self._name_client, topology.enter)
+        self.clients = Clients(
+            stream,
+            selector,
+            self._target,
+            self._client_address,
+            self._name_client,
+            topology.enter,
+            limit[1] if limit is not None else None,  # the engine has raised its own to that
+        )
         self.commands = ClientCommands(stream, selector, topology.enter, limit)
         self.wiretap: Wiretap | None = None
         self.acted_at = 0.0

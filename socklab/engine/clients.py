@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import selectors
 import socket
 import struct
@@ -61,7 +60,7 @@ class Client:
 
 class Clients:
     """All clients of a run. `target` says where the server is now; `local` the address clients come from, or "";
-    `enter` takes this thread to a host."""
+    `enter` takes this thread to a host; `files` is how many descriptors this process may have, None where unknown."""
 
     def __init__(
         self,
@@ -71,6 +70,7 @@ class Clients:
         local: Callable[[int], str],
         named: Callable[[str, str], None],
         enter: Callable[[str], None],
+        files: int | None = None,
     ) -> None:
         self._stream = stream
         self._selector = selector
@@ -78,6 +78,7 @@ class Clients:
         self._local = local
         self._named_end = named
         self._enter = enter
+        self._files = files
         self._next_port = _FIRST_PORT
         self._clients: dict[str, Client] = {}
 
@@ -145,7 +146,7 @@ class Clients:
         host, family, address, port = self._target()
         try:
             sock = self._socket(host, family)
-            if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _KEPT_FILES:
+            if self._files is not None and sock.fileno() >= self._files - _KEPT_FILES:
                 sock.close()
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         except OSError as error:

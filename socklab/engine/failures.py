@@ -28,7 +28,7 @@ def explain(error: BaseException) -> SocklabError:
     if isinstance(error, SocklabError):
         return error
     number = error.errno if isinstance(error, OSError) else None
-    bounded = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    bounded = _allowed(resource.RLIMIT_AS) != resource.RLIM_INFINITY
     if isinstance(error, MemoryError) or (bounded and isinstance(error, SystemError)):  # some C code forgets to say it
         number = errno.ENOMEM
     elif isinstance(error, RuntimeError) and "new thread" in str(error):  # "can't start new thread", for any reason
@@ -47,7 +47,7 @@ def explain(error: BaseException) -> SocklabError:
         said = traceback.format_exception_only(error)[-1].strip()
         return SocklabError(f"The engine failed: {said}.", fix="This is a bug in socklab: please report it.")
     what, limit, unit, option, enough = known
-    soft, _hard = resource.getrlimit(limit)
+    soft = _allowed(limit)
     if soft == resource.RLIM_INFINITY:
         return MachineError(f"This machine has no {what} left for the lab.", fix="End other programs and start again.")
     return MachineError(
@@ -57,9 +57,17 @@ def explain(error: BaseException) -> SocklabError:
     )
 
 
+def _allowed(limit: int) -> int:
+    """The soft limit; none where a container's filter refuses to tell (glibc asks by prlimit64)."""
+    try:
+        return resource.getrlimit(limit)[0]
+    except OSError:
+        return resource.RLIM_INFINITY
+
+
 def _many_tasks() -> bool:
     """The user's limit of processes and threads may well be reached."""
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    soft = _allowed(resource.RLIMIT_NPROC)
     try:
         return soft != resource.RLIM_INFINITY and soft < 4 * len(os.listdir("/proc"))
     except OSError:

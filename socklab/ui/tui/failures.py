@@ -43,8 +43,9 @@ class Failures:
         """For stderr, when the terminal is the shell's again; "" = nothing went wrong."""
         if not self._reports:
             return ""
-        head = "socklab: the screen failed, and the lab went on. This is a bug in socklab: please report it.\n\n"
-        return head + "\n".join(self._reports.values())
+        # The sentence comes last: it stands above the shell's prompt, however long the tracebacks are.
+        said = "socklab: the screen failed, and the lab went on. This is a bug in socklab: please report it.\n"
+        return "\n".join((*self._reports.values(), said))
 
 
 class Survivor(Protocol):
