@@ -158,9 +158,9 @@ def test_node(tmp_path: Path) -> None:
     script.write_text(
         "require('http').createServer((_, r) => { r.end('hello\\n') }).listen(+process.argv[2], '127.0.0.1')\n"
     )
-    same(
-        tool("node"), str(script), "{port}", must_appear="epoll_ctl epoll_pwait accept4 read write close", cwd=tmp_path
-    )
+    # V8 opens its own file to map its code anew, unless the addresses drawn for this run happen to lie near it.
+    words = tool("node"), "--no-short-builtin-calls", str(script), "{port}"
+    same(*words, must_appear="epoll_ctl epoll_pwait accept4 read write close", cwd=tmp_path)
 
 
 def test_go(tmp_path: Path) -> None:

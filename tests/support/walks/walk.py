@@ -195,24 +195,32 @@ class Sensible:
         for _ in range(most):
             if student.now.lesson_done:
                 return
+            if await self._back_to_now():
+                continue
             moved, said = await self._one_more()
             stuck = 0 if moved else stuck + 1
-            if moved:
-                continue
-            await self._do_as_told(said, stuck)
+            if not moved:
+                await self._do_as_told(said, stuck)
         raise Finding(
             "the end is reached", f"not with {most} acts, at {student.now.step}; the screen says: {student.said}"
         )
+
+    async def _back_to_now(self) -> bool:
+        """Close what lies over the lab, one at a time; False when nothing does. It leads nowhere by itself."""
+        student = self._student
+        if len(student.app.screen_stack) > 1 or student.screen.prompt.is_open:
+            await self._do("press escape")
+        elif student.lab.at is not None:
+            await self._do(f"press {key_of('now')}")
+        else:
+            return False
+        return True
 
     async def _one_more(self) -> tuple[bool, str]:
         """Whether something moved, and what the screen says."""
         student = self._student
         before = progress_of(student)
-        if len(student.app.screen_stack) > 1 or student.screen.prompt.is_open:
-            await self._do("press escape")
-        elif student.lab.at is not None:
-            await self._do(f"press {key_of('now')}")
-        elif keys := student.choice_keys:
+        if keys := student.choice_keys:
             await self._do(f"answer {self._rng.randrange(len(keys))}")
         else:
             await self._do(f"press {key_of('next')}")
