@@ -120,7 +120,7 @@ def test_apache_that_forks_its_workers_before() -> None:
         "ErrorLog /dev/stderr",
         *(f"LoadModule {each}_module {modules}/mod_{each}.so" for each in ("mpm_prefork", "authz_core", "dir")),
         "StartServers 3",
-        "MinSpareServers 3",
+        "MinSpareServers 1",  # with less idle than that, looked at once a second, it complains of its limit
         "MaxSpareServers 3",
         "ServerLimit 3",
         "MaxRequestWorkers 3",
