@@ -57,12 +57,18 @@ def lesson(name: str, wanted: RunSpec, mode: Mode) -> int:
 
 
 def program(wanted: RunSpec, mode: Mode) -> int:
-    """Run a program of the user's own; its exit status is ours. Raises UsageError, SocklabError."""
+    """Run a program of the user's own; its exit status is ours. Raises UsageError, ProgramError, SocklabError."""
     from msgspec.structs import replace
 
     _check_condition(wanted.until)
     wanted = replace(wanted, interrupt_ignored=signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
-    _prepare(mode, "socklab run --plain PROGRAM")
+    try:
+        _prepare(mode, "socklab run --plain PROGRAM")
+    except UsageError:
+        from socklab.engine import find_program
+
+        find_program.find(wanted.argv, wanted.cwd, {**os.environ, **wanted.environment})  # a mistyped name is worse
+        raise
     return _play(wanted, mode)
 
 

@@ -72,6 +72,9 @@ def test_a_plain_run_never_loads_the_screen() -> None:
         (["lesson"], "Missing argument 'NAME'"),
         (["run"], "Missing argument 'PROGRAM'"),
         (["lesson", "/nowhere/at/all", "--plain"], "holds no lesson.toml"),
+        # What is missing comes before the terminal, which a run without --plain would also need.
+        (["lesson", "backlg"], 'Did you mean "backlog"?'),
+        (["lesson", "/nowhere/at/all"], "holds no lesson.toml"),
     ],
 )
 def test_a_mistake_is_named_on_stderr_with_exit_code_2(args: list[str], answer: str) -> None:
@@ -89,6 +92,14 @@ def test_without_a_terminal_one_line_points_to_plain_text(args: list[str]) -> No
     assert done.stderr.count("\n") == 1
     assert "standard input is not one" in done.stderr
     assert "socklab lessons" in done.stderr if not args else "--plain" in done.stderr
+
+
+@pytest.mark.parametrize("program", ["nosuch.c", "./nosuch", "nosuch", "nosuch.py"])
+def test_a_program_that_is_not_there_is_named_where_there_is_no_terminal_either(program: str) -> None:
+    done = run("run", program)
+    assert done.returncode == run("run", "--plain", "--auto", program).returncode != 0
+    assert f"There is no program {program}" in done.stderr
+    assert "terminal" not in done.stderr
 
 
 def test_a_word_with_control_characters_is_repeated_without_them() -> None:

@@ -56,7 +56,10 @@ class Actor:
             topology.enter,
             limit[1] if limit is not None else None,  # the engine has raised its own to that
         )
-        self.commands = ClientCommands(stream, selector, topology.enter, limit)
+        hosts = [each for host in topology.hosts for each in (host.name, *host.addresses)]
+        self.commands = ClientCommands(
+            stream, selector, topology.enter, limit, ("localhost", "127.0.0.1", "::1", *hosts)
+        )
         self.wiretap: Wiretap | None = None
         self.acted_at = 0.0
         """When (time.monotonic) the last action was carried out; 0 = there was none."""

@@ -14,13 +14,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
 from socklab.commands import actions
 from socklab.core.errors import SocklabError
+from socklab.engine.clients import KEPT_FILES
 from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import follow
@@ -62,11 +63,14 @@ class ClientCommands:
         selector: selectors.BaseSelector,
         enter_host: Callable[[str], None],
         limit: tuple[int, int] | None,
+        hosts: Iterable[str],
     ) -> None:
+        """`hosts`: names and addresses of the lab's own."""
         self._stream = stream
         self._selector = selector
         self._enter_host = enter_host
         self._limit = limit
+        self._hosts = tuple(hosts)
         self._commands: dict[str, Command] = {}
         self._ended_early: dict[int, int] = {}
 
@@ -75,6 +79,7 @@ class ClientCommands:
 
         Raises SocklabError when it cannot be started.
         """
+        self._need_descriptors(argv[0])
         name = next(actions.numbered(argv[0], {*self._commands, *kept}))
         argv = self._instead_of_curl(argv) or argv
 
@@ -90,6 +95,7 @@ class ClientCommands:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                env=self._environment(),
                 start_new_session=True,
                 preexec_fn=prepare_child,
             )
@@ -110,6 +116,24 @@ class ClientCommands:
         self._tell(command, "running")
         if command.pid in self._ended_early:
             self.ended(command.pid, self._ended_early.pop(command.pid))
+
+    def _need_descriptors(self, name: str) -> None:
+        """Raises SocklabError where a command's pipes would be of the descriptors that the lab keeps for itself."""
+        if self._limit is None:
+            return
+        try:
+            most = len(os.listdir("/proc/self/fd")) + 2
+        except OSError:
+            most = self._limit[1]
+        if most > self._limit[1] - KEPT_FILES:
+            raise SocklabError(
+                f"{name} could not be run: too many files are open.", fix="Close some clients, or raise ulimit -n."
+            )
+
+    def _environment(self) -> dict[str, str]:
+        """The user's, but no proxy stands between the lab's hosts."""
+        direct = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), *self._hosts)))
+        return {**os.environ, "no_proxy": direct, "NO_PROXY": direct}
 
     def _instead_of_curl(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Python asks for the page where curl is not installed; () = it can't, or need not, stand in."""

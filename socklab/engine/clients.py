@@ -29,8 +29,8 @@ Address: TypeAlias = tuple[str, int, str, int]
 
 LEAST_FILES = 128
 """Descriptors without which no lab is begun."""
-_KEPT_FILES = 32
-"""Of all descriptors so many are not for clients: what is shown is read through them."""
+KEPT_FILES = 32
+"""Of all descriptors so many are not for clients or commands: what is shown is read through them."""
 TAIL_BYTES = 256
 _HANDSHAKE_S = 0.03
 _FIRST_PORT, _LAST_PORT = 40_001, 65_000
@@ -146,7 +146,7 @@ class Clients:
         host, family, address, port = self._target()
         try:
             sock = self._socket(host, family)
-            if self._files is not None and sock.fileno() >= self._files - _KEPT_FILES:
+            if self._files is not None and sock.fileno() >= self._files - KEPT_FILES:
                 sock.close()
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         except OSError as error:

@@ -146,7 +146,11 @@ def _compile(source: Path, arguments: tuple[str, ...], run_dir: Path, compiling:
             Path(half_made).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
     if status:
-        raise ProgramError(message.rstrip() or f"{tool} ended with status {status} and said nothing.")
+        refused = os.strerror(errno.EAGAIN) in message  # its fork was: it starts a preprocessor, an assembler, a linker
+        raise ProgramError(
+            message.rstrip() or f"{tool} ended with status {status} and said nothing.",
+            fix="`ulimit -u` says how many processes are allowed: end some, or allow more." if refused else "",
+        )
     os.chmod(half_made, 0o700)
     os.replace(half_made, binary)
     return Prepared(run[0], run, "c", argv, warnings=message)

@@ -16,6 +16,7 @@ import msgspec
 
 from socklab import state as st
 from socklab.core.errors import SocklabError, UsageError
+from socklab.core.plural import counted
 from socklab.core.text import safe
 from socklab.packets import pcap
 from socklab.protocol import codec, events as ev
@@ -53,7 +54,7 @@ def write(state: st.LabState, path: str) -> str:
 
 
 def _written(count: int, target: str) -> str:
-    return f"{'1 packet' if count == 1 else f'{count} packets'} written to {safe(target)}."
+    return f"{counted(count, 'packet')} written to {safe(target)}."
 
 
 def _time(started_ns: int, packet: ev.Packet) -> int:

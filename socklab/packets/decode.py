@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from socklab.core.plural import counted
 from socklab.packets import headers
 from socklab.packets.headers import ipv4_address, ipv6_address
 
@@ -158,7 +159,7 @@ def decode(data: bytes, length: int | None = None) -> Segment:
     if ip.problem:
         return ip
     if length is not None and ip.length > length:
-        ip = replace(ip, problem=f"the IP header says {ip.length} bytes, {length} came")
+        ip = replace(ip, problem=f"the IP header says {counted(ip.length, 'byte')}, {length} came")
     # A header may say less than came: the rest is padding, not payload.
     rest = data[ip.header_bytes : ip.length]
     reader = _TRANSPORTS.get(number)
@@ -293,7 +294,7 @@ def _udp(ip: Segment, rest: bytes) -> Segment:
     room = ip.length - ip.header_bytes
     problem = ip.problem
     if not 8 <= size <= room:
-        problem = problem or f"the UDP length {size} does not fit {room} bytes"
+        problem = problem or f"the UDP length {size} does not fit {counted(room, 'byte')}"
         size = room
     return replace(
         ip,

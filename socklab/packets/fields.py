@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from socklab.core.plural import counted
 from socklab.packets import headers
 from socklab.packets.decode import decode
 
@@ -44,7 +45,7 @@ def fields(data: bytes, length: int | None = None) -> tuple[Field, ...]:
         if segment.protocol == "TCP":
             found += _options(data, transport + headers.TCP.size, segment.header_bytes)
     if segment.payload:
-        size = f"{segment.payload_bytes} byte{'s' * (segment.payload_bytes != 1)}"
+        size = counted(segment.payload_bytes, "byte")
         cut = f", {len(segment.payload)} of them here" if len(segment.payload) < segment.payload_bytes else ""
         found.append(Field("payload", "payload", size + cut, segment.header_bytes, len(segment.payload)))
     return tuple(found)

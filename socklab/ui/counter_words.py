@@ -11,16 +11,14 @@ MEANINGS = {
     "TCPReqQFullDrop": "SYN queue full, SYN dropped",
     "TCPReqQFullDoCookies": "SYN queue full, SYN cookie sent",
     "TCPBacklogDrop": "socket busy and its backlog full",
-    "TCPAbortOnOverflow": "reset because of a full accept queue",
-    "TCPAbortOnData": "closed with linger 0: reset",
+    "TCPAbortOnData": "reset: closed with linger 0, or data after the close",
     "TCPAbortOnClose": "closed with unread data: reset",
     "TCPTimeouts": "retransmission timers that ran out",
     "TCPSynRetrans": "SYNs and SYN-ACKs sent again",
     "TCPLossProbes": "tail loss probes",
     "TCPSpuriousRTOs": "retransmissions that were not needed",
     "RetransSegs": "segments sent again",
-    "TcpRetransSegs": "segments sent again",
-    "EmbryonicRsts": "resets during a handshake",
+    "EmbryonicRsts": "resets during a handshake, sent or received",
     "SyncookiesSent": "SYN cookies sent",
     "SyncookiesRecv": "SYN cookies that came back",
     "SyncookiesFailed": "SYN cookies that did not fit",
@@ -39,7 +37,7 @@ MEANINGS = {
 }
 
 TOLD = (
-    "ListenOverflows", "ListenDrops", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "TCPAbortOnOverflow", "TCPAbortOnData",
+    "ListenOverflows", "ListenDrops", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "EmbryonicRsts", "TCPAbortOnData",
     "TCPAbortOnClose", "TCPTimeouts", "TCPSynRetrans", "RetransSegs", "OutRsts", "EstabResets", "AttemptFails",
     "TCPToZeroWindowAdv", "TCPFromZeroWindowAdv",
 )  # fmt: skip

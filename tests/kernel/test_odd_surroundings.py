@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,92 @@ def test_without_curl_another_real_program_asks_for_the_page(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert "curl is not installed: a Python program asks" in done.stdout
+
+
+def test_no_proxy_of_the_users_stands_between_the_labs_hosts() -> None:
+    nobody = "http://127.0.0.9:9"
+    done = subprocess.run(
+        LESSON,
+        env=_environment(http_proxy=nobody, all_proxy=nobody, no_proxy="example.org"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,  # less than the engine gives a lesson whose client does not come
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.fixture
+def few_processes(tmp_path: Path) -> Iterator[Callable[[int, str], subprocess.CompletedProcess[str]]]:
+    """Plays a lesson in a language as a user of its own, who may have so many processes and threads."""
+    if os.geteuid() or not all(map(shutil.which, ("unshare", "setpriv", "prlimit"))):
+        pytest.skip("needs root, unshare, setpriv and prlimit")
+    user = 1_000_000 + os.getpid()
+    home = Path(tempfile.mkdtemp(dir="/tmp"))  # tmp_path is not for others
+    os.chown(home, user, user)
+    # What the user needs may lie in a folder that is closed to others: only that is left of it, here.
+    needed = sorted({sys.base_prefix, sys.prefix, str(ROOT)})
+    closed = {
+        each: next((str(p) for p in reversed(Path(each).parents) if not p.stat().st_mode & 1), "") for each in needed
+    }
+    opened = [f"mkdir {tmp_path}/{at}; mount --bind {each} {tmp_path}/{at}" for at, each in enumerate(needed)]
+    opened += [f"mount -t tmpfs -o mode=755 tmpfs {each}" for each in sorted(filter(None, set(closed.values())))]
+    opened += [
+        f"mkdir -p {each}; mount --bind {tmp_path}/{at} {each}" for at, each in enumerate(needed) if closed[each]
+    ]
+    script = "set -e; " + "; ".join([*opened, 'exec "$@"'])
+    as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+    def play(most: int, language: str) -> subprocess.CompletedProcess[str]:
+        limited = ["prlimit", f"--nproc={most}:{most}", *LESSON[:-1], language]
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", *as_user, *limited],
+            env=_environment(
+                HOME=str(home), XDG_RUNTIME_DIR=str(home), TMPDIR=str(home), XDG_CACHE_HOME=f"{home}/cache"
+            ),
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if "unshare failed" in done.stderr or "mount:" in done.stderr:
+            pytest.skip(done.stderr)
+        shutil.rmtree(home / "cache", ignore_errors=True)
+        assert list(home.iterdir()) == [], "left behind"
+        assert [each for each in Path("/proc").glob("[0-9]*") if _owner(each) == user] == []
+        return done
+
+    yield play
+    shutil.rmtree(home)
+
+
+def _owner(path: Path) -> int:
+    try:
+        return path.stat().st_uid
+    except FileNotFoundError:
+        return -1
+
+
+@pytest.mark.parametrize(
+    ("most", "language", "said"),
+    [
+        (1, "python", "The engine could not be started: Resource temporarily unavailable."),
+        (3, "python", "The lab needs more processes and threads than it may have here: `ulimit -u` is 3."),
+        (5, "python", "The lab needs more processes and threads than it may have here: `ulimit -u` is 5."),
+        (5, "c", "vfork: Resource temporarily unavailable"),
+    ],
+)
+def test_too_few_processes_are_told_with_the_limit_and_nothing_is_left(
+    few_processes: Callable[[int, str], subprocess.CompletedProcess[str]], most: int, language: str, said: str
+) -> None:
+    if language == "c" and not shutil.which("cc"):
+        pytest.skip("no C compiler here")
+    done = few_processes(most, language)
+    told = done.stdout + done.stderr
+    assert done.returncode in (1, 4), told
+    assert said in told and "`ulimit -u" in told
+    assert "Traceback" not in told and told.count("Error: ") == (most > 1)
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace here")

@@ -6,16 +6,20 @@ import json
 import subprocess
 import sys
 from functools import lru_cache
+from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 
-from socklab.ui.counter_words import MEANINGS
+from socklab.lesson import finding
+from socklab.probes.registry import COUNTERS
+from socklab.ui.counter_words import MEANINGS, TOLD
 
 pytestmark = pytest.mark.kernel
 
 EXPERIMENTS = r"""
-import fcntl, json, os, select, socket, struct, time
+import fcntl, json, os, select, socket, struct, subprocess, time
 
 def counters():
     found = {}
@@ -43,8 +47,10 @@ def row(local, remote):
             return int(cells[3], 16), int(cells[4].partition(":")[2], 16)
 
 def until(holds):
-    end = time.monotonic() + 20
-    while not holds() and time.monotonic() < end:
+    end = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(open("/proc/self/net/tcp").read())
         time.sleep(0.002)
 
 ports = iter(range(9000, 9100))
@@ -132,8 +138,133 @@ def beside(had):
     except OSError:
         return False
 told["beside"] = [beside(False), beside(True)]
+
+# What follows is played by a peer whose packets are written here, so that each comes when it is wanted to.
+try:
+    tun = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"t0", 0x1001))  # TUNSETIFF: IFF_TUN | IFF_NO_PI
+except OSError as error:
+    print(json.dumps(told | {"no TUN": str(error)}))
+    raise SystemExit
+subprocess.run("ip addr add 10.9.0.1/24 dev t0 && ip link set t0 up", shell=True, check=True)
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+HERE, THERE = socket.inet_aton("10.9.0.1"), socket.inet_aton("10.9.0.2")
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+mine = iter(range(20000, 21000))
+class Peer:
+    "A client on the other end of the TUN device."
+
+    def __init__(self, port):
+        self.port, self.mine, self.seq, self.acked = port, next(mine), 1000, 0
+
+    def send(self, flags, data=b""):
+        head = struct.pack("!HHIIBBHHH", self.mine, self.port, self.seq, self.acked, 5 << 4, flags, 65535, 0, 0)
+        pseudo = THERE + HERE + struct.pack("!BBH", 0, 6, len(head + data))
+        tcp = head[:16] + struct.pack("!H", checksum(pseudo + head + data)) + head[18:] + data
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, THERE, HERE)
+        os.write(tun, ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + tcp)
+        self.seq += len(data) + (flags & (SYN | FIN) != 0)
+
+    def hear(self):
+        "Flags of the next packet for this client."
+        while select.select([tun], [], [], 60)[0]:
+            packet = os.read(tun, 2000)
+            if packet[0] >> 4 == 4 and packet[9] == 6 and packet[22:24] == struct.pack("!H", self.mine):
+                tcp, size = packet[20:], struct.unpack("!H", packet[2:4])[0]
+                flags, data = tcp[13] & 0x17, size - 20 - (tcp[12] >> 4) * 4
+                self.acked = struct.unpack("!I", tcp[4:8])[0] + data + (flags & (SYN | FIN) != 0)
+                return flags
+        raise TimeoutError("no packet came")
+
+    def ask(self):
+        self.send(SYN)
+        assert self.hear() == SYN | ACK
+        return self
+
+    def opened(self):
+        self.ask().send(ACK)
+        until(lambda: row(self.port, self.mine) == (1, 0))
+        return self
+
+def server(backlog=5):
+    port, sock = next(ports), socket.socket()
+    sock.bind(("10.9.0.1", port))
+    sock.listen(backlog)
+    return sock, port
+
+def setting(name, value):
+    open(f"/proc/sys/net/ipv4/{name}", "w").write(str(value))
+
+LISTENER = "ListenOverflows", "ListenDrops", "PassiveOpens"
+sock, port = server()
+peer = Peer(port)
+before = counters()["PassiveOpens"]
+peer.ask()
+told["asked"] = [counters()["PassiveOpens"] - before, row(port, peer.mine)[0]]
+told["answered"] = [risen(lambda: peer.send(ACK), "PassiveOpens"), row(port, peer.mine)[0]]
+
+sock, port = server(backlog=1)
+first, second, third = Peer(port).opened(), Peer(port).ask(), Peer(port).ask()
+second.send(ACK)
+until(lambda: row(port, second.mine) == (1, 0))
+told["full, SYN"] = risen(lambda: Peer(port).send(SYN), *LISTENER)
+told["full, ACK"] = risen(lambda: third.send(ACK), *LISTENER)
+told["full, data"] = risen(lambda: third.send(ACK, b"hello"), *LISTENER)
+told["full, left"] = row(port, third.mine)[0]
+setting("tcp_abort_on_overflow", 1)
+told["full, abort"] = risen(lambda: third.send(ACK), "EmbryonicRsts", "OutRsts", *LISTENER)
+told["reset heard"] = third.hear()
+setting("tcp_abort_on_overflow", 0)
+
+QUEUE = "TCPReqQFullDrop", "TCPReqQFullDoCookies", "SyncookiesSent", *LISTENER
+for cookies in (0, 1):
+    setting("tcp_syncookies", cookies)
+    sock, port = server(backlog=0)
+    Peer(port).ask()
+    told[f"SYN queue full, cookies {cookies}"] = risen(lambda: Peer(port).send(SYN), *QUEUE)
+
+sock, port = server()
+peer = Peer(port).ask()
+told["reset at SYN_RECV"] = risen(lambda: peer.send(RST), "EmbryonicRsts", "AttemptFails", "EstabResets")
+
+peer = Peer(port).opened()
+accepted = sock.accept()[0]
+accepted.close()
+assert peer.hear() == FIN | ACK
+peer.acked -= 1  # data that was under way when the FIN came
+told["data after close"] = risen(lambda: peer.send(ACK, b"late"), "TCPAbortOnData", "TCPAbortOnClose", "OutRsts")
+
+def goodbye(waits):
+    "Flags of all packets, the peer's negative, when the program closes after the ACK has come, or at once."
+    peer = Peer(port).opened()
+    accepted = sock.accept()[0]
+    peer.send(FIN | ACK)
+    heard = [peer.hear()] if waits else []
+    accepted.close()
+    while not heard or not heard[-1] & FIN:
+        heard.append(peer.hear())
+    peer.send(ACK)
+    until(lambda: row(port, peer.mine) is None)
+    return [-(FIN | ACK), *heard, -ACK]
+
+told["goodbye, slow"] = goodbye(True)
+for _ in range(100):  # a busy machine may be slower than the kernel's 40 ms
+    told["goodbye, at once"] = goodbye(False)
+    if len(told["goodbye, at once"]) == 3:
+        break
 print(json.dumps(told))
 """
+
+
+FIN, RST, ACK = 1, 4, 16
+ESTABLISHED, SYN_RECV = 1, 3
 
 
 @lru_cache(maxsize=1)
@@ -150,6 +281,13 @@ def told() -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
+def by_hand() -> dict[str, Any]:
+    """`told`, with what came of the packets that were written by hand."""
+    if "no TUN" in told():
+        pytest.skip(f"no TUN device: {told()['no TUN']}")
+    return told()
+
+
 def test_a_fin_counts_as_one_in_recv_q_until_the_end_was_read_and_is_no_byte() -> None:
     assert told()["CLOSE_WAIT"] == [8, 6, 5]
     assert told()["FIN alone"] == [8, 1, 0]
@@ -163,8 +301,56 @@ def test_a_close_with_unread_data_and_one_with_linger_0_have_a_counter_each() ->
     assert "linger 0" in MEANINGS["TCPAbortOnData"]
 
 
+def test_data_that_comes_after_the_close_counts_as_an_abort_too() -> None:
+    assert by_hand()["data after close"] == {"TCPAbortOnData": 1, "TCPAbortOnClose": 0, "OutRsts": 1}
+    assert "after the close" in MEANINGS["TCPAbortOnData"]
+
+
 def test_a_passive_open_is_a_handshake_that_was_completed() -> None:
     assert told()["opened"] == {"PassiveOpens": 1}
+    assert by_hand()["asked"] == [0, SYN_RECV], "not at the SYN"
+    assert by_hand()["answered"] == [{"PassiveOpens": 1}, ESTABLISHED], "at the last ACK"
+    assert MEANINGS["PassiveOpens"] == "handshakes a listener completed"
+
+
+@pytest.mark.parametrize("packet", ["SYN", "ACK", "data"])
+def test_a_full_accept_queue_drops_syns_last_acks_and_data_and_both_counters_say_so(packet: str) -> None:
+    assert by_hand()[f"full, {packet}"] == {"ListenOverflows": 1, "ListenDrops": 1, "PassiveOpens": 0}
+    assert by_hand()["full, left"] == SYN_RECV
+    assert packet in MEANINGS["ListenDrops"]
+    assert "accept queue" in MEANINGS["ListenOverflows"]
+
+
+def test_a_full_syn_queue_is_no_overflow_of_an_accept_queue_and_with_cookies_nothing_is_dropped() -> None:
+    dropped, answered = (
+        {name: number for name, number in dict(by_hand()[f"SYN queue full, cookies {on}"]).items() if number}
+        for on in (0, 1)
+    )
+    assert dropped == {"TCPReqQFullDrop": 1, "ListenDrops": 1}
+    assert answered == {"TCPReqQFullDoCookies": 1, "SyncookiesSent": 1}
+
+
+def test_a_reset_because_of_a_full_accept_queue_is_counted_as_one_during_a_handshake() -> None:
+    counted = {"EmbryonicRsts": 1, "OutRsts": 1, "ListenOverflows": 1, "ListenDrops": 1, "PassiveOpens": 0}
+    assert by_hand()["full, abort"] == counted
+    assert by_hand()["reset heard"] == RST
+    assert by_hand()["reset at SYN_RECV"] == {"EmbryonicRsts": 1, "AttemptFails": 1, "EstabResets": 0}
+    assert "EmbryonicRsts" in TOLD
+
+
+def test_a_goodbye_takes_three_packets_where_the_second_fin_is_also_the_ack_of_the_first_and_else_four() -> None:
+    """The peer's packets are negative: FIN, ACK, FIN, ACK when the program closes later; FIN, FIN, ACK at once."""
+    assert by_hand()["goodbye, slow"] == [-(FIN | ACK), ACK, FIN | ACK, -ACK]
+    assert by_hand()["goodbye, at once"] == [-(FIN | ACK), FIN | ACK, -ACK]
+    lesson = (finding.find("goodbye") / "lesson.toml").read_text()
+    assert "Three\npackets where the second FIN travels with the first ACK" in lesson
+
+
+def test_the_kernel_has_every_counter_that_is_explained_told_or_measured() -> None:
+    here: set[str] = set()
+    for table in ("netstat", "snmp"):
+        here.update(Path(f"/proc/net/{table}").read_text().split())
+    assert set(MEANINGS) | set(TOLD) | COUNTERS <= here
 
 
 def test_a_closed_descriptor_leaves_an_epoll_list_with_the_last_of_its_open_file() -> None:

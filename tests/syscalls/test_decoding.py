@@ -201,6 +201,25 @@ def test_passed_descriptors_are_named_in_a_message() -> None:
 # ---------------------------------------------------------------- what was told wrongly once
 
 
+def test_one_byte_is_no_plural() -> None:
+    """Wherever a call's numbers stand before a noun: a message, a buffer, a control message, a file, a directory."""
+    vector, byte = Mem(B, struct.pack("<QQ", B + 128, 1)), Mem(B + 128, b"x")
+    header = struct.pack("<QI4xQQQQI4x", 0, 0, B, 1, 0, 0, 0)
+    sent = decode("sendmmsg", 4, A, 1, 0, mem=(Mem(A, header + bytes(8)), vector, byte), result=1,
+                  out=(Mem(A, header + struct.pack("<I4x", 1)),))  # fmt: skip
+    assert arg(sent, "msgvec").text.endswith(" 1 byte]"), arg(sent, "msgvec").text
+    assert arg(decode("writev", 4, B, 1, mem=(vector, byte)), "iov").meaning == "1 buffer of 1 byte"
+    two = (Mem(B, struct.pack("<QQQQ", B + 128, 1, B + 128, 1)), byte)
+    assert arg(decode("writev", 4, B, 2, mem=two), "iov").meaning == "2 buffers of 1 + 1 bytes"
+    assert ": 1 byte" in control(0, 999, b"x")
+    assert ": 1 bytes" not in control(0, 999, b"x")
+    assert decode("read", 4, A, 9, result=1, out=(Mem(A, b"x"),)).outcome.startswith("1 byte ")
+    entry = struct.pack("<QqHB", 5, 1, 24, 4) + b".\0\0\0\0"
+    one = decode("getdents64", 3, A, 4096, result=24, out=(Mem(A, entry),))
+    assert arg(one, "dirp").meaning == "1 entry"
+    assert arg(decode("getdents64", 3, A, 4096, result=4000, out=(Mem(A, entry),)), "dirp").meaning == "the first entry"
+
+
 @pytest.mark.parametrize(
     ("status", "says"),
     [

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from socklab.commands import actions
 from socklab.core.errors import MachineError, UsageError
+from socklab.core.plural import counted
 from socklab.engine.network.sniffer import Sniffer
 from socklab.engine.network.topology import Topology
 from socklab.engine.network.wire.report import Capture
@@ -61,7 +62,9 @@ class Wiretap:
         if source.unreported > self._left_out:
             missed = source.unreported - self._left_out
             self._left_out = source.unreported
-            self._stream.notice("warning", f"{missed} packets crossed unseen: there were more than could be shown.")
+            self._stream.notice(
+                "warning", f"{counted(missed, 'packet')} crossed unseen: there were more than could be shown."
+            )
         if self._wire is not None and self._wire.ended:
             self._selector.unregister(self._wire.fileno())
             if self._wire.process is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import unpack_from
 
+from socklab.core.plural import counted
 from socklab.core.text import safe
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.capture import PREFIX_BYTES
@@ -184,7 +185,8 @@ def iovec(call: Call, addr: int, count: int, wanted: int | None) -> Shown:
     if len(straces) > call.string_limit:
         straces = [*straces[: call.string_limit], "..."]
     rooms = " + ".join(map(str, sizes)) if len(sizes) <= 8 else str(sum(sizes))
-    many = f"{count} buffer{'s' if count != 1 else ''} of {rooms}{' or more' if len(sizes) < count else ''} bytes"
+    more = " or more" if len(sizes) < count else ""
+    many = f"{counted(count, 'buffer')} of {rooms}{more} byte{'s' * (rooms + more != '1')}"
     return Shown("[" + ", ".join(texts) + "]", many, joined, strace="[" + ", ".join(straces) + "]")
 
 

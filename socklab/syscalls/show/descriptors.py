@@ -11,6 +11,7 @@ from struct import unpack_from
 from typing import Any
 
 from socklab import arch as machines
+from socklab.core.plural import counted
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_io import (
     ENTRY_TYPES,
@@ -81,7 +82,8 @@ def stat(call: Call, index: int) -> Shown:
     values = layout.values(raw)
     kind = values["st_mode"] >> 12 & 0xF
     size = "st_rdev" if kind in _DEVICES else "st_size"
-    text = f"{{{file_mode(values['st_mode'])}" + ("" if kind in _DEVICES else f", {values['st_size']} bytes") + "}"
+    length = "" if kind in _DEVICES else f", {counted(values['st_size'], 'byte')}"
+    text = f"{{{file_mode(values['st_mode'])}{length}}}"
     return layout.show(raw, f"{_STAT} {size} {_STAT_TIMES}".split(), _KINDS.get(kind, ""), text)
 
 
@@ -110,7 +112,7 @@ def statx(call: Call, raw: bytes) -> Shown:
     values = _STATX.values(raw)
     bits = {name: int(bit, 0) for name, _, bit in (word.partition(":") for word in _STATX_BITS.split())}
     names = [name for name, bit in bits.items() if not bit or values["stx_mask"] & bit]
-    text = f"{{{file_mode(values['stx_mode'])}, {values['stx_size']} bytes}}"
+    text = f"{{{file_mode(values['stx_mode'])}, {counted(values['stx_size'], 'byte')}}}"
     return _STATX.show(raw, names, _KINDS.get(values["stx_mode"] >> 12, ""), text)
 
 
@@ -147,7 +149,8 @@ def entries(call: Call, index: int) -> Shown:
     if at < call.result:
         names.append("...")
         straces.append("...")
-    meaning = f"{len(straces)} entries" if at == call.result else f"the first {len(fields)} entries"
+    many = counted(len(fields), "entry", "entries")
+    meaning = many if at == call.result else f"the first {many.removeprefix('1 ')}"
     return Shown(f"[{', '.join(names)}]", meaning, raw[:at], tuple(fields), f"[{', '.join(straces)}]")
 
 

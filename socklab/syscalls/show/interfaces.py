@@ -98,4 +98,4 @@ def ifconf(call: Call, addr: int) -> Shown:
         strace = f"{{ifc_len={said}, ifc_buf=[{', '.join(straces)}]}}"
     fields = tuple(field for _, _, found in ones for field in found)
     listed = f"[{', '.join(texts)}]" if array else "NULL"
-    return Shown(f"{{{said} bytes: {listed}}}", "interfaces", raw or b"", fields, strace)
+    return Shown(f"{{{said} byte{'s' * (said != '1')}: {listed}}}", "interfaces", raw or b"", fields, strace)

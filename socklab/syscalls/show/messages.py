@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from struct import unpack_from
 
+from socklab.core.plural import counted
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_net import CONTROL_TYPES, LEVELS, MESSAGE_FLAGS, options
 from socklab.syscalls.errors import errno_name
@@ -82,7 +83,7 @@ def _control_data(level: int, kind: int, body: bytes) -> tuple[str, str]:
     if level == 1 and kind == 2 and len(body) >= 12:
         pid, uid, gid = unpack_from("<iii", body)
         return f"process {pid}, user {uid}, group {gid}", f"{{pid={pid}, uid={uid}, gid={gid}}}"
-    return f"{len(body)} bytes", strace_string(body)
+    return counted(len(body), "byte"), strace_string(body)
 
 
 def control(call: Call, addr: int, length: int) -> Shown:
@@ -108,7 +109,7 @@ def control(call: Call, addr: int, length: int) -> Shown:
         at += (size + 7) & ~7
     rest = length - at
     if not straces:
-        return Shown(f"{rest} bytes", data=found, strace=pointer_text(addr))
+        return Shown(counted(rest, "byte"), data=found, strace=pointer_text(addr))
     return Shown("; ".join(texts), data=found, strace="[" + ", ".join(straces) + "]")
 
 
@@ -169,14 +170,14 @@ def _many(call: Call, array: bytes, addr: int, count: int, received: bool) -> Sh
         (size,) = unpack_from("<I", array, at + MSGHDR)
         one = message(call, array[at : at + MMSGHDR], size if received else None)
         length = f", msg_len={size}" if call.done else ""
-        shown.append(f"{one.text} {size} bytes" if call.done else one.text)
+        shown.append(f"{one.text} {counted(size, 'byte')}" if call.done else one.text)
         straces.append(f"{{msg_hdr={one.strace}{length}}}")
         meanings.append(one.meaning)
         inside = (*one.fields, Field("msg_len", MSGHDR, 4, str(size)))
         fields += (Field(f"[{at // MMSGHDR}].{each.name}", at + each.offset, each.size, each.text) for each in inside)
     if len(straces) < count:
         straces.append("...")
-    meaning = f"{count} message{'' if count == 1 else 's'}: {'; '.join(meanings)}"
+    meaning = f"{counted(count, 'message')}: {'; '.join(meanings)}"
     data = array[: len(array) // MMSGHDR * MMSGHDR]
     return Shown("[" + ", ".join(shown) + "]", meaning, data, tuple(fields), "[" + ", ".join(straces) + "]")
 

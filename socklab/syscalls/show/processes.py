@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from struct import unpack_from
 
+from socklab.core.plural import counted
 from socklab.syscalls.call import Call, Field, Shown
 from socklab.syscalls.constants_process import (
     CLONE,
@@ -115,7 +116,7 @@ def envp(call: Call, index: int) -> Shown:
     if not addr or not array:
         return unreadable(addr, array)
     count = len(array) // 8 - (array[-8:] == bytes(8))
-    many = f"{count} var{'' if count == 1 else 's'}"
+    many = counted(count, "var")
     return Shown(many, "its environment", strace=f"{addr:#x} /* {many} */")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from socklab.core.plural import counted
 from socklab.syscalls.call import Call
 from socklab.syscalls.constants_io import FD_FLAGS, LOCKS, SEALS
 from socklab.syscalls.constants_process import SIGNALS
@@ -45,7 +46,7 @@ def _received(call: Call, value: int) -> str:
     size = call.u64(2) if call.name in _SIZED else -1
     if value:
         more = "; the buffer is full, more may be waiting" if on_socket and value == size else ""
-        return f"{_bytes(value)} {'received' if on_socket else 'read'}{more}"
+        return f"{counted(value, 'byte')} {'received' if on_socket else 'read'}{more}"
     if size == 0:
         return "nothing was asked for"
     if on_socket:
@@ -53,20 +54,16 @@ def _received(call: Call, value: int) -> str:
     return "0 bytes: the end" if on_socket is None else "0 bytes: the end of the file"
 
 
-def _bytes(count: int) -> str:
-    return "1 byte" if count == 1 else f"{count} bytes"
-
-
 def _sent(call: Call, value: int) -> str:
     asked = call.u64(2) if call.name in _SIZED else value
-    text = f"{_bytes(value)} accepted by the kernel{' for sending' if _on_socket(call) else ''}"
+    text = f"{counted(value, 'byte')} accepted by the kernel{' for sending' if _on_socket(call) else ''}"
     return text if value >= asked else f"{text}, of {asked}: the rest has to be written again"
 
 
 def _count(call: Call, value: int) -> str:
     if call.name == "io_uring_enter":
-        return f"{value} submission{'' if value == 1 else 's'} taken"
-    return f"{value} message{'' if value == 1 else 's'} {'sent' if call.name == 'sendmmsg' else 'received'}"
+        return f"{counted(value, 'submission')} taken"
+    return f"{counted(value, 'message')} {'sent' if call.name == 'sendmmsg' else 'received'}"
 
 
 def _fcntl(call: Call, value: int) -> Result:

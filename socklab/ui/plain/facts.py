@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from socklab import state as st
+from socklab.core.plural import counted
 from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.probes import call_name
@@ -161,12 +162,8 @@ def _waiting(count: int, fin: bool, what: str) -> str:
     """`, 78 bytes to read`, `, the FIN not acknowledged`; "" for none."""
     if not count:
         return ""
-    parts = [bytes_of(count - fin)] if count > fin else []
+    parts = [counted(count - fin, "byte")] if count > fin else []
     return f", {' and '.join(parts + ['the FIN'] * fin)} {what}"
-
-
-def bytes_of(count: int) -> str:
-    return f"{count} byte" if count == 1 else f"{count} bytes"
 
 
 def times(count: int) -> str:
@@ -257,7 +254,7 @@ def client_text(client: ev.Client, *, tail: bool = True) -> str:
     if client.local:
         text += f", {safe(client.local)} to {safe(client.remote)}"
     if client.sent or client.received:
-        text += f", {bytes_of(client.sent)} sent, {client.received} received"
+        text += f", {counted(client.sent, 'byte')} sent, {client.received} received"
     if client.tail and tail:
         text += f", last received: {safe(client.tail)}"
     if client.eof:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from socklab import state as st
+from socklab.core.plural import counted
 from socklab.core.text import safe
 from socklab.packets import packet_log
 from socklab.packets.decode import ACK
@@ -34,7 +35,7 @@ def packet_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
     places = range(max(0, told - now.packets.dropped), len(now.packets))
     if len(places) > MOST:
         yield from (f"+ {packet_text(now, place)}" for place in places[: MOST // 2])
-        yield f"... {len(places) - MOST} more packets"
+        yield f"... {counted(len(places) - MOST, 'more packet')}"
         places = places[-(MOST // 2) :]
     yield from (f"+ {packet_text(now, place)}" for place in places)
 

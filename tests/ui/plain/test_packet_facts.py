@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from socklab import state as st
 from socklab.ui.plain.facts import Told, everything
 from socklab.ui.plain.packet_facts import MOST
@@ -57,14 +59,15 @@ def test_what_is_no_tcp_is_told_as_what_it_is() -> None:
     assert lines[4].endswith("; dropped")
 
 
-def test_of_very_many_the_first_and_the_last_are_told_and_the_rest_counted() -> None:
+@pytest.mark.parametrize(("more", "counted"), [(100, "100 more packets"), (1, "1 more packet")])
+def test_of_very_many_the_first_and_the_last_are_told_and_the_rest_counted(more: int, counted: str) -> None:
     scene = WireScene()
-    for number in range(MOST + 100):
+    for number in range(MOST + more):
         scene.up(40001, ACK, number)
     lines = wire_lines(Told(), scene.state)
     assert len(lines) == MOST + 1
-    assert lines[MOST // 2] == "... 100 more packets"
-    assert lines[-1].startswith(f"+ packet {MOST + 100} ")
+    assert lines[MOST // 2] == f"... {counted}"
+    assert lines[-1].startswith(f"+ packet {MOST + more} ")
 
 
 def test_the_whole_wire_is_there_on_demand() -> None:

@@ -98,7 +98,7 @@ class Scene(streams.Stream):
             ev.Counters(
                 t=2,
                 host="server",
-                values={"ListenOverflows": 7, "ListenDrops": 9, "TcpRetransSegs": 40, "TCPTimeouts": 3},
+                values={"ListenOverflows": 7, "ListenDrops": 9, "RetransSegs": 40, "TCPTimeouts": 3},
             ),
             ev.Processes(t=2, set=(ev.ProcessRow(PID, 4000, "server", "t", rss_bytes=1_376_256),)),
             ev.Source(t=2, path=self.path, language="c", text=SOURCE),

@@ -159,7 +159,7 @@ def test_errors_of_the_program_are_marked() -> None:
 def test_counters_from_before_the_lab_are_not_shown() -> None:
     said = text(counters.render(Scene().full().state, View(58, 9)))
     assert "ListenDrops" in said
-    assert "TcpRetransSegs" not in said
+    assert "RetransSegs" not in said
 
 
 def test_children_stand_under_their_parent() -> None:

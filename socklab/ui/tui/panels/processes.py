@@ -112,7 +112,8 @@ def _lines(state: st.LabState, view: View) -> list[tuple[Line, int]]:
     lines: list[tuple[Line, int]] = []
     for task, branch, below, more in _walk(state):
         if task is None:
-            lines.append((((f"  {branch}", "dim"), (f"{count(more)} more have ended", "dim")), 0))
+            ended = f"{count(more)} more {'has' if more == 1 else 'have'} ended"
+            lines.append((((f"  {branch}", "dim"), (ended, "dim")), 0))
         else:
             lines += [(line, task.tid) for line in _task(state, task, branch, below, view)]
         if len(lines) >= room:
