@@ -166,8 +166,8 @@ def _input(line: Reader) -> dict[str, Any]:
     return {"data": data}
 
 
-def rest(usage: str, missing: str = "") -> Argument:
-    """All that is left of the line. `missing`: said where there is nothing."""
+def rest(usage: str, missing: str = "", offers: Iterable[str] = ()) -> Argument:
+    """All that is left of the line. `missing`: said where there is nothing; `offers`: what its first word may be."""
 
     def read(line: Reader) -> dict[str, Any]:
         text, line.text = line.text, ""
@@ -175,7 +175,7 @@ def rest(usage: str, missing: str = "") -> Argument:
             raise line.wrong(missing)
         return {"argument": text}
 
-    return Argument(usage, read)
+    return Argument(usage, read, first_word(*offers))
 
 
 TEXT = Argument('"TEXT"', _quoted)

@@ -195,7 +195,9 @@ COMMANDS = (
             label="call stack"),
     Command("verbose", "Show more: bytes of buffers, every frame of the stack.", LOOK, (SCREEN,), keys="v",
             label="more"),
-    Command("raw", "The line of /proc/net/tcp for the chosen socket.", LOOK, (SCREEN,), keys="r", label="raw line"),
+    Command("raw", "What a panel was drawn from, raw; a command shows the same.", LOOK, _TYPED,
+            (arg.rest("[PANEL [WHICH]]", offers=(*_PANELS, "narration")),), aliases="evidence", keys="r",
+            label="evidence", examples="raw sockets 3, raw descriptors 4, raw wire #17; in plain text also raw run 2"),
     Command("row", "Scroll the panel, or choose a socket, a client, a packet.", LOOK, keys="up down"),
     Command("theme", "Dark, light, the terminal's own colours.", LOOK, (SCREEN,), keys="t"),
 

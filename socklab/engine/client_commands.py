@@ -22,6 +22,7 @@ from typing import IO
 from socklab.commands import actions
 from socklab.core.errors import SocklabError
 from socklab.engine.clients import KEPT_FILES
+from socklab.engine.looking import Looking
 from socklab.engine.program import reset_child
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import follow
@@ -71,6 +72,8 @@ class ClientCommands:
         self._enter_host = enter_host
         self._limit = limit
         self._hosts = tuple(hosts)
+        self.looking = Looking(stream, selector, self._spawn)
+        """Programs that are run to show something, and are no clients."""
         self._commands: dict[str, Command] = {}
         self._ended_early: dict[int, int] = {}
 
@@ -83,30 +86,13 @@ class ClientCommands:
         name = next(actions.numbered(argv[0], {*self._commands, *kept}))
         argv = self._instead_of_curl(argv) or argv
 
-        def prepare_child() -> None:
-            libc.die_with_parent()
-            reset_child(self._limit)
-
-        if host != "client":
-            self._enter_host(host)
         try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self._environment(),
-                start_new_session=True,
-                preexec_fn=prepare_child,
-            )
+            process = self._spawn(argv, host, subprocess.DEVNULL)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise SocklabError(
                 f"{argv[0]} could not be run: {reason}.", fix="! COMMAND runs a program that is on PATH."
             ) from error
-        finally:
-            if host != "client":
-                self._enter_host("client")
         command = Command(name, argv, host, process)
         self._commands[name] = command
         for stream_name, pipe in (("out", process.stdout), ("err", process.stderr)):
@@ -134,6 +120,29 @@ class ClientCommands:
         """The user's, but no proxy stands between the lab's hosts."""
         direct = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), *self._hosts)))
         return {**os.environ, "no_proxy": direct, "NO_PROXY": direct}
+
+    def _spawn(self, argv: tuple[str, ...], host: str, stdin: int) -> subprocess.Popen[bytes]:
+        """On a host, in a session of its own that dies with the engine, its output into pipes."""
+
+        def prepare_child() -> None:
+            libc.die_with_parent()
+            reset_child(self._limit)
+
+        if host != "client":
+            self._enter_host(host)
+        try:
+            return subprocess.Popen(
+                argv,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._environment(),
+                start_new_session=True,
+                preexec_fn=prepare_child,
+            )
+        finally:
+            if host != "client":
+                self._enter_host("client")
 
     def _instead_of_curl(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Python asks for the page where curl is not installed; () = it can't, or need not, stand in."""
@@ -167,6 +176,8 @@ class ClientCommands:
 
     def ended(self, pid: int, status: int) -> None:
         """A child that is not traced was reaped with wait's `status`. A command is done when its output is read too."""
+        if self.looking.ended(pid, status):
+            return
         for command in self._commands.values():
             if command.pid == pid:
                 command.status = status
@@ -194,6 +205,7 @@ class ClientCommands:
 
     def end(self) -> None:
         """Kill every command with all it started in its session."""
+        self.looking.end()
         for command in self._commands.values():
             if command.status is None:
                 try:

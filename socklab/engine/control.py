@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
 from socklab import guide
 from socklab.core.errors import SocklabError, UsageError
 from socklab.engine.actor import Acting, Actor
+from socklab.engine.kernel.evidence import Evidence
 from socklab.engine.kernel.poller import Poller
 from socklab.engine.script import Script
 from socklab.engine.stream import Stream
@@ -24,6 +26,7 @@ from socklab.engine.tracing.run_control import RunControl
 from socklab.engine.tracing.task import Stop
 from socklab.engine.tracing.tracer import Tracer
 from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol.rows import Reading
 from socklab.state import LabState
 
 _RUNS_S = 0.7
@@ -61,6 +64,7 @@ class Control:
         actor: Actor,
         hold: Callable[[Stop], None],
         state: Callable[[], LabState],
+        place: Callable[[int], tuple[Reading, ...]],
         *,
         unattended: bool,
     ) -> None:
@@ -75,6 +79,7 @@ class Control:
         self._actor = actor
         self._hold = hold
         self._state = state
+        self._place = place
         self._unattended = unattended
         self._acting: deque[tuple[cmd.Do, Acting]] = deque()
         self._runs: list[_Run] = []
@@ -105,7 +110,8 @@ class Control:
             self._refuse(command.id, error)
 
     def _obey(self, command: cmd.AnyCommand) -> None:
-        if self._asks and isinstance(command, cmd.WAITS_FOR_THE_ANSWER):
+        reveals = isinstance(command, cmd.Evidence | cmd.Look) and self._hides
+        if reveals or (self._asks and isinstance(command, cmd.WAITS_FOR_THE_ANSWER)):
             error = UsageError("A question is open.", fix="Answer it, or let it be shown without a guess.")
             self._refuse(command.id, error, "" if self._unattended else "warning")
         elif isinstance(command, cmd.Step):
@@ -117,6 +123,9 @@ class Control:
             self._run_control.pause()
             self._moved = time.monotonic()
             self._runs.append(_Run(command.id, set(self._tracer.tasks), all_of_them=True))
+        elif isinstance(command, cmd.Look):
+            done = partial(self._done, command.id)
+            self._actor.commands.looking.start(command.argv, command.host, command.stdin, done)
         elif isinstance(command, cmd.Do):
             self._acting.append((command, self._actor.act(command.line, "student")))
         else:
@@ -130,9 +139,9 @@ class Control:
         elif isinstance(command, cmd.Answer):
             if self._script is None or not self._script.answer(command.choice):
                 raise _NoQuestion("No question is open.")
-        elif isinstance(command, cmd.Raw):
-            if self.poller is not None:
-                self.poller.raw_line(command.socket)
+        elif isinstance(command, cmd.Evidence):
+            readings = self._evidence().read(command.wants)
+            self._stream.put(ev.Evidence(self._stream.now(), command.wants, readings))
         elif isinstance(command, cmd.Focus):
             self._focus(command.tid)
         elif isinstance(command, cmd.Others):
@@ -142,6 +151,11 @@ class Control:
                 raise UsageError("Its terminal is not the lab's.", fix="Type where the program was started.")
             self.terminal.write(command.data)
             self._moved = time.monotonic()  # it may wake from a read that nobody stops at
+
+    def _evidence(self) -> Evidence:
+        if self.poller is None:
+            raise UsageError("A run that only records reads no tables.", fix="Run it without --free to look into it.")
+        return Evidence(self.poller.snapshots, self._state, self._place)
 
     def _focus(self, tid: int) -> None:
         stop = self._run_control.held.pop(tid, None)
@@ -203,6 +217,7 @@ class Control:
 
     def advance(self) -> None:
         """The student's actions go on a little, and a step that had to wait for the lesson."""
+        self._actor.commands.looking.check()
         if self._acting:
             command, acting = self._acting[0]
             try:
@@ -281,6 +296,15 @@ class Control:
         return self._script is not None and self._script.question is not None and bool(self._tracer.tasks)
 
     @property
+    def _hides(self) -> bool:
+        """A step whose question comes has been reached: what it hides is not read out either."""
+        return (
+            self._script is not None
+            and bool(self._tracer.tasks)
+            and bool(guide.masked(self._script.lesson, self._state()))
+        )
+
+    @property
     def _asleep(self) -> set[int]:
         """Tasks of which nothing more comes by itself."""
         return self.poller.blocked | self.poller.left if self.poller is not None else set()
@@ -290,6 +314,8 @@ class Control:
         before, self._alive = self._alive, set(self._tracer.tasks)
         if self._acting or self._deferred is not None or (self._script is not None and self._script.waiting):
             return
+        if self._actor.commands.looking.busy:
+            return  # whoever asked for it reads it before anything else is asked of them
         if self._effects_are_due():
             return
         for run in list(self._runs):

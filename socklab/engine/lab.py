@@ -94,6 +94,7 @@ class Lab:
         self._script: Script | None = None
         if lesson is not None:
             self._script = Script(lesson, stream, self._look, self._actor.act, unattended=spec.unattended)
+        self._source_files = SourceFiles(stream)
         self._control = Control(
             stream,
             self.tracer,
@@ -102,13 +103,13 @@ class Lab:
             self._actor,
             self._hold,
             self._fold,
+            self._source_files.evidence,
             unattended=spec.unattended,
         )
         self._calls: dict[str, int] = {}
         self._nth: dict[int, tuple[str, int]] = {}
         self._entered: dict[int, Stop] = {}
         """Where each task was last seen to enter a call."""
-        self._source_files = SourceFiles(stream)
         self._poller: Poller | None = None
         self._terminal: Terminal | None = None
         self.over = False
@@ -379,8 +380,7 @@ class Lab:
         self._control.gone(stop.tid)
         self._nth.pop(stop.tid, None)
         self._entered.pop(stop.tid, None)
-        if stop.tid == stop.pid:
-            self._source_files.forget(stop.pid)
+        self._source_files.forget(stop.tid)
         if self._poller is not None:
             self._poller.forget(stop)
         if not self.tracer.tasks and (self._spec.free or self._spec.unattended):

@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from socklab.protocol.rows import Want
+
 
 class Command(msgspec.Struct, frozen=True, tag_field="c", omit_defaults=True, kw_only=True):
     """A request to the engine, which answers it with exactly one event Done that repeats its `id`."""
@@ -56,10 +58,21 @@ class Answer(Command, frozen=True, tag="answer"):
     choice: int | str | bool | None = None
 
 
-class Raw(Command, frozen=True, tag="raw"):
-    """Ask for the /proc/net/tcp line of one socket, by the id of its SocketRow."""
+class Evidence(Command, frozen=True, tag="evidence"):
+    """Read these raw things now: what panels are drawn from. Answered by one event Evidence."""
 
-    socket: int
+    wants: tuple[Want, ...]
+
+
+class Look(Command, frozen=True, tag="look"):
+    """Run a program that shows the same, as the user, on this host, `stdin` as its standard input.
+
+    Answered by one event Ran when it has ended; it gets ten seconds, and another Look ends it.
+    """
+
+    argv: tuple[str, ...]
+    host: str = "server"
+    stdin: bytes = b""
 
 
 class Focus(Command, frozen=True, tag="focus"):
@@ -76,10 +89,10 @@ class Quit(Command, frozen=True, tag="quit"):
     """End the lab: every process it started, every port, every file."""
 
 
-WAITS_FOR_THE_ANSWER = (Step, Continue, Others, Do, Raw, Input)
+WAITS_FOR_THE_ANSWER = (Step, Continue, Others, Do, Evidence, Look, Input)
 """Commands that are refused while a question is open: what they do or show may be its answer, or change it."""
 
-AnyCommand: TypeAlias = Step | Continue | Pause | Others | Do | Answer | Raw | Focus | Input | Quit
+AnyCommand: TypeAlias = Step | Continue | Pause | Others | Do | Answer | Evidence | Look | Focus | Input | Quit
 
 
 _command_decoder = msgspec.json.Decoder(AnyCommand)

@@ -2,33 +2,27 @@
 
 Events carry facts, not prose: numbers as the kernel gave them and bytes as they lay in memory. Names and
 explanations are made by pure functions when something is shown. A recording is this stream, saved. One event is one
-line of JSON with its tag in "e". Bytes are base64, times are integer nanoseconds since the header. Imports `rows` only,
-the values that events carry, and hands them on.
+line of JSON with its tag in "e". Bytes are base64, times are integer nanoseconds since the header. Imports `rows`, the
+values that events carry, and `raw`, the events of evidence, and hands both on.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-import msgspec
-
+from socklab.protocol.raw import Event as Event, Evidence as Evidence, Ran as Ran
 from socklab.protocol.rows import (
     Descriptor as Descriptor,
     Frame as Frame,
     Host as Host,
     Mem as Mem,
     ProcessRow as ProcessRow,
+    Reading as Reading,
     SocketRow as SocketRow,
+    Want as Want,
 )
 
 FORMAT = 1
-
-
-class Event(msgspec.Struct, frozen=True, tag_field="e", omit_defaults=True, forbid_unknown_fields=False):
-    """Something that happened, `t` nanoseconds after the header."""
-
-    t: int
-
 
 # ---------------------------------------------------------------- the run
 
@@ -244,14 +238,6 @@ class Sockets(Event, frozen=True, tag="sockets"):
     gone: tuple[int, ...] = ()
 
 
-class RawLine(Event, frozen=True, tag="raw"):
-    """The line of /proc/net/tcp or tcp6 that lists socket `id`, asked for with the command Raw."""
-
-    host: str
-    id: int
-    line: str
-
-
 class Counters(Event, frozen=True, tag="counters"):
     """Counters of /proc/net/netstat and /proc/net/snmp that changed, absolute values by the kernel's names."""
 
@@ -390,7 +376,7 @@ class LessonDone(Event, frozen=True, tag="lesson-done"):
 
 AnyEvent: TypeAlias = (
     Header | LessonText | Source | Built | Started | Notice | Ended | Done | Ready | Enter | Return | Held | Place |
-    Resumed | Signal | Forked | Execed | Exited | Output | Descriptors | Sockets | RawLine | Counters | Setting |
+    Resumed | Signal | Forked | Execed | Exited | Output | Descriptors | Sockets | Evidence | Ran | Counters | Setting |
     Processes | Acted | Client | Packet | PacketFate | WireRules | StepReached | Asked | Answered | Measured |
     Checked | Offered | LessonDone
 )  # fmt: skip

@@ -137,3 +137,31 @@ class ProcessRow(msgspec.Struct, frozen=True, omit_defaults=True):
     cpu_ms: int = 0
     waits_in: str = ""
     """Kernel function it sleeps in (/proc/PID/wchan), "" when running or not readable."""
+
+
+class Want(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One raw thing to be read. what: socket (`host`, `number` = the id of its SocketRow), counters (`host`),
+    descriptors (`number` = process), descriptor (`number`, `fd`), process, call, place (`number` = task)."""
+
+    what: str
+    host: str = ""
+    number: int = 0
+    fd: int = -1
+
+
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Text or bytes of the kernel's, as they were read from `path`.
+
+    `path` is a file of /proc, or else the word for another source: inet_diag_msg (an answer of sock_diag), frame (where
+    the engine's own walk of the stack found a line of source; "name=value" a line).
+    """
+
+    path: str
+    data: bytes = b""
+    host: str = ""
+    line: int = 0
+    """1-based number of the line that `data` is; 0 = the whole text, or no text."""
+    head: str = ""
+    """The first line of the file, which names the columns."""
+    reason: str = ""
+    """Why it could not be read: ENOENT, EACCES, or in words."""

@@ -103,8 +103,12 @@ def _sockets(state: LabState, event: ev.Sockets) -> LabState:
     )
 
 
-def _raw(state: LabState, event: ev.RawLine) -> LabState:
-    return replace(state, t=event.t, raw=event)
+def _evidence(state: LabState, event: ev.Evidence) -> LabState:
+    return replace(state, t=event.t, evidence=event)
+
+
+def _ran(state: LabState, event: ev.Ran) -> LabState:
+    return replace(state, t=event.t, ran=event)
 
 
 def _counters(state: LabState, event: ev.Counters) -> LabState:
@@ -147,7 +151,8 @@ def _processes(state: LabState, event: ev.Processes) -> LabState:
 FOLDS: Folds = {
     ev.Descriptors: _descriptors,
     ev.Sockets: _sockets,
-    ev.RawLine: _raw,
+    ev.Evidence: _evidence,
+    ev.Ran: _ran,
     ev.Counters: _counters,
     ev.Setting: _setting,
     ev.Processes: _processes,

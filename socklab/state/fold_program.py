@@ -61,7 +61,9 @@ def _place(state: LabState, event: ev.Place) -> LabState:
 def _resumed(state: LabState, event: ev.Resumed) -> LabState:
     state = _step_left(state, event.tid)
     task = replace(_task(state, event.tid), status="running", at="", signal=None)
-    return replace(state, t=event.t, tasks={**state.tasks, event.tid: task}, changed=_nothing_new(state), raw=None)
+    return replace(
+        state, t=event.t, tasks={**state.tasks, event.tid: task}, changed=_nothing_new(state), evidence=None, ran=None
+    )
 
 
 def _nothing_new(state: LabState) -> Changed:

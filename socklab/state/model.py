@@ -147,7 +147,10 @@ class LabState(msgspec.Struct, frozen=True):
     acted: Log[ev.Acted] = msgspec.field(default_factory=Log)
     notices: Log[ev.Notice] = msgspec.field(default_factory=Log)
     signals: Log[ev.Signal] = msgspec.field(default_factory=Log)
-    raw: ev.RawLine | None = None
+    evidence: ev.Evidence | None = None
+    """The raw things read last."""
+    ran: ev.Ran | None = None
+    """What a shell command that shows the same printed last."""
     step: ev.StepReached | None = None
     step_left: LabState | None = None
     """The state when the program ran on from that step: what was said there keeps the values it was said with."""

@@ -78,4 +78,7 @@ class _Copy(Consumer):
             raise UsageError("restart: not in a stream, which has one beginning.", fix="quit, and start another one.")
         if isinstance(request, prompt.Capture):
             raise UsageError("pcap: the packets are in the stream.", fix="socklab export --pcap FILE RECORDING")
+        if isinstance(request, prompt.Evidence):
+            wants = '{"c":"evidence","wants":[{"what":"counters","host":"server"}]}'
+            raise UsageError("raw: a stream names what is to be read.", fix=f"For example {wants}")
         return None if isinstance(request, prompt.Show | prompt.Help) else request

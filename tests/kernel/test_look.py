@@ -393,19 +393,22 @@ def test_a_listener_opened_anew_on_the_same_port_is_another_socket(kind: type[Di
     privately(act)
 
 
-def test_the_raw_line_of_a_row_is_the_line_of_the_kernels_table() -> None:
+def test_the_evidence_of_a_row_is_the_line_of_the_kernels_table_and_its_message() -> None:
     def act() -> None:
         kept = every_state()
         with looking() as look:
             rows = rows_of(look.everything())
             lines = procfs.read_text("/proc/thread-self/net/tcp") + procfs.read_text("/proc/thread-self/net/tcp6")
             for row in rows:
-                line = look.raw_line(row)
-                assert line is not None
-                assert line.split()[1:3] in [known.split()[1:3] for known in lines.splitlines()]
+                text, message = look.evidence_of(row)
+                words = text.data.decode().split()
+                assert words[1:3] in [known.split()[1:3] for known in lines.splitlines()]
                 if row.inode:
-                    assert line.split()[9] == str(row.inode)
-            assert look.raw_line(SocketRow(1, socket.AF_INET, "1.2.3.4:5", "6.7.8.9:1", 1)) is None
+                    assert words[9] == str(row.inode)
+                again = look._table._diag.row(message.data)  # type: ignore[attr-defined]
+                assert (again.id, again.local, again.remote, again.inode) == (row.id, row.local, row.remote, row.inode)
+            none = look.evidence_of(SocketRow(1, socket.AF_INET, "1.2.3.4:5", "6.7.8.9:1", 1))
+            assert [reading.data for reading in none] == [b"", b""] and all(reading.reason for reading in none)
         assert kept
 
     privately(act)
@@ -787,7 +790,7 @@ def test_a_look_stays_in_the_network_it_was_made_in() -> None:
             assert rows_of(look.everything()) == []
             assert len(look._table.rows) == 1
             [row] = look._table.rows.values()
-            assert (look.raw_line(row) or "").split()[9] == str(os.fstat(server.fileno()).st_ino)
+            assert look.evidence_of(row)[0].data.decode().split()[9] == str(os.fstat(server.fileno()).st_ino)
             assert first["ActiveOpens"] == 0
             late.close()
 

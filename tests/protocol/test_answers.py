@@ -99,7 +99,8 @@ def test_every_command_has_exactly_one_answer_with_its_id() -> None:
                 cmd.Do("connect nobody"),
                 cmd.Do("close who"),
                 cmd.Focus(1),
-                cmd.Raw(12345),
+                cmd.Evidence((ev.Want("socket", "server", 12345),)),
+                cmd.Look(("true",)),
                 cmd.Input(b"hello\n"),
                 cmd.Others(run=False),
                 cmd.Continue("nonsense and more"),
@@ -107,7 +108,7 @@ def test_every_command_has_exactly_one_answer_with_its_id() -> None:
             )
         ]
         refused, done = "refused", "done"
-        assert outcomes == [done, refused, done, refused, refused, refused, done, done, refused, done]
+        assert outcomes == [done, refused, done, refused, refused, refused, done, done, done, refused, done]
         lab.link._send(b'{"c":"what","id":900}\n{"c":"step","id":901}\n')
         assert lab.done(900).outcome == refused
         assert lab.done(901).outcome == done
@@ -319,8 +320,9 @@ def test_what_would_show_or_change_the_answer_waits_until_it_is_given() -> None:
         acted, stops = len(lab.state.acted), lab.state.stops
         listener = lab.state.listeners[0].id
         asked_for = [
-            cmd.Step(), cmd.Continue(""), cmd.Do("connect z"), cmd.Do("! ss -ltn"), cmd.Raw(listener),
-            cmd.Others(run=True), cmd.Input(b"x"),
+            cmd.Step(), cmd.Continue(""), cmd.Do("connect z"), cmd.Do("! ss -ltn"), cmd.Others(run=True),
+            cmd.Evidence((ev.Want("socket", "server", listener),)), cmd.Evidence((ev.Want("counters", "server"),)),
+            cmd.Look(("ss", "-ltn")), cmd.Input(b"x"),
         ]  # fmt: skip
         for command in asked_for:
             refused = lab.ask(command)

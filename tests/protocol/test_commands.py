@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from socklab.protocol import codec, commands as cmd
+from socklab.protocol.rows import Want
 
 
 @pytest.mark.parametrize(
@@ -16,8 +17,9 @@ from socklab.protocol import codec, commands as cmd
         cmd.Others(run=True, tid=4, id=4),
         cmd.Do('send a "x"', id=5),
         cmd.Answer("ESTABLISHED", id=6),
-        cmd.Raw(77, id=7),
-        cmd.Focus(8, id=8),
+        cmd.Evidence(wants=(Want("socket", "server", 77),), id=7),
+        cmd.Look(argv=("ss", "-ltn"), stdin=b"x", id=8),
+        cmd.Focus(8, id=11),
         cmd.Input(b"\x00\xff", id=9),
         cmd.Quit(id=10),
     ],

@@ -187,8 +187,10 @@ def test_processes_come_change_and_go_with_the_time_they_were_seen() -> None:
 
 
 def test_a_line_that_was_asked_for_is_kept() -> None:
-    line = ev.RawLine(5, "server", 1, "0: 00000000:1F90")
-    assert changes(BEGUN, line) == {"raw": line}
+    answer = ev.Evidence(5, (ev.Want("counters", "server"),), (ev.Reading("/proc/net/snmp", b"Tcp: 1"),))
+    assert changes(BEGUN, answer) == {"evidence": answer}
+    ran = ev.Ran(5, "server", ("ss", "-ltn"), 0, b"LISTEN")
+    assert changes(BEGUN, ran) == {"ran": ran}
 
 
 def test_a_look_leaves_what_else_is_new() -> None:

@@ -85,13 +85,15 @@ def test_to_run_on_forgets_what_was_new_and_which_line_was_asked_for() -> None:
         lab.packet(9, "client", lab.SYN),
         lab.fds((3, 900)),
         ev.Signal(7, PID, 13),
-        ev.RawLine(7, "server", 1, "line"),
+        ev.Evidence(7, ()),
+        ev.Ran(7, "server", ("ss",)),
     )
     task = stopped.tasks[PID]
     assert changes(stopped, ev.Resumed(8, PID)) == {
         "tasks": {PID: replace(task, status="running", at="", signal=None)},
         "changed": Changed(packet=9),
-        "raw": None,
+        "evidence": None,
+        "ran": None,
     }
     assert lab.state_of(lab.start(), lab.fds((3, 900)), ev.Resumed(8, PID)).changed == Changed()
 

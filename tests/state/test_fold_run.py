@@ -61,7 +61,7 @@ EVERY = [
     lab.entered("read", 3), lab.result("read", 0), ev.Held(1, 100, "enter"), ev.Resumed(1, 100), ev.Signal(1, 100, 13),
     ev.Place(1, 100),
     ev.Forked(1, 100, 101, "fork"), ev.Execed(1, 100, ("x",)), ev.Exited(1, 100),
-    lab.fds((3, 900)), lab.sockets(lab.listener()), ev.RawLine(1, "server", 1, "0: ..."),
+    lab.fds((3, 900)), lab.sockets(lab.listener()), ev.Evidence(1, ()), ev.Ran(1, "server", ("ss",)),
     ev.Counters(1, "server", {"TW": 1}), ev.Setting(1, "server", "net.x", "1"), lab.process("S"),
     ev.Acted(1, "connect", "student"), lab.client("a", 1), lab.packet(1, "client", lab.SYN), lab.fate(1, "held"),
     ev.WireRules(1, ("hold all",)), ev.Done(1, 1, "done"), ev.Ready(1, "step"), ev.Offered(1, 0, ("connect",)),

@@ -117,7 +117,19 @@ def test_states_have_the_kernels_numbers_and_names() -> None:
 
 def test_before_the_first_event_nothing_is_known() -> None:
     empty = {name: plain(getattr(LabState(), name)) for name in LabState.__struct_fields__}
-    nothing = ("header", "started", "built", "raw", "step", "step_left", "question", "ended", "offer", "ready")
+    nothing = (
+        "header",
+        "started",
+        "built",
+        "evidence",
+        "ran",
+        "step",
+        "step_left",
+        "question",
+        "ended",
+        "offer",
+        "ready",
+    )
     tables = [
         "sources",
         "tasks",

@@ -7,10 +7,9 @@ Owns the snapshots of a run. Belongs to the lab thread. Never acts, never decide
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from socklab import syscalls
-from socklab.core.errors import SocklabError, UsageError
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import Unread
 from socklab.engine.kernel.snapshot import FULL_SNAPSHOT_NS, Snapshot
@@ -18,7 +17,6 @@ from socklab.engine.network.topology import Topology
 from socklab.engine.stream import Stream
 from socklab.engine.tracing.task import Stop, Task
 from socklab.host.processes import living_task
-from socklab.protocol.events import RawLine
 from socklab.state import LabState
 
 BLOCKED_AFTER_S = 0.008
@@ -208,15 +206,7 @@ class Poller:
         self.blocked.add(task.tid)
         return True
 
-    def raw_line(self, socket_id: int) -> None:
-        """Put the /proc/net/tcp line of one socket. Raises SocklabError when there is none."""
-        for host, table in self._fold().tables.items():
-            row = table.rows.get(socket_id)
-            if row is None or host not in self._snapshots:
-                continue
-            line = self._snapshots[host].raw_line(row)
-            if line is None:
-                raise SocklabError("No line of /proc/net/tcp lists that socket any more.")
-            self._stream.put(RawLine(self._stream.now(), host, socket_id, line))
-            return
-        raise UsageError("There is no such socket.")
+    @property
+    def snapshots(self) -> Mapping[str, Snapshot]:
+        """By the host whose tables they read."""
+        return self._snapshots

@@ -9,13 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from socket import AF_INET, AF_INET6, inet_ntop
-from typing import Literal, NamedTuple
+from socket import AF_INET, AF_INET6
+from typing import NamedTuple
 
+from socklab.core.endpoint import ByteOrder, endpoint
 from socklab.host.processes import ProcFormatError, Stat, parse_stat
 from socklab.protocol.events import SocketRow
-
-ByteOrder = Literal["little", "big"]
 
 # proc(5): times in /proc/PID/stat and the timer column of /proc/net/tcp are in clock ticks of 1/USER_HZ seconds.
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -24,7 +23,7 @@ _TICK_MS = 1000 // TICKS_PER_SECOND
 
 # Names of these sections stand alone; the others carry their section ("IpExt.InOctets"), because names repeat
 # across sections (InCsumErrors is in both Tcp and IpExt).
-_SECTIONS = {"Tcp": "", "TcpExt": "", "Ip": "Ip.", "IpExt": "IpExt."}
+SECTIONS = {"Tcp": "", "TcpExt": "", "Ip": "Ip.", "IpExt": "IpExt."}
 
 
 class Unread(NamedTuple):
@@ -83,8 +82,8 @@ def _tcp_row(line: str, byteorder: ByteOrder) -> SocketRow:
         return SocketRow(
             id=0,
             family=AF_INET if len(local) == 13 else AF_INET6,
-            local=_endpoint(local, byteorder),
-            remote=_endpoint(remote, byteorder),
+            local=endpoint(local, byteorder),
+            remote=endpoint(remote, byteorder),
             state=int(state, 16),
             rx_queue=int(rx_queue, 16),
             tx_queue=int(tx_queue, 16),
@@ -96,17 +95,6 @@ def _tcp_row(line: str, byteorder: ByteOrder) -> SocketRow:
         )
     except ValueError as error:
         raise ProcFormatError("/proc/net/tcp", line) from error
-
-
-def _endpoint(text: str, byteorder: ByteOrder) -> str:
-    """`0100007F:1F90` is 127.0.0.1:8080: each 32-bit word of the address is printed as a number of the machine's."""
-    words, port = text.split(":")
-    if len(words) not in (8, 32) or len(port) != 4:
-        raise ValueError(text)
-    raw = b"".join(int(words[at : at + 8], 16).to_bytes(4, byteorder) for at in range(0, len(words), 8))
-    if len(raw) == 4:
-        return f"{inet_ntop(AF_INET, raw)}:{int(port, 16)}"
-    return f"[{inet_ntop(AF_INET6, raw)}]:{int(port, 16)}"
 
 
 def parse_netstat(text: str) -> dict[str, int]:
@@ -123,7 +111,7 @@ def parse_netstat(text: str) -> dict[str, int]:
         section, colon, titles = names.partition(":")
         if not colon or not values.startswith(section + ":"):
             raise ProcFormatError("/proc/net/netstat", values)
-        prefix = _SECTIONS.get(section)
+        prefix = SECTIONS.get(section)
         if prefix is None:
             continue
         try:

@@ -11,6 +11,8 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from socklab.core.errors import MachineError
 from socklab.core.text import safe
 from socklab.engine.kernel import procfs, rings
@@ -27,12 +29,16 @@ from socklab.protocol.events import (
     Notice,
     Processes,
     ProcessRow,
+    Reading,
     SocketRow,
     Sockets,
 )
 
 FULL_SNAPSHOT_NS = 2_000_000
 """Up to this cost of the last full snapshot one is taken at each stop; above it, only of what the call touched."""
+
+COUNTER_FILES = ("netstat", "snmp")
+"""Of /proc/net."""
 
 _RETRANSMIT, _PROBE = 1, 4
 """Timers of a socket that has sent something and waits. Source: sock_diag(7), idiag_timer."""
@@ -65,7 +71,7 @@ class Snapshot:
         self._rings_told: set[int] = set()
         self._text = TcpText()
         self._counter_files = [
-            os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("netstat", "snmp")
+            os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in COUNTER_FILES
         ]
         self._counter_texts: list[str] = []
         self._counters: dict[str, int] = {}
@@ -182,9 +188,24 @@ class Snapshot:
         row = self._processes.get(pid)
         return row is not None and row.state == "Z"
 
-    def raw_line(self, row: SocketRow) -> str | None:
-        """The line of /proc/net/tcp or tcp6 that lists this socket now; None when none does. Reads both files."""
-        return self._text.line_of(row)
+    def evidence_of(self, row: SocketRow) -> tuple[Reading, ...]:
+        """Where this socket is listed now: the line of /proc/net/tcp or tcp6, and the message of sock_diag."""
+        line, message = self._text.line_of(row), self._table.message_of(row)
+        found = [line or Reading("/proc/net/tcp", reason="no line lists it any more")]
+        if self.reads == "sock_diag":
+            found.append(Reading("inet_diag_msg", message, reason="" if message else "sock_diag lists it no more"))
+        return tuple(replace(reading, host=self.host) for reading in found)
+
+    def counter_lines(self) -> tuple[Reading, ...]:
+        """The pairs of lines, names and values, of each section whose counters are told."""
+        found: list[Reading] = []
+        for name, file in zip(COUNTER_FILES, self._counter_files, strict=True):
+            lines = procfs.read_open(file).splitlines()
+            for number, (head, values) in enumerate(zip(lines[::2], lines[1::2], strict=False)):
+                if head.partition(":")[0] in procfs.SECTIONS:
+                    reading = Reading(f"/proc/net/{name}", values.encode(), self.host, 2 * number + 2, head)
+                    found.append(reading)
+        return tuple(found)
 
     # ---- descriptors
 

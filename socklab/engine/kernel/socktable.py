@@ -78,6 +78,10 @@ class SocketTable(ABC):
         """At least the socket with these ends: taken into the table when it is there, gone when it was."""
         return self.look()
 
+    def message_of(self, row: SocketRow) -> bytes:
+        """The inet_diag_msg of this socket as the kernel gives it now; b"" = there is none."""
+        return b""
+
     @property
     def listeners(self) -> list[SocketRow]:
         """LISTEN rows as of the last look."""
@@ -227,6 +231,15 @@ class DiagTable(SocketTable):
             elif known is None:
                 del self._recent[id_]
         return memory
+
+    def message_of(self, row: SocketRow) -> bytes:
+        if row.state == LISTEN:  # of several at one port the kernel would choose one
+            listed = chain.from_iterable(map(split_messages, self._diag.read_dump(1 << LISTEN)))
+            return next((message for message in listed if _cookie(message) == row.id), b"")
+        known = self._messages.get(row.id)
+        ends = known[_ENDS_AT:_COOKIE_AT] if known is not None else pack_ends(row.family, row.local, row.remote)
+        found = self._diag.read_exact(row.family, ends)
+        return found if found is not None and _cookie(found) == row.id else b""
 
     # ---- what changed
 

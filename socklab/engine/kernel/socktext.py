@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.sockdiag import LISTEN
 from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta, SocketTable
-from socklab.protocol.events import SocketRow
+from socklab.protocol.events import Reading, SocketRow
 
 _Key = tuple[int, str, str, int]
 
@@ -29,7 +29,8 @@ class TcpText:
     """The text files of the network namespace the calling thread is in when this is made."""
 
     def __init__(self) -> None:
-        self._files: list[int] = []
+        self._files: dict[str, int] = {}
+        """Path to descriptor, tcp before tcp6."""
         with ExitStack() as undo:
             for name in ("tcp", "tcp6"):
                 try:
@@ -38,24 +39,29 @@ class TcpText:
                     # tcp6 is missing where the kernel was booted without IPv6.
                     continue
                 undo.callback(os.close, file)
-                self._files.append(file)
+                self._files[f"/proc/net/{name}"] = file
             undo.pop_all()
 
     def close(self) -> None:
         while self._files:
-            os.close(self._files.pop())
+            os.close(self._files.popitem()[1])
 
     def read(self) -> list[procfs.TcpLine]:
         """All rows, tcp before tcp6. Raises ProcFormatError or OSError."""
-        return [line for file in self._files for line in procfs.parse_tcp_table(procfs.read_open(file))]
+        return [line for file in self._files.values() for line in procfs.parse_tcp_table(procfs.read_open(file))]
 
-    def line_of(self, row: SocketRow) -> str | None:
+    def line_of(self, row: SocketRow) -> Reading | None:
         """The line that lists the socket now, None when no line does. Of several listeners with the same ends, the
         one with the row's inode."""
         ends = (row.family, row.local, row.remote)
-        found = [line for line in self.read() if (line.row.family, line.row.local, line.row.remote) == ends]
-        found.sort(key=lambda line: line.row.inode != row.inode)
-        return found[0].line if found else None
+        found: list[tuple[bool, Reading]] = []
+        for path, file in self._files.items():
+            text = procfs.read_open(file)
+            head = text.partition("\n")[0]
+            for number, (each, line) in enumerate(procfs.parse_tcp_table(text), 2):
+                if (each.family, each.local, each.remote) == ends:
+                    found.append((each.inode != row.inode, Reading(path, line.encode(), line=number, head=head)))
+        return min(found, key=lambda each: each[0])[1] if found else None
 
 
 class TextTable(SocketTable):

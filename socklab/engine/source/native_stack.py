@@ -13,7 +13,7 @@ from typing import NamedTuple
 from socklab import arch
 from socklab.arch.model import Arch
 from socklab.engine.source import cfi_program as cfi
-from socklab.engine.source.addresses import AddressSpace
+from socklab.engine.source.addresses import AddressSpace, Module
 from socklab.engine.source.cfi_program import Rule
 from socklab.engine.source.elf import Image
 from socklab.engine.source.memory import Read, StoppedMemory
@@ -41,6 +41,8 @@ class NativeStack:
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
         self._sites: dict[tuple[int, bool], _Site | None] = {}
+        self.innermost = (0, False)
+        """The code address of the innermost frame of the last walk, and whether it is a return address."""
         self._refreshed = False
         """Whether the map was read anew in this walk: once is enough, text may be made at run time and have no file."""
 
@@ -57,7 +59,9 @@ class NativeStack:
         try:
             for _ in range(MAX_FRAMES):
                 site = self._site(pc, returned)
-                if site is not None:
+                if site is not None and site.frames:
+                    if not found:
+                        self.innermost = pc, returned
                     found.extend(site.frames)
                 rule = site.rule if site is not None else None
                 if site is None or rule is None or (rule.cfa_register == site.arch.dwarf.fp and not fp):
@@ -90,6 +94,17 @@ class NativeStack:
         except (KeyError, ValueError, IndexError):
             return tuple(found)  # memory or a register that cannot be had: what was found so far is right
         return tuple(found)
+
+    def address(self, pc: int, returned: bool) -> tuple[Module, int] | None:
+        """The file that a code address is of, and the address in it whose line is shown: of the call, not behind it."""
+        module = self._space.find(pc)
+        if module is None or module.binary is None:
+            return None
+        vaddr = pc - module.bias
+        if returned:
+            return module, vaddr - 1
+        machine = arch.of_elf(module.binary.image.machine)
+        return module, vaddr - (_after_syscall(module.binary.image, machine, vaddr) if machine is not None else 0)
 
     def _guess(self, memory: StoppedMemory, sp: int, fp: int, site: _Site | None) -> tuple[int, int, int] | None:
         """(return address, stack pointer behind it, frame pointer or 0) of the caller, without an unwind rule.

@@ -12,7 +12,7 @@ import os
 import re
 import struct
 from bisect import bisect_right
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from socklab.engine.source import python_layouts, python_line_tables
 from socklab.engine.source.elf import Image
@@ -47,6 +47,10 @@ class _Code(NamedTuple):
     """lines[i] is the line of the instructions before byte ends[i]."""
 
 
+Places: TypeAlias = list[tuple[Frame, int, int, int]]
+"""Frames, each with the addresses of the interpreter's own frame and code objects, and the byte of code it is at."""
+
+
 class PythonFrames:
     """The interpreter of one process. `reason` says why its frames can't be read at all, or is empty."""
 
@@ -67,15 +71,16 @@ class PythonFrames:
         """Where the C library's thread structure holds the kernel's thread id; -1 = not found yet."""
         self._own: dict[str, bool] = {}
 
-    def frames(self, tid: int, read: Read) -> tuple[Frame, ...]:
-        """The user's own frames of thread `tid`, innermost first; () where it runs none."""
+    def frames(self, tid: int, read: Read, found_at: Places | None = None) -> tuple[Frame, ...]:
+        """The user's own frames of thread `tid`, innermost first; () where it runs none. `found_at` gets the place of
+        every frame, of libraries too."""
         memory = StoppedMemory(read)
         try:
             layout = self._layout or self._published(memory)
             thread = self._thread(tid, layout, memory) if layout is not None else 0
             if not thread or layout is None:
                 return ()
-            stack = self._walk(thread, layout, memory)
+            stack = self._walk(thread, layout, memory, found_at)
             if not self.main:
                 self._find_main(stack if tid == self.pid else None, layout, memory)
             return tuple(frame for frame in stack if self._is_own(frame.path))
@@ -123,7 +128,7 @@ class PythonFrames:
 
     # ------------------------------------------------------------ its frames
 
-    def _walk(self, thread: int, layout: Layout, memory: StoppedMemory) -> list[Frame]:
+    def _walk(self, thread: int, layout: Layout, memory: StoppedMemory, found_at: Places | None = None) -> list[Frame]:
         found: list[Frame] = []
         holder = memory.word(thread + layout.cframe) if layout.cframe >= 0 else thread
         for frame in memory.chain(holder + layout.frame, layout.previous, MAX_FRAMES):
@@ -140,6 +145,8 @@ class PythonFrames:
                 position *= 2 if self.version == (3, 10) else 1  # the number of an instruction, before of a byte
             line = code.lines[min(bisect_right(code.ends, position), len(code.lines) - 1)]
             found.append(Frame(code.path, line if 0 < line < MAX_LINE else 0, code.function))
+            if found_at is not None:
+                found_at.append((found[-1], frame, address, position))
         return found
 
     def _code(self, address: int, layout: Layout, memory: StoppedMemory) -> _Code:

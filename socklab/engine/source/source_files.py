@@ -11,7 +11,7 @@ import msgspec
 from socklab.engine.source.where import Where, source
 from socklab.engine.stream import Stream
 from socklab.engine.tracing.task import Memory, Stop, Task
-from socklab.protocol.events import Frame
+from socklab.protocol.events import Frame, Reading
 
 
 class SourceFiles:
@@ -21,6 +21,8 @@ class SourceFiles:
         self._stream = stream
         self._of_process: dict[int, tuple[Memory, Where]] = {}
         self._sent: set[str] = set()
+        self._last: dict[int, tuple[Stop, Task]] = {}
+        """Where each task was last found."""
         self._python: dict[str, list[str]] = {}
         """Lines of the Python files among them."""
 
@@ -30,6 +32,7 @@ class SourceFiles:
         if where is None or memory is not task.memory:
             where = Where(stop.pid)
             self._of_process[stop.pid] = (task.memory, where)
+        self._last[stop.tid] = stop, task
         frames = where.stack(stop.tid, stop.sp, stop.ip, task.memory.read, stop.fp, stop.lr)
         for frame in frames:
             if frame.path not in self._sent:
@@ -55,8 +58,23 @@ class SourceFiles:
         line = lines[frames[0].line - 1] if frames and 0 < frames[0].line <= len(lines) else ""
         return line.lstrip().startswith(("import ", "from "))
 
-    def forget(self, pid: int) -> None:
-        self._of_process.pop(pid, None)
+    def evidence(self, tid: int) -> tuple[Reading, ...]:
+        """What the innermost frame of a task that is held, or sleeps in a call, was found by."""
+        stop, task = self._last.get(tid, (None, None))
+        if stop is None or task is None:
+            return (Reading("frame", reason="it has not been held yet"),)
+        memory, where = self._of_process.get(stop.pid, (None, None))
+        if not task.held:
+            asleep = _asleep(task)
+            stop = stop if (stop.sp, stop.ip) == (asleep.sp, asleep.ip) else asleep
+        if where is None or memory is not task.memory or not stop.ip:
+            return (Reading("frame", reason="it runs"),)
+        return where.evidence(stop.tid, stop.sp, stop.ip, task.memory.read, stop.fp, stop.lr)
+
+    def forget(self, tid: int) -> None:
+        """A task is gone; a leader, and its process with it."""
+        self._of_process.pop(tid, None)
+        self._last.pop(tid, None)
 
 
 def _asleep(task: Task) -> Stop:

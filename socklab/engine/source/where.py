@@ -14,8 +14,9 @@ import stat
 from socklab.engine.source.addresses import AddressSpace
 from socklab.engine.source.memory import Read
 from socklab.engine.source.native_stack import NativeStack
-from socklab.engine.source.python_frames import PythonFrames
+from socklab.engine.source.python_frames import Places, PythonFrames
 from socklab.engine.source.python_layouts import NOT_READABLE
+from socklab.host.processes import living_task
 from socklab.protocol import events
 from socklab.protocol.events import Frame
 
@@ -93,6 +94,28 @@ class Where:
             self.reason = (program.lines.reason if program else NOT_READ) or NO_FRAME
         return frames
 
+    def evidence(self, tid: int, sp: int, ip: int, read: Read, fp: int = 0, lr: int = 0) -> tuple[events.Reading, ...]:
+        """What the innermost frame was found by: the line of the map that its address is in, and that address; of
+        Python the interpreter's own objects."""
+        frames = self.stack(tid, sp, ip, read, fp, lr)
+        if not frames:
+            return (events.Reading("frame", reason=self.reason),)
+        if self._interpreter is not None:
+            found: Places = []
+            self._interpreter.frames(tid, read, found)
+            frame, at, code, position = next(each for each in found if each[0] in frames)
+            version = ".".join(map(str, self._interpreter.version))
+            facts = {"interpreter": f"CPython {version}", "frame": hex(at), "code": hex(code), "byte": str(position)}
+            return (_facts(frame, facts),)
+        pc, returned = self._native.innermost
+        place = self._native.address(pc, returned)
+        if place is None:
+            return (_facts(frames[0], {"address": hex(pc)}),)
+        module, address = place
+        file = self._space.program if module.place.startswith("/proc/") else module.place
+        facts = {"address": hex(pc), "is": "return address" if returned else "instruction", "file": file}
+        return _map_line(self.pid, pc), _facts(frames[0], {**facts, "file_address": hex(address)})
+
     def _find_interpreter(self) -> None:
         self._is_python = _PYTHON_PROGRAM.match(os.path.basename(self._space.program)) is not None
         for module in self._space.modules:
@@ -100,3 +123,24 @@ class Where:
                 interpreter = PythonFrames(self.pid, module.binary.image, module.bias)
                 if not interpreter.reason:
                     self._interpreter = interpreter
+
+
+def _facts(frame: Frame, facts: dict[str, str]) -> events.Reading:
+    told = {"source": frame.path, "line": str(frame.line), "function": frame.function, **facts}
+    # One fact a line, whatever a file is called.
+    text = "\n".join(f"{name}={value.replace(chr(10), '?')}" for name, value in told.items() if value)
+    return events.Reading("frame", text.encode("utf-8", "surrogateescape"))
+
+
+def _map_line(pid: int, address: int) -> events.Reading:
+    """The line of /proc/PID/maps that has this address."""
+    path = f"/proc/{living_task(pid)}/maps"
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                start, _, end = line.partition(b" ")[0].partition(b"-")
+                if int(start, 16) <= address < int(end, 16):
+                    return events.Reading(path, line.rstrip(b"\n"), line=number)
+    except (OSError, ValueError) as error:
+        return events.Reading(path, reason=str(error))
+    return events.Reading(path, reason="no line has the address")

@@ -352,9 +352,6 @@ class Printer(Page):
     def _on_LessonDone(self, _before: st.LabState, _event: ev.LessonDone, after: st.LabState) -> None:
         self._settle(after)
 
-    def _on_RawLine(self, _before: st.LabState, event: ev.RawLine, _after: st.LabState) -> None:
-        self._say(f"/proc/net/tcp of {safe(event.host)}: {safe(event.line)}")
-
     def _on_Ended(self, before: st.LabState, event: ev.Ended, after: st.LabState) -> None:
         for tid in list(self._unheld):
             self._tell_unheld(before, tid)

@@ -31,11 +31,15 @@ class Help(str):
     """The list of commands, or how one of them is used."""
 
 
+class Evidence(str):
+    """A request for the raw thing that a panel's facts were read from; "run 2": for a command that shows the same."""
+
+
 class Restart(msgspec.Struct, frozen=True):
     """A request to end the run and start it anew."""
 
 
-Request: TypeAlias = cmd.AnyCommand | Show | Help | Restart | Capture
+Request: TypeAlias = cmd.AnyCommand | Show | Help | Restart | Capture | Evidence
 
 
 def _summary(command: Command) -> str:
@@ -60,6 +64,8 @@ def parse(line: str) -> Request:
         return Show(request.argument)
     if request.name == "pcap":
         return Capture(request.argument)
+    if request.name == "raw":
+        return Evidence(request.argument)
     if request.name == "restart":
         return Restart()
     return Help(_usage(lines.command_of(request.argument, PLAIN)) if request.argument else HELP)

@@ -23,6 +23,7 @@ from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.session import Link
 from socklab.ui.plain import prompt
+from socklab.ui.plain.evidence import Evidence
 from socklab.ui.plain.printer import Printer
 
 
@@ -164,6 +165,7 @@ class _Text(Consumer):
         super().__init__(link, lesson, auto=auto, free=free)
         self._new_printer = printer
         self._printer = printer(lesson)
+        self._evidence = Evidence(lesson, shutil.get_terminal_size().columns if os.isatty(1) else 0)
         self._used: ev.Ready | None = None
         """The Ready at which a command was sent: another one follows it."""
         self._prompting = False
@@ -193,6 +195,7 @@ class _Text(Consumer):
                 self._poll.register(self._link, select.POLLIN)
         self._state, self._pending, self._used = st.LabState(), Pending(), None
         self._printer = self._new_printer(self._lesson)
+        self._evidence.begin(self._lesson)
         self._told_end = ""
         self._write("\nStarted anew.\n")
 
@@ -213,6 +216,7 @@ class _Text(Consumer):
             before = self._state
             self._fold(event)
             text.append(self._printer.feed(before, event, self._state))
+            text.append(self._evidence.feed(event, self._state))
             if self._auto and isinstance(event, ev.Ready):
                 text.append(self._printer.flush(self._state))
                 self._go_on()
@@ -299,6 +303,11 @@ class _Text(Consumer):
             self._write(f"{capture_file.write(self._state, str(request))}\n")
         elif isinstance(request, prompt.Help):
             self._write(f"{request}\n")
+        elif isinstance(request, prompt.Evidence):
+            command, text = self._evidence.asked(str(request), self._state)
+            self._write(text)
+            if command is not None:
+                self._send(command)
         elif isinstance(request, prompt.Restart):
             self._restart()
         else:

@@ -34,8 +34,8 @@ _LONG = "This run is long: its oldest calls, packets and stops are let go from h
 _KEEPS_ALL = "--json > FILE keeps all of a run, --pcap FILE its packets."
 
 _AT_ONCE = frozenset({
-    ev.Held, ev.Asked, ev.Answered, ev.Measured, ev.Client, ev.Exited, ev.Ended, ev.RawLine, ev.Notice, ev.Acted,
-    ev.StepReached, ev.Offered, ev.Processes, ev.Signal, ev.Header, ev.Started, ev.LessonDone, ev.Setting,
+    ev.Held, ev.Asked, ev.Answered, ev.Measured, ev.Client, ev.Exited, ev.Ended, ev.Evidence, ev.Ran, ev.Notice,
+    ev.Acted, ev.StepReached, ev.Offered, ev.Processes, ev.Signal, ev.Header, ev.Started, ev.LessonDone, ev.Setting,
 })  # fmt: skip
 
 

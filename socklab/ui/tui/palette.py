@@ -9,24 +9,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual import events
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from socklab.commands.keymap import effective
 from socklab.commands.table import Command
-from socklab.ui.tui.failures import Sturdy
+from socklab.ui.tui.overlay import Overlay
 from socklab.ui.tui.theme import Theme
-from socklab.ui.tui.widgets.line_view import LineView
 from socklab.ui.tui.widgets.lines import Line, column
 
 _MOST_LETTERS = 40
 
 
-class Palette(Sturdy, ModalScreen[str]):
+class Palette(Overlay):
     """Dismissed with the chosen action, or "" for none."""
 
-    DEFAULT_CSS = "Palette { align: center middle; } Palette LineView { max-width: 100; max-height: 52; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
@@ -36,23 +32,16 @@ class Palette(Sturdy, ModalScreen[str]):
         Binding("end", "move(1000)", show=False),
         Binding("backspace", "erase", show=False),
         Binding("enter", "choose", show=False),
-        Binding("escape,ctrl+p", "leave", show=False),
+        Binding("ctrl+p", "leave", show=False),
     ]
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
+        super().__init__(theme, "palette")
         self._typed = ""
         self._chosen = 0
         self._all = sorted((each for each in effective().commands if each.name != "row"), key=lambda each: each.label)
-        self._view = LineView(theme, name="palette")
-        self._view.cursor_rows = True
-        self._view.row_action = lambda row: f"pick({row})"
-
-    def compose(self) -> ComposeResult:
-        yield self._view
-
-    def on_line_view_resized(self) -> None:
-        self._paint()
+        self.view.cursor_rows = True
+        self.view.row_action = lambda row: f"pick({row})"
 
     @property
     def _found(self) -> list[Command]:
@@ -60,15 +49,12 @@ class Palette(Sturdy, ModalScreen[str]):
         words = self._typed.casefold().split()
         return [each for each in self._all if all(word in _text(each) for word in words)]
 
-    def _paint(self) -> None:
+    def paint(self) -> None:
         found = self._found
         self._chosen = max(0, min(len(found) - 1, self._chosen))
         lines: list[Line] = [_line(each, chosen=place == self._chosen) for place, each in enumerate(found)]
-        left, right = f"Commands: {self._typed}▏", " Enter does it, Esc closes"
-        rule = "━" * max(0, self._view.body_width - len(left) - len(right))
-        self._view.show(
-            lines or [(("  no command", "dim"),)], ((left, "focus"), (rule, "focus"), (right, "dim")), follow=True
-        )
+        title = self.titled(f"Commands: {self._typed}▏", " Enter does it, Esc closes")
+        self.view.show(lines or [(("  no command", "dim"),)], title, follow=True)
 
     def on_key(self, event: events.Key) -> None:
         if event.is_printable and event.character is not None and len(self._typed) < _MOST_LETTERS:
@@ -80,15 +66,11 @@ class Palette(Sturdy, ModalScreen[str]):
 
     def _type(self, text: str) -> None:
         self._typed, self._chosen = text, 0
-        self._paint()
+        self.paint()
 
     def action_move(self, by: int) -> None:
         self._chosen += by
-        self._paint()
-
-    async def on_line_view_wanted(self, message: LineView.Wanted) -> None:
-        message.stop()
-        await self.run_action(message.action)
+        self.paint()
 
     def action_pick(self, row: int) -> None:
         """A click: does it."""
@@ -97,12 +79,8 @@ class Palette(Sturdy, ModalScreen[str]):
 
     def action_choose(self) -> None:
         found = self._found
-        if self.is_current and self._chosen < len(found):
-            self.dismiss(found[self._chosen].action)
-
-    def action_leave(self) -> None:
-        if self.is_current:
-            self.dismiss("")
+        if self._chosen < len(found):
+            self.leave(found[self._chosen].action)
 
 
 def _text(command: Command) -> str:

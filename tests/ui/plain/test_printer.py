@@ -214,7 +214,6 @@ def test_nothing_untrusted_reaches_the_text_as_a_control_character() -> None:
         ev.Client(lab.t(), "b", "done", argv=(EVIL,)),
         ev.Acted(lab.t(), EVIL, "student"),
         ev.Output(lab.t(), EVIL, "out", raw + b"\n"),
-        ev.RawLine(lab.t(), EVIL, 1, EVIL),
         ev.Execed(lab.t(), lab.PID, (EVIL,)),
         ev.Checked(lab.t(), 0, False, EVIL, EVIL, EVIL),
         ev.Ended(lab.t(), EVIL),

@@ -186,17 +186,6 @@ def test_a_gone_socket_keeps_its_place_until_the_next_step() -> None:
     assert ("server", 104) not in sockets.rows(scene.state, view)
 
 
-def test_the_raw_line_stands_under_its_row_and_can_be_read_whole() -> None:
-    raw = "   0: 00000000:1F90 00000000:0000 0A 00000005:00000004 00:00000000 00000000     0        0 70001 1"
-    scene = Scene().full().tell(ev.RawLine(t=9, host="server", id=1, line=raw))
-    view = View(38, 30)
-    keys = sockets.rows(scene.state, view)
-    shown = [plain(sockets.line(scene.state, key, view)) for key in keys]
-    joined = " ".join(line.strip() for line in shown[1:6]).split()
-    assert " ".join(raw.split()) in " ".join(joined)
-    assert len([key for key in keys if key == ("server", 1)]) == 1
-
-
 def test_a_wide_table_tells_what_both_buffers_take_and_may_take_and_a_dash_where_that_was_not_read() -> None:
     scene = Scene().full()
     end = next(row for row in scene.state.table_of("server").rows.values() if row.state == st.ESTABLISHED)

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from hypothesis import given, settings, strategies as some
 
-from socklab import state as st
+from socklab import evidence, state as st
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets import lines, markdown, tasks
@@ -51,12 +51,27 @@ def views(draw: some.DrawFn) -> View:
     return View(
         width=draw(some.integers(8, 120)),
         height=draw(some.integers(1, 40)),
-        expanded=frozenset(draw(some.sets(some.sampled_from(["hex", "stack", "raw", "frames"])))),
+        expanded=frozenset(draw(some.sets(some.sampled_from(["hex", "stack", "frames"])))),
         maximised=draw(some.booleans()),
         selected=draw(some.sampled_from([None, ("server", 1), ("a", 0), ("frame", 2)])),
     )
 
 
+readings = some.builds(
+    ev.Reading,
+    path=some.one_of(
+        texts,
+        some.sampled_from(
+            [f"/proc/{name}" for name in ("net/tcp", "net/netstat", "7/stat", "7/status", "7/fdinfo/3", "7/fd/3",
+                                          "7/syscall", "7/wchan", "7/maps")] + ["inet_diag_msg", "frame"]
+        ),
+    ),
+    data=some.one_of(blobs, texts.map(lambda text: text.encode("utf-8", "replace")), some.just(b"0: 1:2 3:4 0A x y z")),
+    host=texts,
+    head=texts,
+    line=some.integers(0, 9),
+    reason=some.one_of(some.just(""), texts),
+)  # fmt: skip
 socket_rows = some.builds(
     ev.SocketRow,
     id=some.integers(1, 9),
@@ -192,7 +207,8 @@ events = some.one_of(
         code=some.integers(0, 255),
         signo=some.integers(0, 70),
     ),
-    some.builds(ev.RawLine, t=some.just(1), host=some.just("server"), id=some.integers(1, 9), line=texts),
+    some.builds(ev.Evidence, t=some.just(1), wants=some.just(()), readings=some.lists(readings, max_size=4).map(tuple)),
+    some.builds(ev.Ran, t=some.just(1), host=texts, argv=some.tuples(texts), out=blobs, err=blobs, reason=texts),
     some.builds(
         ev.Packet, t=numbers, id=some.integers(0, 9), source=texts, destination=texts, data=blobs, length=numbers
     ),
@@ -216,6 +232,17 @@ def draw_all(state: st.LabState, view: View) -> None:
         visible(drawn_whole(panel, state, view), view)
     visible(sockets.head(state, view), view)
     visible([sockets.line(state, key, view) for key in sockets.rows(state, view)], view)
+    for name in PANELS:
+        subject = registry.panel(name).evidence(state, view)
+        if isinstance(subject, str):
+            visible([((subject, ""),)], View(10_000, 1))
+        else:
+            page = evidence.page(subject, state.evidence, "x86_64", past=True, refused=HOSTILE)
+            whole = evidence.lines(page, view.width, whole=True)
+            told = [*whole, *evidence.lines(page, view.width), ((page.title, ""),)]
+            visible([*told, *(((shell.text, ""),) for shell in page.shells)], View(100_000, 1))
+    if state.ran is not None:
+        visible(evidence.ran(state.ran), View(100_000, 1))
     visible([tasks.program_words(state)], View(10_000, 1))
 
 

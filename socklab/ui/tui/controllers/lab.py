@@ -26,12 +26,14 @@ class Lab:
     def __init__(self, link: Source, lesson: Lesson | None, paint: Callable[[], None]) -> None:
         self.paint = paint
         """Draw what is different."""
+        self.on_top: Callable[[], None] | None = None
+        """Draws what lies over the lab's screen, when something has been told."""
         self.begin(link, lesson)
 
     def begin(self, link: Source, lesson: Lesson | None) -> None:
         """From a run's beginning. The bridge is started by whoever has a loop."""
         self.lesson = lesson
-        self.bridge = Bridge(link, self.paint)
+        self.bridge = Bridge(link, self._told)
         self.following = Following()
         self.at: int | None = None
         """The stop that is shown; None = now."""
@@ -40,6 +42,11 @@ class Lab:
         self.notices_read = 0
         """Notices seen and dismissed."""
         self._past: tuple[int | None, st.LabState] = (None, self.bridge.now)
+
+    def _told(self) -> None:
+        self.paint()
+        if self.on_top is not None:
+            self.on_top()
 
     # ---------------------------------------------------------------- the state
 

@@ -1,7 +1,6 @@
 """Looking: which panel is in front, what is chosen in it, how large it is, which stop is shown, what Esc leaves.
 
-In: actions, clicks on rows. Out: another view of the same state; a command only where one asks to see a raw line.
-Knows no panel by name but the one a command is about.
+In: actions, clicks on rows. Out: another view of the same state. Sends no command, knows no panel by name.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from typing import Protocol
 
 from textual.widget import Widget
 
-from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.controllers.question import QuestionController
 from socklab.ui.tui.layout.panes import Panes, groups
@@ -20,7 +18,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets.line_view import LineView
 from socklab.ui.tui.widgets.lines import Key
 
-_EVERY_DETAIL = frozenset({"hex", "stack", "raw"})
+_EVERY_DETAIL = frozenset({"hex", "stack"})
 
 
 class Stage(Protocol):
@@ -158,19 +156,12 @@ class ViewController:
             self._panes.selected[name] = key
             self._lab.paint()
 
-    def raw(self) -> None:
-        """Ask for the /proc line of the selected socket, else of the listener, else of any."""
-        selected = self._panes.selected.get("sockets")
-        state = self._lab.now
-        if selected is not None:
-            self._lab.post(cmd.Raw(selected[1]))
-            return
-        listeners = state.listeners
-        found = listeners[0].id if listeners else next((i for t in state.tables.values() for i in t.rows), None)
-        if found is None:
-            self._lab.say("No socket is listed yet.")
-        else:
-            self._lab.post(cmd.Raw(found))
+    def front(self) -> str:
+        """The panel that a key is about: the one with the focus, the maximised one, else the kernel's first."""
+        name = self._panes.maximised or self._focused()
+        shown = [view.panel for view, _ in zip(self._stage.slots, self._stage.placed, strict=False) if view.panel]
+        kernel = (each for each in shown if registry.entry(each).place == "kernel")
+        return name or next(kernel, "") or next(iter(shown), "sockets")
 
     # ---------------------------------------------------------------- in and out
 

@@ -54,6 +54,7 @@ class CallPanel(Panel):
     """The call in hand."""
 
     title_text = "Call"
+    evidence_of = "call"
     new_at_stop = True
 
     def number(self, state: st.LabState) -> str:

@@ -31,6 +31,7 @@ class ClientsPanel(Panel):
     """The clients of the lab, one by one."""
 
     title_text = "Clients"
+    evidence_of = "clients"
     follow = True
 
     def number(self, state: st.LabState) -> str:

@@ -20,6 +20,7 @@ class CountersPanel(Panel):
     """The kernel's counters that rose, and its settings."""
 
     title_text = "Counters"
+    evidence_of = "counters"
 
     def lines(self, state: st.LabState, view: View) -> Iterator[Line]:
         any_moved = False

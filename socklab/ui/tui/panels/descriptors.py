@@ -32,6 +32,7 @@ class DescriptorsPanel(Panel):
     """The descriptor table of each traced process."""
 
     title_text = "Descriptors"
+    evidence_of = "descriptors"
     topic = "descriptors"
 
     def number(self, state: st.LabState) -> str:

@@ -25,6 +25,7 @@ class NarrationPanel(Panel):
     """What the lesson says; beside a program of no lesson, what may be done next."""
 
     title_text = "Lesson"
+    evidence_of = "narration"
     new_at_stop = True
 
     def title(self, state: st.LabState, view: View | None = None) -> str:

@@ -23,6 +23,7 @@ class OutputPanel(Panel):
     """What was written and typed."""
 
     title_text = "Output"
+    evidence_of = "output"
 
     def nothing(self, state: st.LabState) -> str:
         return "" if len(state.output) else "Nothing has been written yet."

@@ -7,12 +7,15 @@ never draws, never sends a command: layout/panes.py puts its lines on the screen
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from socklab import state as st
 from socklab.ui.tui.widgets.formats import fit, words
 from socklab.ui.tui.widgets.lines import Key, Line, View
 from socklab.ui.tui.widgets.virtual_lines import VirtualLines
+
+if TYPE_CHECKING:
+    from socklab.evidence import Subject
 
 
 class Body(NamedTuple):
@@ -49,6 +52,8 @@ class Panel:
     """What up or down chooses when nothing is chosen: 0 the first row, -1 the last."""
     forgets: ClassVar[bool] = False
     """What was chosen is chosen no more at the next stop."""
+    evidence_of: ClassVar[str] = ""
+    """What socklab.evidence calls the raw things it is drawn from; "" = it shows what others show."""
     detail: ClassVar[str] = ""
     """A detail of its own that a key opens (View.expanded): its rows can be chosen while it is open."""
 
@@ -99,6 +104,14 @@ class Panel:
     def absent(self, state: st.LabState) -> str:
         """Why there is nothing to show that would be worth a key; "" = there is."""
         return ""
+
+    def evidence(self, state: st.LabState, view: View) -> Subject | str:
+        """The raw thing that it, or its chosen row, was drawn from; as text, why there is none."""
+        from socklab import evidence
+
+        if not self.evidence_of:
+            return "This panel shows what others show: choose one of them."
+        return evidence.of(self.evidence_of, state, view.lesson, view.selected)
 
     # ---------------------------------------------------------------- what can be chosen
 

@@ -38,6 +38,7 @@ class ProcessesPanel(Panel):
     """The tree of traced processes and threads."""
 
     title_text = "Processes"
+    evidence_of = "processes"
     topic = "processes"
     follow = True
     chooses = "task"

@@ -31,6 +31,7 @@ class QueuesPanel(Panel):
     """The accept queue and the SYN queue of each listener."""
 
     title_text = "Queues"
+    evidence_of = "queues"
     topic = "queues"
     new_at_stop = True
 

@@ -16,10 +16,7 @@ from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import RowsPanel
 from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, change_of, chosen, count, marker, obvious
 from socklab.ui.tui.widgets.index import HOST, client_index, holder_index, socket_index
-from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, width, wrap
-
-_RAW = "\0raw"
-"""Appended to a host's name with a number: the keys of the /proc line shown under its row."""
+from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, width
 
 _WIDE = 90
 """From here on there is room for hexadecimal states, timers and inodes."""
@@ -43,6 +40,7 @@ class SocketsPanel(RowsPanel):
     """Every TCP socket of the hosts."""
 
     title_text = "Sockets"
+    evidence_of = "sockets"
     topic = "sockets"
 
     def number(self, state: st.LabState) -> str:
@@ -50,15 +48,7 @@ class SocketsPanel(RowsPanel):
 
     def rows(self, state: st.LabState, view: View) -> Sequence[Key]:
         """A row that is gone keeps its place until the next step."""
-        keys = socket_index(state).keys(state)
-        raw = state.raw
-        if raw is None:
-            return keys
-        for place, (host, id) in enumerate(keys):
-            if id == raw.id and (host == raw.host or len(state.tables) == 1):
-                lines = len(_raw_lines(raw, view))
-                return [*keys[: place + 1], *((f"{host}{_RAW}{n}", id) for n in range(lines)), *keys[place + 1 :]]
-        return keys
+        return socket_index(state).keys(state)
 
     def head(self, state: st.LabState, view: View) -> list[Line]:
         titles = (column(each.title, each.cells, "dim", right=each.right) for each in _columns(view.width))
@@ -68,8 +58,6 @@ class SocketsPanel(RowsPanel):
         host, id = key
         if host.endswith(HOST):
             return _heading(state, host.removesuffix(HOST), view)
-        if _RAW in host:
-            return _raw_line(state, key, view)
         table = state.tables.get(host)
         row = table.rows.get(id) if table is not None else None
         before = state.changed.sockets.get(key)
@@ -94,7 +82,7 @@ class SocketsPanel(RowsPanel):
         return bool(state.changed.sockets)
 
     def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
-        return [key for key in self.rows(state, view) if "\0" not in key[0]]  # no headings, no raw lines
+        return [key for key in self.rows(state, view) if "\0" not in key[0]]  # no headings
 
     def at(self, state: st.LabState, view: View, line: int) -> Key | None:
         key = super().at(state, view, line)
@@ -311,18 +299,3 @@ def _timer_words(row: ev.SocketRow) -> str:
         return f"again {row.retransmits}×" if row.retransmits else f"resend {left}"
     kind = {2: "alive?", 3: "ends", 4: "probe"}.get(row.timer, "timer")
     return f"{kind} {left}"
-
-
-# ---------------------------------------------------------------- the line of /proc/net/tcp
-
-
-def _raw_lines(raw: ev.RawLine, view: View) -> list[Line]:
-    return wrap((("  " + safe(raw.line.strip()), "string"),), view.width, indent=4)
-
-
-def _raw_line(state: st.LabState, key: Key, view: View) -> Line:
-    if state.raw is None:
-        return ()
-    number = key[0].rpartition(_RAW)[2]
-    lines = _raw_lines(state.raw, view)
-    return clip(lines[int(number)], view.width) if number.isdigit() and int(number) < len(lines) else ()

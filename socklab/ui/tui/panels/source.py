@@ -33,6 +33,7 @@ class SourcePanel(Panel):
     """The source with the line about to make the call; below it, when asked for, every frame."""
 
     title_text = "Source"
+    evidence_of = "source"
     follow = True
     marks_call = True
     forgets = True

@@ -51,6 +51,7 @@ class WirePanel(RowsPanel):
     """The packets between the hosts, one arrow each."""
 
     title_text = "Wire"
+    evidence_of = "wire"
     numbers_in_head = True
     opened_by_choice = True
     first_choice = -1

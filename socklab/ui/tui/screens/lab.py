@@ -22,6 +22,7 @@ from socklab.commands.lines import Own, Request
 from socklab.lesson import Lesson
 from socklab.ui.tui.bridge import Source
 from socklab.ui.tui.controllers.clients import ClientsController
+from socklab.ui.tui.controllers.evidence import EvidenceController
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.controllers.program import Leave, ProgramController
 from socklab.ui.tui.controllers.prompt_line import PromptLine
@@ -88,6 +89,7 @@ class LabScreen(Sturdy, Screen[None]):
         self.wire = WireController(lab, lambda: panes.selected.get("wire"), self.prompt.open)
         self.question = QuestionController(lab)
         self.view = ViewController(lab, panes, self.question, self, self.act)
+        self.evidence = EvidenceController(lab, panes, self.view.front, self)
         self._next_theme = next_theme
         self._plan: Plan = layout.plan(80, 24, groups(lab.now))
         self._wanted: tuple[object, ...] = ()
@@ -122,7 +124,7 @@ class LabScreen(Sturdy, Screen[None]):
             "release": wire.release, "wire_prompt": wire.type,
             "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": lab.go,
             "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
-            "stack": view.stack, "verbose": view.verbose, "raw": view.raw, "choice": self.question.choose,
+            "stack": view.stack, "verbose": view.verbose, "raw": self.evidence.open, "choice": self.question.choose,
             "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
             "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "palette": self._palette,
             "quit_lab": program.quit_lab, "restart": program.restart,
@@ -151,7 +153,7 @@ class LabScreen(Sturdy, Screen[None]):
         elif command.name == "help" and command.argument:
             self.prompt.tell_usage(command.argument)
         else:
-            self.act(command.name)
+            self.act(command.name, *filter(None, (command.argument,)))
 
     def _help(self) -> None:
         from socklab.ui.tui.help import HelpScreen

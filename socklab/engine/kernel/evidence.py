@@ -1,0 +1,125 @@
+"""Evidence: the raw things that panels are drawn from, read from the kernel at the moment somebody asks for them.
+
+In: what is wanted, the state of the lab, the snapshots of its hosts. Out: `Reading`s: lines and files of /proc,
+messages of sock_diag, just as they are. Never decodes one, never reads of a process that is not the lab's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+from socklab.core.errors import UsageError
+from socklab.engine.kernel.procfs import Unread
+from socklab.engine.kernel.snapshot import Snapshot
+from socklab.protocol.rows import Reading, Want
+from socklab.state import LabState
+
+MOST_DESCRIPTORS = 1000
+"""So many links of a descriptor table are read; more are only counted."""
+_MOST_BYTES = 1 << 16
+_MOST_WANTS = 32
+
+
+class Evidence:
+    """Reads what is wanted. `place` gives the readings of where a task is in its source."""
+
+    def __init__(
+        self,
+        snapshots: Mapping[str, Snapshot],
+        state: Callable[[], LabState],
+        place: Callable[[int], tuple[Reading, ...]],
+    ) -> None:
+        self._snapshots = snapshots
+        self._state = state
+        self._place = place
+
+    def read(self, wants: tuple[Want, ...]) -> tuple[Reading, ...]:
+        """All of them, in order. Raises UsageError for what the lab does not know; what can't be read says why."""
+        if len(wants) > _MOST_WANTS:
+            raise UsageError(f"At most {_MOST_WANTS} things are read at once.")
+        return tuple(reading for want in wants for reading in self._read(want))
+
+    def _read(self, want: Want) -> tuple[Reading, ...]:
+        if want.what == "socket":
+            return self._socket(want)
+        if want.what == "counters":
+            return self._host(want.host).counter_lines()
+        if want.what not in _OF_PROCESS and want.what != "place":
+            raise UsageError(f"There is no evidence of {want.what!r}.")
+        self._check_ours(want.number)
+        return self._place(want.number) if want.what == "place" else tuple(_OF_PROCESS[want.what](want))
+
+    def _host(self, name: str) -> Snapshot:
+        found = self._snapshots.get(self._state().table_host(name))
+        if found is None:
+            raise UsageError("There is no such host.", fix="The hosts are server and client.")
+        return found
+
+    def _socket(self, want: Want) -> tuple[Reading, ...]:
+        row = self._state().table_of(want.host).rows.get(want.number)
+        if row is None:
+            raise UsageError("There is no such socket any more.")
+        return self._host(want.host).evidence_of(row)
+
+    def _check_ours(self, number: int) -> None:
+        """Processes and threads of the program, and the programs that the lab runs."""
+        state = self._state()
+        ours = (state.tasks, state.processes, state.descriptors)
+        if not any(number in each for each in ours) and all(each.pid != number for each in state.clients.values()):
+            raise UsageError(f"{number} is no process of this lab.")
+
+
+def _file(path: str) -> Reading:
+    """A whole file, or why it can't be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return Reading(path, os.read(descriptor, _MOST_BYTES))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return Reading(path, reason=Unread.because(error).reason)
+
+
+def _link(path: str) -> Reading:
+    try:
+        return Reading(path, os.fsencode(os.readlink(path)))
+    except OSError as error:
+        return Reading(path, reason=Unread.because(error).reason)
+
+
+def _descriptors(want: Want) -> Iterator[Reading]:
+    """The directory, a line a descriptor, as `ls -l` shows it."""
+    path = f"/proc/{want.number}/fd"
+    try:
+        numbers = sorted(map(int, os.listdir(path)))
+    except OSError as error:
+        yield Reading(path, reason=Unread.because(error).reason)
+        return
+    links = ((number, _link(f"{path}/{number}")) for number in numbers[:MOST_DESCRIPTORS])
+    lines = [b"%d -> %b" % (number, link.data) for number, link in links if not link.reason]
+    more = len(numbers) - MOST_DESCRIPTORS
+    yield Reading(path, b"\n".join(lines), reason=f"{more} more are not listed here" if more > 0 else "")
+
+
+def _descriptor(want: Want) -> Iterator[Reading]:
+    yield _link(f"/proc/{want.number}/fd/{want.fd}")
+    yield _file(f"/proc/{want.number}/fdinfo/{want.fd}")
+
+
+def _process(want: Want) -> Iterator[Reading]:
+    for name in ("stat", "wchan", "status"):
+        yield _file(f"/proc/{want.number}/{name}")
+
+
+def _call(want: Want) -> Iterator[Reading]:
+    yield _file(f"/proc/{want.number}/syscall")
+
+
+_OF_PROCESS: Mapping[str, Callable[[Want], Iterator[Reading]]] = {
+    "descriptors": _descriptors,
+    "descriptor": _descriptor,
+    "process": _process,
+    "call": _call,
+}
