@@ -81,4 +81,4 @@ class _Copy(Consumer):
         if isinstance(request, prompt.Evidence):
             wants = '{"c":"evidence","wants":[{"what":"counters","host":"server"}]}'
             raise UsageError("raw: a stream names what is to be read.", fix=f"For example {wants}")
-        return None if isinstance(request, prompt.Show | prompt.Help) else request
+        return None if isinstance(request, prompt.Show | prompt.Why | prompt.Help) else request
