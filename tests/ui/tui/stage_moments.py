@@ -22,7 +22,9 @@ class Lab(WireScene):
     ) -> ev.SocketRow:
         """The server's end of the connection from that port."""
         ends = f"{SERVER}:8080", f"{CLIENT}:{port}"
-        return ev.SocketRow(id or port, 2, *ends, state, received, unacked, inode, timer=3 if ms else 0, expires_ms=ms)
+        memory = {} if ms else {"receive_used": 768 * bool(received), "receive_limit": 131_072, "send_limit": 87_040}
+        more = {"timer": 3, "expires_ms": ms} if ms else {}
+        return ev.SocketRow(id or port, 2, *ends, state, received, unacked, inode, **memory, **more)
 
     def ends(
         self, name: str, server: ev.SocketRow | None, client: int | None, *, phase: str = "open", **more: int

@@ -68,7 +68,7 @@ def test_what_is_drawn_is_what_the_state_holds(labs: dict[str, Lab], moment: str
             continue
         words = re.findall(STATE, line)
         assert words[0] == st.TCP_STATES[row.state]
-        for number in re.findall(r"(?:in|receive) \S* ?(\d+) B", line):
+        for number in re.findall(r"(?:in|receive) (?:[▓░]+ )?(\d+) B", line):
             assert int(number) == row.rx_queue
         name = next((name for name, client in state.clients.items() if client.local == row.remote), "")
         if re.match(r"[a-z]$", name):

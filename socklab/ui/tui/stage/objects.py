@@ -6,6 +6,8 @@ details go, then buffers; the state's name goes last.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
@@ -23,6 +25,8 @@ _LABELLED = 36
 """Cells of a listener from which on its queues have their whole names."""
 _PORTS = 20
 """Cells of a client from which on its port is there."""
+_SHORT = {"ESTABLISHED": "ESTAB"}
+"""As ss writes it."""
 _LEAST_BAR = 8
 _STATE = 12
 """Cells of a state's name with a blank behind."""
@@ -134,7 +138,7 @@ def connection(state: st.LabState, item: Item, cells: int, hidden: frozenset[str
     assert row is not None
     role = client_role(item.name)
     name = item.name or "·"
-    head: Line = (marker(item.change), (f"{name:<2}", f"strong {role}" if item.name else "dim"))
+    head: Line = (marker(item.change), (name.ljust(max(2, len(name) + 1)), f"strong {role}" if item.name else "dim"))
     if "sockets" in hidden:
         return clip((*head, HIDDEN), cells)
     word = st.TCP_STATES.get(row.state, f"state {row.state}")
@@ -155,8 +159,11 @@ def _rest(item: Item, row: ev.SocketRow, room: int) -> Line:
     if row.state in (st.SYN_RECV, st.NEW_SYN_RECV):
         return ((f"SYN-ACK ↻{row.retransmits}", "warn"),) if row.retransmits else ()
     before = item.before
-    receive = _Buffer("receive", "in", row.rx_queue, before is not None and before.rx_queue != row.rx_queue)
-    send = _Buffer("send", "out", row.tx_queue, before is not None and before.tx_queue != row.tx_queue)
+    received, sent = (
+        (False, False) if before is None else (before.rx_queue != row.rx_queue, before.tx_queue != row.tx_queue)
+    )
+    receive = _Buffer("receive", "in", row.rx_queue, received, row.receive_used, row.receive_limit)
+    send = _Buffer("send", "out", row.tx_queue, sent, row.send_used, row.send_limit)
     both = (receive, send)
     if room >= _WIDE - _STATE:
         return (*pad(receive.drawn(8, named=True), 25), *send.drawn(8, named=True))
@@ -168,22 +175,25 @@ def _rest(item: Item, row: ev.SocketRow, room: int) -> Line:
     return (*one.drawn(bar if bar > 2 else 0), *again)
 
 
-class _Buffer:
-    """A receive or send buffer: bytes in it, as a bar of its capacity where that is known."""
+class _Buffer(NamedTuple):
+    """A receive or send buffer: the bytes in it, and as a bar how much of its memory is taken, where that was read."""
 
-    def __init__(self, name: str, short: str, bytes: int, changed: bool, limit: int = 0) -> None:
-        self.name, self.short, self.bytes, self.changed, self.limit = name, short, bytes, changed, limit
+    name: str
+    short: str
+    bytes: int
+    changed: bool
+    used: int
+    limit: int
 
     def drawn(self, bar: int, *, named: bool = False) -> Line:
         role = "changed" if self.changed else "number"
         word = f"{self.name} " if named else f"{self.short} "
         filled: Line = ()
-        if bar:
-            # A byte is seen, and so is the last free one.
-            part = -(-self.bytes * bar // self.limit) if self.limit else bar if self.bytes else 0
-            part = min(part, bar)
+        if bar and self.limit:
+            # Bytes that wait are seen, however few. The kernel goes beyond the limit by a packet.
+            part = min(bar, max(-(-self.used * bar // self.limit), bool(self.bytes)))
             filled = (("▓" * part, "accept"), ("░" * (bar - part), "free"), (" ", ""))
-        said = f"{brief(self.bytes, 5)} B" if self.bytes or self.changed or not bar else ""
+        said = f"{brief(self.bytes, 5)} B" if self.bytes or self.changed or not filled else ""
         return ((word, "dim"), *filled, (said, role))
 
 
@@ -246,6 +256,7 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None, room
         word = f"exit status {client.code}" if client.phase == "done" else safe(client.phase)
         return ((word, "dim"),)
     word = st.TCP_STATES.get(peer.state, f"state {peer.state}")
+    word = _SHORT.get(word, word) if len(word) > room else word
     before = state.changed.sockets.get((state.table_host(client.host), peer.id), peer)
     moved = before is None or before.state != peer.state
     said: Line = ((word, "changed" if moved else ""),)

@@ -151,8 +151,8 @@ def _calls(state: st.LabState, pid: int, cells: int, most: int) -> list[Line]:
         shown = next((text for text in words if len(text) <= cells), name)
         return [((shown, "name"),), ((said if len(said) <= cells else _SHORT.get(said, said), role),)]
     said = _SHORT.get(said, said)
-    shown = next((text for text in words[1:] if len(text) + 1 + len(said) <= cells), name)
-    return [((f"{shown} ", "name"), (said, role))]
+    shown = next((text for text in words[1:] if len(text) + 1 + len(said) <= cells), "")
+    return [((f"{shown} ", "name"), (said, role)) if shown else ((name, "name"),)]
 
 
 def _thread(state: st.LabState, task: st.Task) -> Line:
