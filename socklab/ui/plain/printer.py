@@ -386,13 +386,16 @@ class Printer(Page):
         elif kind == "source":
             self._out += source_around(state)
         elif kind == "call":
-            task = state.task
-            if task is None or task.call is None:
+            if (task := state.task) is None or task.call is None:
                 self._say("no call")
             else:
                 self._say(decoded(state, task, task.call)[1])
                 for indent, line in explained(state, task, task.call, whole=True):
                     self._say(line, indent, indent * 2)
+        elif kind == "stage":
+            from socklab.ui.plain.stage import sentences
+
+            self._list(sentences(state, self._masked(state)))
         else:
             self._list(everything(state, kind))
         return self._take()

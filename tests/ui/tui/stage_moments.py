@@ -75,7 +75,9 @@ class Lab(WireScene):
 
     def half_closed(self) -> Lab:
         self.accepted().resume().enter(READ, 4, STACK, 512).up(40_001, FIN | ACK, 1, 1)
-        return self.ends("a", self.row(40_001, st.CLOSE_WAIT, inode=70_077), st.FIN_WAIT2, phase="half-closed")
+        return self.ends(
+            "a", self.row(40_001, st.CLOSE_WAIT, inode=70_077, received=1), st.FIN_WAIT2, phase="half-closed"
+        )
 
     def time_wait(self) -> Lab:
         self.accepted().resume().tell(ev.Descriptors(9, PID, closed=(4,)))

@@ -105,6 +105,12 @@ def test_a_connection_without_a_descriptor_stands_apart(labs: dict[str, Lab]) ->
     assert lines.index(line_of(lines, "not accepted yet")) < lines.index(line_of(lines, "b ESTABLISHED"))
 
 
+def test_a_fin_that_waits_is_no_byte(labs: dict[str, Lab]) -> None:
+    """The kernel counts it as one: Recv-Q is 1."""
+    line = line_of(text(draw(labs["half closed"].state, 120, 17)), "CLOSE_WAIT")
+    assert re.search(r"in [▓░]+ FIN ", line)
+
+
 def test_two_processes_are_two_arrows_to_one_object(labs: dict[str, Lab]) -> None:
     lines = text(draw(labs["fork"].state, 120, 17))
     assert str(PID) in lines[0] and str(CHILD) in lines[0]

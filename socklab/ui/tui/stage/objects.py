@@ -162,8 +162,9 @@ def _rest(item: Item, row: ev.SocketRow, room: int) -> Line:
     received, sent = (
         (False, False) if before is None else (before.rx_queue != row.rx_queue, before.tx_queue != row.tx_queue)
     )
-    receive = _Buffer("receive", "in", row.rx_queue, received, row.receive_used, row.receive_limit)
-    send = _Buffer("send", "out", row.tx_queue, sent, row.send_used, row.send_limit)
+    came, gone = row.state in st.FIN_CAME and row.rx_queue > 0, row.state in st.FIN_SENT and row.tx_queue > 0
+    receive = _Buffer("receive", "in", row.rx_queue - came, came, received, row.receive_used, row.receive_limit)
+    send = _Buffer("send", "out", row.tx_queue - gone, gone, sent, row.send_used, row.send_limit)
     both = (receive, send)
     if room >= _WIDE - _STATE:
         return (*pad(receive.drawn(8, named=True), 25), *send.drawn(8, named=True))
@@ -181,6 +182,8 @@ class _Buffer(NamedTuple):
     name: str
     short: str
     bytes: int
+    fin: bool
+    """And behind them the FIN, which the kernel counts as one more."""
     changed: bool
     used: int
     limit: int
@@ -193,7 +196,8 @@ class _Buffer(NamedTuple):
             # Bytes that wait are seen, however few. The kernel goes beyond the limit by a packet.
             part = min(bar, max(-(-self.used * bar // self.limit), bool(self.bytes)))
             filled = (("▓" * part, "accept"), ("░" * (bar - part), "free"), (" ", ""))
-        said = f"{brief(self.bytes, 5)} B" if self.bytes or self.changed or not filled else ""
+        empty = not self.bytes and (self.fin or (bool(filled) and not self.changed))
+        said = " ".join([f"{brief(self.bytes, 5)} B"] * (not empty) + ["FIN"] * self.fin)
         return ((word, "dim"), *filled, (said, role))
 
 
@@ -260,7 +264,8 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None, room
     before = state.changed.sockets.get((state.table_host(client.host), peer.id), peer)
     moved = before is None or before.state != peer.state
     said: Line = ((word, "changed" if moved else ""),)
-    waits = f" {brief(peer.rx_queue, 5)} B" if peer.rx_queue else f" ↻{peer.retransmits}" if peer.retransmits else ""
+    unread = peer.rx_queue - (peer.state in st.FIN_CAME and peer.rx_queue > 0)
+    waits = f" {brief(unread, 5)} B" if unread else f" ↻{peer.retransmits}" if peer.retransmits else ""
     if waits and cell_len(word) + cell_len(waits) <= room:
-        said = (*said, (waits, "warn" if not peer.rx_queue else "number"))
+        said = (*said, (waits, "number" if unread else "warn"))
     return said

@@ -17,7 +17,7 @@ from socklab.packets.decode import FIN, RST, SYN
 from socklab.packets.flows import RETRANSMISSION
 from socklab.packets.packet_log import Passed
 from socklab.ui.tui.widgets.formats import brief
-from socklab.ui.tui.widgets.lines import Line, Span, cell_len, clip, width
+from socklab.ui.tui.widgets.lines import Line, Span, clip, width
 from socklab.ui.tui.widgets.packet_arrow import name
 
 LOOKED_AT = 300
@@ -105,12 +105,8 @@ def arrow(exchange: Exchange, cells: int, role: str) -> Line:
 
 def _label(exchange: Exchange, cells: int) -> Line:
     """ "SYN", "18 B", "FIN-ACK", with ↻ and how often, and + how many others; the richest that fits."""
-    passed = exchange.shown
-    segment = passed.segment
-    what = safe(name(passed))
-    if segment.payload_bytes and segment.protocol == "TCP" and not segment.problem:
-        what = f"{brief(segment.payload_bytes, 5)} B" + (" FIN" if segment.flags & FIN else "")
-    named: Span = (what, "bad" if segment.flags & RST or segment.problem else "strong")
+    segment = exchange.shown.segment
+    named: Span = (what(exchange.shown), "bad" if segment.flags & RST or segment.problem else "strong")
     again: Line = ((f" ↻{exchange.again}" if exchange.again > 1 else " ↻", "warn"),) if exchange.again else ()
     more: Line = ((f" +{exchange.more}", "dim"),) if exchange.more else ()
     for way in ((named, *again, *more), (named, *again), (named,)):
@@ -119,11 +115,14 @@ def _label(exchange: Exchange, cells: int) -> Line:
     return clip((named,), cells)
 
 
+def what(passed: Passed) -> str:
+    """ "SYN", "18 B", "18 B FIN"."""
+    segment = passed.segment
+    if segment.payload_bytes and segment.protocol == "TCP" and not segment.problem:
+        return f"{brief(segment.payload_bytes, 5)} B" + (" FIN" if segment.flags & FIN else "")
+    return safe(name(passed))
+
+
 def quiet(cells: int, role: str) -> Line:
     """The wire of an open connection on which nothing has crossed."""
     return (("─" * cells, role or "rule"),)
-
-
-def label_cells(exchange: Exchange) -> int:
-    """Cells that all that is to be said of it would like."""
-    return sum(cell_len(text) for text, _ in _label(exchange, 99))
