@@ -380,9 +380,7 @@ class Printer(Page):
         if kind in self._masked(state):
             self._say(f"The question hides {kind}: answer it first.")
         elif kind == "output":
-            for output in state.output:
-                for line in safe(output.data, lines=True).splitlines():
-                    self._say(line, "  ")
+            self._list([line for output in state.output for line in safe(output.data, lines=True).splitlines()])
         elif kind == "source":
             self._out += source_around(state)
         elif kind == "call":
