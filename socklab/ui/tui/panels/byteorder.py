@@ -135,8 +135,8 @@ def _said(arg: DecodedArg) -> list[str]:
     if len(raw) < 2 or port == swapped:
         return []
     said = [
-        f"Port {port} is the bytes {raw.hex(' ')}: so htons puts them. Without it they would be {raw[::-1].hex(' ')}, as "
-        f"this machine keeps the number, and the kernel would read {swapped}."
+        f"Port {port} is the bytes {raw.hex(' ')}: so htons puts them. Without it they would be {raw[::-1].hex(' ')}, "
+        f"as this machine keeps the number, and the kernel would read {swapped}."
     ]
     if port > 9999 >= swapped:
         said.append(f"If {swapped} was meant, htons is missing: {port} is {swapped} with its two bytes swapped.")
