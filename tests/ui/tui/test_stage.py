@@ -9,7 +9,7 @@ import pytest
 from socklab import state as st
 from socklab.ui.tui.stage.drawing import Picture, draw
 from socklab.ui.tui.widgets.lines import plain, width
-from tests.ui.tui.panel_support import PID
+from tests.ui.tui.panel_support import PID, READ
 from tests.ui.tui.stage_moments import CHILD, MOMENTS, Lab
 from tests.ui.tui.test_panels_snapshots import compare
 
@@ -145,6 +145,9 @@ def test_what_the_step_points_at_and_the_calls_own_connection_are_never_left_out
 ) -> None:
     state = labs["10,000 clients"].state
     assert "c9000" not in "".join(text(draw(state, *size)))
+    assert "▸c9000" in "".join(text(draw(state, *size, pointed="client c9000")))
+    reading = Lab().many().resume().enter(READ, 9003, 0, 0).state
+    assert "c9000" in "".join(text(draw(reading, *size)))
     pointed = Lab().full().state
     assert "▸j" in "".join(text(draw(pointed, *size, pointed="client j")))
 

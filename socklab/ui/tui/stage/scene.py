@@ -18,7 +18,7 @@ from socklab.ui.tui.widgets.index import client_index, holder_index, port_of, so
 from socklab.ui.tui.widgets.lines import Key
 from socklab.ui.tui.widgets.tasks import has_left
 
-LOOKED_AT = 200
+LOOKED_AT = 48
 """So many rows of a table, descriptors of a process and clients are looked at; what is beyond is counted."""
 MOST_PROCESSES = 3
 LISTENER_LINES = 3
@@ -90,7 +90,7 @@ def scene(state: st.LabState, lines: int, pointed: str = "", most_processes: int
     """What to draw in so many lines."""
     living = _processes(state)
     shown = living[:most_processes]
-    items = [*_listeners(state, shown), *_held(state, shown), *_unheld(state)]
+    items = [*_listeners(state, shown), *_held(state, shown, pointed), *_unheld(state)]
     known = {item.name for item in items}
     items += [item for item in _clients(state) if item.name not in known]
     items = [_ranked(state, item, pointed) for item in _once(items)]
@@ -141,14 +141,15 @@ def _listeners(state: st.LabState, pids: list[int]) -> Iterator[Item]:
             yield _item(state, "listener", table, row, holders)
 
 
-def _held(state: st.LabState, pids: list[int]) -> Iterator[Item]:
-    """What descriptors refer to, process by process: the first ones, and those that changed."""
+def _held(state: st.LabState, pids: list[int], pointed: str) -> Iterator[Item]:
+    """What descriptors refer to, process by process: the first ones, those that changed or are asked for."""
     index, table = holder_index(state), host(state)
-    of_call = call_fd(state)
+    asked = _pointed_fds(state, pointed)
+    focus = state.task.pid if state.task is not None else 0
     for pid in sorted(pids):
         fds = list(islice(index.fds(state, pid), LOOKED_AT))
         fds += [fd for of, fd in islice(reversed(state.changed.descriptors), LOOKED_AT) if of == pid]
-        for fd in sorted({*fds, of_call} if state.task is not None and pid == state.task.pid else set(fds)):
+        for fd in sorted({*fds, call_fd(state), *asked} if pid == focus else {*fds}):
             descriptor = state.descriptors.get(pid, st.NO_DESCRIPTORS).get(fd)
             row = state.socket_of(pid, fd)
             if row is not None and row.state != st.LISTEN:
@@ -157,6 +158,19 @@ def _held(state: st.LabState, pids: list[int]) -> Iterator[Item]:
                 holders = _holders(state, descriptor.inode, pids) if descriptor.inode else ((pid, fd),)
                 change = change_of(state.changed.descriptors, (pid, fd), descriptor)
                 yield Item(kind, ("fd", fd), None, descriptor, holders, change)
+
+
+def _pointed_fds(state: st.LabState, pointed: str) -> list[int]:
+    """Descriptors of the process in focus that a step points at, by number or by their client."""
+    kind, _, what = pointed.partition(" ")
+    if kind == "fd" and what.isdecimal():
+        return [int(what)]
+    client = state.clients.get(what) if kind == "client" else None
+    task, table = state.task, state.table_of(host(state))
+    id = table.by_ends.get((client.remote, client.local)) if client is not None else None
+    if id is None or task is None:
+        return []
+    return [fd for pid, fd in holder_index(state).holders(state, table.rows[id].inode) if pid == task.pid]
 
 
 def _kind(state: st.LabState, descriptor: ev.Descriptor, fd: int) -> str:
