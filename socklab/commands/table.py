@@ -100,7 +100,19 @@ def face(key: str) -> str:
     return "+".join(_FACES.get(part, part.capitalize()) for part in key.split("+"))
 
 
-_PANELS = ("descriptors", "sockets", "queues", "counters", "clients", "wire", "source", "output", "call", "processes")
+_PANELS = (
+    "stage",
+    "descriptors",
+    "sockets",
+    "queues",
+    "counters",
+    "clients",
+    "wire",
+    "source",
+    "output",
+    "call",
+    "processes",
+)
 
 _RULES = (
     Command("hold", "Hold the packets you say: hold syn-ack, hold ack from a.", WIRE, _ALL,

@@ -33,6 +33,10 @@ TCP_STATES = {
 }
 
 
+FIN_CAME = (CLOSE_WAIT, LAST_ACK, CLOSING)
+FIN_SENT = (FIN_WAIT1, LAST_ACK, CLOSING)
+"""In these one of the bytes that wait, or are not acknowledged, is the FIN: the kernel counts it as a byte."""
+
 MOST_EXITED = 256
 """Of more tasks that have ended only the last ones are kept."""
 

@@ -139,25 +139,26 @@ class Owners:
 
 def socket_text(owners: Owners, row: ev.SocketRow) -> str:
     """`ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:5555 (descriptor 4), 78 bytes to read`."""
-    text = f"{_state(row)} {ends(row)}"
     whose = owners.of(row)
-    if whose:
-        text += f" ({whose})"
-    if row.state != st.LISTEN:
-        # For a listener these two are the accept queue; the queue line tells them.
-        # The kernel counts a SYN and a FIN as a byte each: in these states one of the bytes is that.
-        text += _waiting(row.rx_queue, row.state in _FIN_CAME, "to read")
-        text += _buffer("receive", row.receive_used, row.receive_limit)
-        if row.state != st.SYN_SENT:
-            text += _waiting(row.tx_queue, row.state in _FIN_SENT, "not acknowledged")
-            text += _buffer("send", row.send_used, row.send_limit)
-        if row.retransmits:
-            text += f", sent again {times(row.retransmits)}"
-    return text
+    return f"{_state(row)} {ends(row)}{f' ({whose})' if whose else ''}{_buffers(row)}"
 
 
-_FIN_CAME = (st.CLOSE_WAIT, st.LAST_ACK, st.CLOSING)
-_FIN_SENT = (st.FIN_WAIT1, st.LAST_ACK, st.CLOSING)
+def socket_state(row: ev.SocketRow) -> str:
+    """The same without ends and owner."""
+    return f"{_state(row)}{_buffers(row)}"
+
+
+def _buffers(row: ev.SocketRow) -> str:
+    """`, 78 bytes to read`. For a listener these numbers are the accept queue; the queue line tells them."""
+    if row.state == st.LISTEN:
+        return ""
+    # The kernel counts a SYN and a FIN as a byte each: in these states one of the bytes is that.
+    text = _waiting(row.rx_queue, row.state in st.FIN_CAME, "to read")
+    text += _buffer("receive", row.receive_used, row.receive_limit)
+    if row.state != st.SYN_SENT:
+        text += _waiting(row.tx_queue, row.state in st.FIN_SENT, "not acknowledged")
+        text += _buffer("send", row.send_used, row.send_limit)
+    return text + (f", sent again {times(row.retransmits)}" if row.retransmits else "")
 
 
 def _waiting(count: int, fin: bool, what: str) -> str:
@@ -301,12 +302,12 @@ def everything(state: st.LabState, kind: str) -> list[str]:
     if kind == "wire":
         return packet_facts.every_packet(state) or ["no packet"]
     if kind == "processes":
-        return [_process_text(state, task) for task in state.tasks.values()] or ["no process"]
+        return [process_text(state, task) for task in state.tasks.values()] or ["no process"]
     lines = [line[2:] for line in NEWS[kind](st.LabState(), state)]  # all of it is new
     return lines or [f"no {kind}"]
 
 
-def _process_text(state: st.LabState, task: st.Task) -> str:
+def process_text(state: st.LabState, task: st.Task) -> str:
     """`process 42, child of 41: held before accept4`."""
     text = f"process {task.pid}" if task.tid == task.pid else f"thread {task.tid} of process {task.pid}"
     text += f", child of {task.parent}" if task.parent and task.tid == task.pid else ""

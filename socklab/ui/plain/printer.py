@@ -377,19 +377,20 @@ class Printer(Page):
         if kind in self._masked(state):
             self._say(f"The question hides {kind}: answer it first.")
         elif kind == "output":
-            for output in state.output:
-                for line in safe(output.data, lines=True).splitlines():
-                    self._say(line, "  ")
+            self._list([line for output in state.output for line in safe(output.data, lines=True).splitlines()])
         elif kind == "source":
             self._out += source_around(state)
         elif kind == "call":
-            task = state.task
-            if task is None or task.call is None:
+            if (task := state.task) is None or task.call is None:
                 self._say("no call")
             else:
                 self._say(decoded(state, task, task.call)[1])
                 for indent, line in explained(state, task, task.call, whole=True):
                     self._say(line, indent, indent * 2)
+        elif kind == "stage":
+            from socklab.ui.plain.stage import sentences
+
+            self._list(sentences(state, self._masked(state)))
         else:
             self._list(everything(state, kind))
         return self._take()

@@ -69,6 +69,7 @@ def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
         "current": Style(reverse=True, bold=True)
         if ansi
         else Style(color=p["on_accent"], bgcolor=p["accent"], bold=True),
+        "tile": Style(reverse=True, bold=True),
         "focus": Style(color=p["accent"], bold=True),
         **{f"client{n}": Style(color=p[f"client{n}"], bold=ansi) for n in range(6)},
     }

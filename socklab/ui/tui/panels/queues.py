@@ -1,7 +1,6 @@
 """The two queues of each listener: SYN queue, accept queue as slots, and what was dropped for want of room.
 
-In: LISTEN rows (depth and limit as the kernel gives them), the connections that wait, counters. Out: lines. The slot
-beyond the limit is drawn, because Linux refuses only when the depth *exceeds* the backlog.
+In: LISTEN rows (depth and limit as the kernel gives them), the connections that wait, counters. Out: lines.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from socklab.ui.tui.widgets.formats import (
 )
 from socklab.ui.tui.widgets.index import client_index, holder_index, socket_index
 from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, join, width
+from socklab.ui.tui.widgets.slots import slots
 
 DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
 """Counters of /proc/net/netstat that rise when a listener has no room."""
@@ -122,8 +122,8 @@ def _accept_queue(
     )
     said = _room(depth, limit)
     names = [client_index(state).at(state, row.remote) for row in waiting]
-    slots = _slots(depth, limit, names, view.width - width(numbers))
-    lines: list[Line] = [(*numbers, *slots)]
+    drawn = slots(depth, limit, names, view.width - width(numbers))
+    lines: list[Line] = [(*numbers, *drawn)]
     verdict: Span = (said, "warn" if full else "dim")
     if width(lines[0]) + len(said) + 2 <= view.width:
         lines[0] = (*lines[0], ("  ", ""), verdict)
@@ -143,32 +143,6 @@ def _room(depth: int, limit: int) -> str:
         return "full: new SYNs are dropped"
     left = limit + 1 - depth
     return f"room for {count(left)} more" if depth else f"room for {count(left)}"
-
-
-def _slots(depth: int, limit: int, names: list[str], room: int) -> Line:
-    """`[abcd|e]`: a letter or ■ for who waits, · for a free slot; behind the bar the one beyond the limit.
-
-    With more slots than room, a bar whose filled part is the part of the queue that is taken.
-    """
-    if room < 4:
-        return ()
-    if max(depth, limit + 1) + 3 > room:
-        cells = min(room - 2, 24)
-        taken = min(cells, -(-depth * cells // (limit + 1)))
-        return (("[", "dim"), ("■" * taken, "accept"), ("·" * (cells - taken), "free"), ("]", "dim"))
-    spans: list[Span] = [("[", "dim")]
-    # Letters only when each waiting connection is known; else the kernel's count alone.
-    known = names if len(names) == depth else []
-    for place in range(max(depth, limit + 1)):
-        if place == limit:
-            spans.append(("|", "warn" if depth > limit else "dim"))
-        if place < depth:
-            name = known[place] if known else ""
-            spans.append((name, client_role(name)) if len(name) == 1 else ("■", client_role(name) or "accept"))
-        else:
-            spans.append(("·", "free"))
-    spans.append(("]", "dim"))
-    return tuple(spans)
 
 
 def _waiting(state: st.LabState, waiting: list[ev.SocketRow], view: View) -> Line:

@@ -70,6 +70,15 @@ class SocketIndex:
         self._shown = (state.tables, state.changed.sockets, keys)
         return keys
 
+    def first(self, state: st.LabState, host: str, most: int) -> Sequence[Key]:
+        """The first keys of one host's table, at most so many."""
+        self._follow(state)
+        place = self._places.get(host)
+        if place is None:
+            return ()
+        start = bisect_left(self._order, place, key=lambda entry: entry[0][0])
+        return [key for key in self._keys[start : start + most] if key[0] == host]
+
     def _headed(self, order: list[tuple[_Order, Key]], keys: list[Key]) -> list[Key]:
         """The keys with one for each host's heading, where several hosts have rows."""
         if len(self._places) < 2:

@@ -77,6 +77,10 @@ class View(msgspec.Struct, frozen=True):
     """An earlier stop is shown."""
     maximised: bool = False
     """The panel has the screen to itself: say more."""
+    hidden: frozenset[str] = frozenset()
+    """Panels whose content a prediction hides: for a panel that masks parts of itself."""
+    pointed: str = ""
+    """What the lesson's step points at: "client f", "fd 4", "listener"."""
 
     @property
     def compact(self) -> bool:

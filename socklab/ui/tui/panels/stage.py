@@ -1,0 +1,48 @@
+"""The stage: the whole lab in one drawing, process | kernel | wire | other host.
+
+In: a LabState. Out: the lines of `ui/tui/stage`. What a prediction hides is masked in the drawing, part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from socklab import state as st
+from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.stage.drawing import Picture, draw
+from socklab.ui.tui.widgets.lines import Key, Line, View
+
+
+class StagePanel(Panel):
+    """What the tables tell, joined: who holds what, what waits where, what crosses."""
+
+    title_text = "Stage"
+    masks_itself = True
+
+    def nothing(self, state: st.LabState) -> str:
+        return "" if state.header is not None else "Nothing has begun yet."
+
+    def lines(self, state: st.LabState, view: View) -> list[Line]:
+        return _picture(state, view).lines
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        return [key for key in _picture(state, view).keys if key is not None]
+
+    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
+        keys = _picture(state, view).keys
+        return keys.index(key) if key in keys else -1
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        keys = _picture(state, view).keys
+        return keys[line] if line < len(keys) else None
+
+
+def _picture(state: st.LabState, view: View) -> Picture:
+    return draw(
+        state,
+        view.width,
+        max(4, view.height),
+        hidden=view.hidden,
+        pointed=view.pointed,
+        selected=view.selected,
+    )

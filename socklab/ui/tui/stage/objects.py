@@ -1,0 +1,271 @@
+"""The kernel's part of the stage: a listener with its queues, a connection with its buffers, epoll, pipes and others.
+
+In: an Item, how many cells there are, what a prediction hides. Out: lines of at most that width. In fewer cells first
+details go, then buffers; the state's name goes last.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.protocol import events as ev
+from socklab.ui.tui.stage.scene import POINTED, Item
+from socklab.ui.tui.widgets import slots
+from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, count, marker, obvious, server_host, table_name
+from socklab.ui.tui.widgets.index import client_index, socket_index
+from socklab.ui.tui.widgets.lines import Line, Span, cell_len, client_role, clip, pad, width
+
+HIDDEN: Span = ("░░░", "mask")
+
+_DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
+
+_LABELLED = 36
+"""Cells of a listener from which on its queues have their whole names."""
+_PORTS = 20
+"""Cells of a client from which on its port is there."""
+_SHORT = {"ESTABLISHED": "ESTAB"}
+"""As ss writes it."""
+_LEAST_BAR = 8
+_STATE = 12
+"""Cells of a state's name with a blank behind."""
+_WIDE, _MEDIUM = 58, 40
+"""Cells of a connection from which on both buffers have names, and from which on both are there."""
+
+
+# ---------------------------------------------------------------- a listener
+
+
+def listener(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) -> list[Line]:
+    """Title, SYN queue, accept queue; what was dropped stands in the title's line, where there is room."""
+    row = item.row
+    assert row is not None
+    address_role = "path"
+    head: Line = (("┏ ", "listen"), ("LISTEN ", "listen"), (address(row.local, max(6, cells - 12)), address_role))
+    dropped = _dropped(state, hidden)
+    gap = cells - width(head) - width(dropped) - 3
+    if dropped and gap >= 0:
+        title: Line = (*head, ("  ", ""), *dropped)
+    else:
+        title = (*head, (" " + "━" * max(0, cells - width(head) - 1), "rule"))
+        if dropped:
+            title = clip((*head, (" ", ""), *dropped[-1:]), cells)
+    syn = "SYN queue     " if cells >= _LABELLED else "SYN     "
+    return [
+        clip(title, cells),
+        clip((("┃ ", "listen"), (syn, "dim"), *_syn_queue(state, row, hidden)), cells),
+        clip((("┗ ", "listen"), *_accept_queue(state, item, cells - 2, hidden)), cells),
+    ]
+
+
+def _syn_queue(state: st.LabState, row: ev.SocketRow, hidden: frozenset[str]) -> Line:
+    if hidden & {"queues", "sockets"}:
+        return (HIDDEN,)
+    waiting = sorted(state.syn_queue(row)[:99], key=lambda each: _age(state, each))
+    if not waiting:
+        return (("·", "free"), (" empty", "dim"))
+    spans: list[Span] = []
+    for each in waiting[:12]:
+        name = client_index(state).at(state, each.remote)
+        spans.append((name, f"{client_role(name)} tile") if len(name) == 1 else ("■", client_role(name) or "syn"))
+        spans.append((" ", ""))
+    if again := max(each.retransmits for each in waiting):
+        spans.append((f" SYN-ACK ↻{again}", "warn"))
+    elif len(waiting) > 12:
+        spans.append((count(len(state.syn_queue(row))), "number"))
+    return tuple(spans)
+
+
+def _accept_queue(state: st.LabState, item: Item, room: int, hidden: frozenset[str]) -> Line:
+    """The richest wording that fits; that it is full is said before who waits is spaced out."""
+    row = item.row
+    assert row is not None
+    label: Line = (("accept queue  " if room >= _LABELLED else "accept  ", "dim"),)
+    if "queues" in hidden:
+        return (*label, HIDDEN)
+    depth, limit = row.rx_queue, row.tx_queue
+    moved = item.before is not None and item.before.rx_queue != depth
+    numbers: Line = ((f"  {count(depth)}", "changed" if moved else "number"), (" of ", "dim"), (count(limit), "number"))
+    full: Line = (("  full", "warn"),) if depth > limit else ()
+    names = _names(state, row, depth)
+    for apart in (True, False):
+        tiles = slots.tiles(depth, limit, names, apart=apart)
+        if width(label) + width(tiles) + width(numbers) + width(full) <= room:
+            return (*label, *tiles, *numbers, *full)
+    return (
+        *label,
+        *slots.slots(depth, limit, names, room - width(label) - width(numbers) - width(full)),
+        *numbers,
+        *full,
+    )
+
+
+def _names(state: st.LabState, row: ev.SocketRow, depth: int) -> list[str]:
+    """Of those that wait; none where there are so many that no tile has a name."""
+    if depth > 64:
+        return []
+    table = table_name(state, server_host(state))
+    waiting = sorted(socket_index(state).waiting(state, row, table), key=lambda each: _age(state, each))
+    return [client_index(state).at(state, each.remote) for each in waiting]
+
+
+def _age(state: st.LabState, row: ev.SocketRow) -> tuple[int, int]:
+    """The kernel lists no order: clients in the order they began to connect, others by their socket's age."""
+    return client_index(state).place(state, client_index(state).at(state, row.remote)), row.id
+
+
+def _dropped(state: st.LabState, hidden: frozenset[str]) -> Line:
+    """How far the kernel's drop counters rose since the lab began; nothing while none did."""
+    if hidden & {"counters", "queues"}:
+        return ()
+    table = table_name(state, server_host(state))
+    now, first = state.counters.get(table, {}), state.counters_at_start.get(table, {})
+    rises = [(name, now[name] - first.get(name, 0)) for name in _DROPS if name in now]
+    name, rise = max(rises, key=lambda each: each[1], default=("", 0))
+    if not rise:
+        return ()
+    changed = (table, name) in state.changed.counters
+    return (("dropped ", "dim"), (f"{count(rise)}✗", "warn changed" if changed else "warn"))
+
+
+# ---------------------------------------------------------------- a connection
+
+
+def connection(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) -> Line:
+    """ "a ESTABLISHED  receive ▓▓░░░░ 18 B"."""
+    row = item.row
+    assert row is not None
+    role = client_role(item.name)
+    name = item.name or "·"
+    head: Line = (marker(item.change), (name.ljust(max(2, len(name) + 1)), f"strong {role}" if item.name else "dim"))
+    if "sockets" in hidden:
+        return clip((*head, HIDDEN), cells)
+    word = st.TCP_STATES.get(row.state, f"state {row.state}")
+    if item.change == "gone":
+        return clip((*head, (word, "gone"), (" gone", "dim")), cells)
+    moved = item.change == "new" or (item.before is not None and item.before.state != row.state)
+    head = (*head, (f"{word:<{_STATE}}", item.change if moved else ""))
+    if not item.name:
+        ports = obvious(state, row.remote)
+        head = (*head, (f"{address(row.remote, 22, ports=ports)} ", "path"))
+    return clip((*head, *_rest(item, row, cells - width(head))), cells)
+
+
+def _rest(item: Item, row: ev.SocketRow, room: int) -> Line:
+    """What there is to say of the connection's state: its timer, or its buffers."""
+    if row.state == st.TIME_WAIT:
+        return ((f"{row.expires_ms / 1000:.0f} s left", "number"),) if row.expires_ms else ()
+    if row.state in (st.SYN_RECV, st.NEW_SYN_RECV):
+        return ((f"SYN-ACK ↻{row.retransmits}", "warn"),) if row.retransmits else ()
+    before = item.before
+    received, sent = (
+        (False, False) if before is None else (before.rx_queue != row.rx_queue, before.tx_queue != row.tx_queue)
+    )
+    came, gone = row.state in st.FIN_CAME and row.rx_queue > 0, row.state in st.FIN_SENT and row.tx_queue > 0
+    receive = _Buffer("receive", "in", row.rx_queue - came, came, received, row.receive_used, row.receive_limit)
+    send = _Buffer("send", "out", row.tx_queue - gone, gone, sent, row.send_used, row.send_limit)
+    both = (receive, send)
+    if room >= _WIDE - _STATE:
+        return (*pad(receive.drawn(8, named=True), 25), *send.drawn(8, named=True))
+    if room >= _MEDIUM - _STATE:
+        return (*pad(receive.drawn(4), 16), *send.drawn(4))
+    one = next((each for each in both if each.changed and each.bytes), None) or max(both, key=lambda each: each.bytes)
+    again: Line = ((f" ↻{row.retransmits}", "warn"),) if row.retransmits else ()
+    bar = min(6, room - 9 - width(again))
+    return (*one.drawn(bar if bar > 2 else 0), *again)
+
+
+class _Buffer(NamedTuple):
+    """A receive or send buffer: the bytes in it, and as a bar how much of its memory is taken, where that was read."""
+
+    name: str
+    short: str
+    bytes: int
+    fin: bool
+    """And behind them the FIN, which the kernel counts as one more."""
+    changed: bool
+    used: int
+    limit: int
+
+    def drawn(self, bar: int, *, named: bool = False) -> Line:
+        role = "changed" if self.changed else "number"
+        word = f"{self.name} " if named else f"{self.short} "
+        filled: Line = ()
+        if bar and self.limit:
+            # Bytes that wait are seen, however few. The kernel goes beyond the limit by a packet.
+            part = min(bar, max(-(-self.used * bar // self.limit), bool(self.bytes)))
+            filled = (("▓" * part, "accept"), ("░" * (bar - part), "free"), (" ", ""))
+        empty = not self.bytes and (self.fin or (bool(filled) and not self.changed))
+        said = " ".join([f"{brief(self.bytes, 5)} B"] * (not empty) + ["FIN"] * self.fin)
+        return ((word, "dim"), *filled, (said, role))
+
+
+# ---------------------------------------------------------------- what else a descriptor refers to
+
+
+def other(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) -> Line:
+    """A socket of no TCP table, an epoll instance, a pipe, an io_uring."""
+    descriptor = item.descriptor
+    assert descriptor is not None
+    if "descriptors" in hidden:
+        return (HIDDEN,)
+    head: Line = (marker(item.change),)
+    if item.kind == "epoll":
+        watched = [str(fd) for fd, _, _ in descriptor.watches]
+        more = " ..." if len(watched) > 8 or descriptor.watches_more else ""
+        told: Line = (("epoll", "strong"), ("  watches ", "dim"), (" ".join(watched[:8]) + more or "nothing", "number"))
+    elif item.kind == "pipe":
+        told = (("pipe", "strong"),)
+    elif item.kind == "ring":
+        told = (("io_uring", "strong"),)
+    else:
+        kind = safe(descriptor.detail) or "socket"
+        idle = "  not connected" if kind.startswith("tcp") else ""  # no TCP table lists it: its state is CLOSE
+        told = ((f"{kind} socket" if descriptor.detail else kind, item.change or "strong"), (idle, "dim"))
+    return clip((*head, *told), cells)
+
+
+# ---------------------------------------------------------------- the other end
+
+
+def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) -> Line:
+    """ "a :40001 ESTABLISHED": a client's letter, port and its own socket's state; or the address of a stranger."""
+    client = state.clients.get(item.name)
+    role = client_role(item.name)
+    if client is None:
+        row = item.row
+        if row is None or row.remote in NO_ADDRESS:
+            return ()
+        return clip(((address(row.remote, cells, ports=obvious(state, row.remote)), "path"),), cells)
+    name: Span = (safe(item.name), f"strong {role}")
+    head: Line = (name, (" " * max(1, 2 - len(item.name)), ""))
+    if item.rank == POINTED:
+        head = ((f"▸{name[0]}", f"{role} tile"), (" ", ""))
+    if client.argv:
+        head = (*head, (safe(client.argv[0].rpartition("/")[2]) + " ", role))
+    elif cells >= _PORTS and client.local:
+        head = (*head, (f"{address(client.local, 6, ports=True):<7}", "dim"))
+    if hidden & {"clients", "sockets"}:
+        return clip((*head, HIDDEN), cells)
+    return clip((*head, *_does(state, client, item.peer, cells - width(head))), cells)
+
+
+def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None, room: int) -> Line:
+    if client.errno:
+        from socklab.syscalls.errors import errno_name
+
+        return ((errno_name(client.errno), "bad"),)
+    if peer is None:
+        word = f"exit status {client.code}" if client.phase == "done" else safe(client.phase)
+        return ((word, "dim"),)
+    word = st.TCP_STATES.get(peer.state, f"state {peer.state}")
+    word = _SHORT.get(word, word) if len(word) > room else word
+    before = state.changed.sockets.get((state.table_host(client.host), peer.id), peer)
+    moved = before is None or before.state != peer.state
+    said: Line = ((word, "changed" if moved else ""),)
+    unread = peer.rx_queue - (peer.state in st.FIN_CAME and peer.rx_queue > 0)
+    waits = f" {brief(unread, 5)} B" if unread else f" ↻{peer.retransmits}" if peer.retransmits else ""
+    if waits and cell_len(word) + cell_len(waits) <= room:
+        said = (*said, (waits, "number" if unread else "warn"))
+    return said

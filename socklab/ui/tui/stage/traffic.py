@@ -1,0 +1,128 @@
+"""The wire's part of the stage: for each connection the packets of the last moments, as one arrow.
+
+In: the packet log of a LabState, cells. Out: spans of an exact width, the server on the left and the client on the
+right. A packet that the wire keeps hangs in the middle; one it dropped ends in ✗; one sent again says ↻ and how often.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import msgspec
+
+from socklab import state as st
+from socklab.core.text import safe
+from socklab.packets import packet_log
+from socklab.packets.decode import FIN, RST, SYN
+from socklab.packets.flows import RETRANSMISSION
+from socklab.packets.packet_log import Passed
+from socklab.ui.tui.widgets.formats import brief
+from socklab.ui.tui.widgets.lines import Line, Span, clip, width
+from socklab.ui.tui.widgets.packet_arrow import name
+
+LOOKED_AT = 300
+"""So many of the newest packets are looked at: more than cross between two stops that a person makes."""
+_KEPT = 64
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """What crossed between two ends since the program last ran, or is kept on the way."""
+
+    shown: Passed
+    """The one drawn: the oldest that is kept, else the one that tells most, of several the last."""
+    fate: str
+    again: int = 0
+    """How often its sender has sent it again."""
+    more: int = 0
+    """Other packets since the program last ran."""
+
+
+Ends = tuple[str, str]
+"""(address of the server's end, of the client's)"""
+
+
+def exchanges(state: st.LabState) -> dict[Ends, Exchange]:
+    """By connection. Empty where no packet is seen."""
+    packets = state.packets
+    found: dict[Ends, list[Passed]] = {}
+    for place in range(len(packets) - 1, max(-1, len(packets) - 1 - LOOKED_AT), -1):
+        if packets[place].id <= state.changed.packet:
+            break
+        passed = packet_log.at(packets, place)
+        found.setdefault((passed.server, passed.client), []).append(passed)
+    kept: dict[Ends, list[Passed]] = {}
+    for number in islice(state.on_the_way, _KEPT):
+        if (place := packet_log.index_of(packets, number)) >= 0:
+            passed = packet_log.at(packets, place)
+            kept.setdefault((passed.server, passed.client), []).append(passed)
+    return {ends: _exchange(state, kept.get(ends, []), found.get(ends, [])) for ends in {**kept, **found}}
+
+
+def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exchange:
+    """`new`: the newest first."""
+    shown = kept[0] if kept else max(new, key=_weight)  # of several the newest
+    same = [each for each in new if each.rightward == shown.rightward]
+    same = [each for each in same if each.seen.seq == shown.seen.seq and name(each) == name(shown)]
+    again = sum(RETRANSMISSION in each.seen.marks for each in same)
+    others = {each.packet.id for each in (*kept, *new) if RETRANSMISSION not in each.seen.marks}
+    others -= {shown.packet.id, *(each.packet.id for each in same)}
+    return Exchange(shown, state.fates.get(shown.packet.id, ""), again, len(others))
+
+
+def _weight(passed: Passed) -> int:
+    """How much a packet tells: a reset most, a bare acknowledgement least."""
+    segment = passed.segment
+    if segment.protocol != "TCP" or segment.problem:
+        return 1
+    flags = segment.flags
+    return 5 if flags & RST else 4 if flags & FIN else 3 if segment.payload_bytes else 2 if flags & SYN else 0
+
+
+# ---------------------------------------------------------------- as an arrow
+
+
+def arrow(exchange: Exchange, cells: int, role: str) -> Line:
+    """Exactly `cells` cells. The client is on the right: what goes to the server points to the left."""
+    to_server = exchange.shown.rightward
+    shaft = role or "dim"
+    label = _label(exchange, max(1, cells - 5))
+    if exchange.fate in ("held", "delayed"):
+        box: Line = (("[", "strong"), *label, ("]", "strong"))
+        box = (("◁", "strong"), *box) if to_server else (*box, ("▷", "strong"))
+        rest = max(0, cells - width(box))
+        before, after = rest // 2, rest - rest // 2
+        ways = ("┄" * before, "─" * after) if to_server else ("─" * before, "┄" * after)
+        return clip(((ways[0], "rule" if to_server else shaft), *box, (ways[1], shaft if to_server else "rule")), cells)
+    head: Span = ("✗", "bad") if exchange.fate == "dropped" else ("◀" if to_server else "▶", shaft)
+    rest = max(0, cells - width(label) - 4)
+    line: Line = (
+        (head, ("─ ", shaft), *label, (f" {'─' * rest}", shaft))
+        if to_server
+        else ((f"{'─' * rest} ", shaft), *label, (" ─", shaft), head)
+    )
+    return clip(line, cells)
+
+
+def _label(exchange: Exchange, cells: int) -> Line:
+    """ "SYN", "18 B", "FIN-ACK", with ↻ and how often, and + how many others; the richest that fits."""
+    segment = exchange.shown.segment
+    named: Span = (what(exchange.shown), "bad" if segment.flags & RST or segment.problem else "strong")
+    again: Line = ((f" ↻{exchange.again}" if exchange.again > 1 else " ↻", "warn"),) if exchange.again else ()
+    more: Line = ((f" +{exchange.more}", "dim"),) if exchange.more else ()
+    for way in ((named, *again, *more), (named, *again), (named,)):
+        if width(way) <= cells:
+            return way
+    return clip((named,), cells)
+
+
+def what(passed: Passed) -> str:
+    """ "SYN", "18 B", "18 B FIN"."""
+    segment = passed.segment
+    if segment.payload_bytes and segment.protocol == "TCP" and not segment.problem:
+        return f"{brief(segment.payload_bytes, 5)} B" + (" FIN" if segment.flags & FIN else "")
+    return safe(name(passed))
+
+
+def quiet(cells: int, role: str) -> Line:
+    """The wire of an open connection on which nothing has crossed."""
+    return (("─" * cells, role or "rule"),)

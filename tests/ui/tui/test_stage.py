@@ -1,0 +1,179 @@
+"""The stage says what the state says: each part of the drawing read back, at many moments and sizes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from socklab import state as st
+from socklab.ui.tui.stage.drawing import Picture, draw
+from socklab.ui.tui.widgets.lines import plain, width
+from tests.ui.tui.panel_support import PID, READ
+from tests.ui.tui.stage_moments import CHILD, MOMENTS, Lab
+from tests.ui.tui.test_panels_snapshots import compare
+
+SIZES = ((80, 12), (120, 17))
+EVERY_SIZE = ((50, 7), (60, 9), (80, 12), (100, 13), (120, 17), (200, 25))
+
+STATE = "|".join(sorted(set(st.TCP_STATES.values()), key=len, reverse=True))
+
+
+@pytest.fixture(scope="module")
+def labs() -> dict[str, Lab]:
+    return {name: tell() for name, tell in MOMENTS.items()}  # type: ignore[misc]
+
+
+def text(picture: Picture) -> list[str]:
+    return [plain(line).rstrip() for line in picture.lines]
+
+
+def line_of(lines: list[str], what: str) -> str:
+    found = [line for line in lines if what in line]
+    assert found, f"{what!r} is not in\n" + "\n".join(lines)
+    return found[0]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_stage_reads_as_it_did(labs: dict[str, Lab], moment: str) -> None:
+    out = []
+    for cells, rows in SIZES:
+        out += [f"== {moment}, {cells}x{rows}", *text(draw(labs[moment].state, cells, rows))]
+    compare(f"stage-{moment.replace(' ', '-').replace(',', '')}", "\n".join(out) + "\n")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("size", EVERY_SIZE)
+def test_no_line_is_too_wide_and_none_is_missing(labs: dict[str, Lab], moment: str, size: tuple[int, int]) -> None:
+    cells, rows = size
+    picture = draw(labs[moment].state, cells, rows)
+    assert len(picture.lines) == len(picture.keys) == rows
+    assert max(map(width, picture.lines)) <= cells
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("size", [(80, 12), (120, 17), (200, 25)])
+def test_what_is_drawn_is_what_the_state_holds(labs: dict[str, Lab], moment: str, size: tuple[int, int]) -> None:
+    state = labs[moment].state
+    picture = draw(state, *size)
+    rows = state.table_of("server").rows
+    for line, key in zip(text(picture), picture.keys, strict=True):
+        row = rows.get(key[1]) if key is not None and key[0] == "server" else None
+        if row is None:
+            continue
+        if row.state == st.LISTEN:
+            depth, limit = re.findall(r"([\d,]+) of ([\d,]+)", line)[0]
+            assert (int(depth), int(limit)) == (row.rx_queue, row.tx_queue)
+            assert ("full" in line) == (row.rx_queue > row.tx_queue)
+            continue
+        words = re.findall(STATE, line)
+        assert words[0] == st.TCP_STATES[row.state]
+        for number in re.findall(r"(?:in|receive) (?:[▓░]+ )?(\d+) B", line):
+            assert int(number) == row.rx_queue
+        name = next((name for name, client in state.clients.items() if client.local == row.remote), "")
+        if re.match(r"[a-z]$", name):
+            assert re.search(rf"[ *+-]{name} +{words[0]}", line) and re.search(rf" {name} ", line[-30:])
+        arrows = re.findall(r"(\d+) +socket *●", line)
+        holders = sorted(
+            fd for pid, table in state.descriptors.items() for fd, d in table.items() if d.inode == row.inode
+        )
+        assert sorted(map(int, arrows)) == (holders if row.inode else []), "an arrow from each descriptor, and no other"
+
+
+def test_the_accept_queue_shows_who_waits_and_the_slot_beyond_the_limit(labs: dict[str, Lab]) -> None:
+    line = line_of(text(draw(labs["full queue"].state, 120, 17)), "accept queue")
+    assert "a b c d ┊ e  5 of 4  full" in line
+
+
+def test_a_client_whose_syn_found_no_room_asks_the_listener_and_says_how_often(labs: dict[str, Lab]) -> None:
+    lines = text(draw(labs["full queue"].state, 120, 17))
+    line = line_of(lines, "f :40006")
+    assert "LISTEN" in line, "beside the listener, which knows nothing of it"
+    assert re.search(r"◀─ SYN ↻ ─+", line) and line.endswith("SYN_SENT ↻1")
+    assert "dropped 5✗" in line_of(lines, "LISTEN")
+
+
+def test_a_held_packet_hangs_in_the_middle_and_points_where_it_goes(labs: dict[str, Lab]) -> None:
+    line = line_of(text(draw(labs["SYN held"].state, 80, 12)), "[SYN]")
+    assert re.search(r"┄+◁\[SYN\]─+ a SYN_SENT", line)
+
+
+def test_a_connection_without_a_descriptor_stands_apart(labs: dict[str, Lab]) -> None:
+    lines = text(draw(labs["accepted"].state, 80, 12))
+    assert "●──▶" in line_of(lines, "a ESTABLISHED")
+    assert "●" not in line_of(lines, "b ESTABLISHED")
+    assert lines.index(line_of(lines, "not accepted yet")) < lines.index(line_of(lines, "b ESTABLISHED"))
+
+
+def test_a_fin_that_waits_is_no_byte(labs: dict[str, Lab]) -> None:
+    """The kernel counts it as one: Recv-Q is 1."""
+    line = line_of(text(draw(labs["half closed"].state, 120, 17)), "CLOSE_WAIT")
+    assert re.search(r"in [▓░]+ FIN ", line)
+
+
+def test_two_processes_are_two_arrows_to_one_object(labs: dict[str, Lab]) -> None:
+    lines = text(draw(labs["fork"].state, 120, 17))
+    assert str(PID) in lines[0] and str(CHILD) in lines[0]
+    assert (
+        len(
+            re.findall(
+                r"3 +listener *●",
+                line_of(lines, "accept queue") if "accept queue" in "".join(lines) else line_of(lines, "accept  "),
+            )
+        )
+        == 2
+    )
+    assert len(re.findall(r"4 +socket *●", line_of(lines, "a ESTABLISHED"))) == 1
+
+
+def test_every_thread_of_a_process_says_its_call(labs: dict[str, Lab]) -> None:
+    lines = "\n".join(text(draw(labs["two threads"].state, 80, 12)))
+    assert "■ accept" in lines and "◌ read" in lines
+
+
+def test_ten_thousand_connections_are_counted_by_the_kernels_own_count(labs: dict[str, Lab]) -> None:
+    state = labs["10,000 clients"].state
+    lines = text(draw(state, 120, 17))
+    drawn = sum(bool(re.search(r"●──▶ .*ESTABLISHED", line)) for line in lines)
+    more = re.search(r"([\d,]+) more ESTABLISHED", "\n".join(lines))
+    assert more and drawn + int(more[1].replace(",", "")) == state.table_of("server").states[st.ESTABLISHED] == 10_000
+
+
+@pytest.mark.parametrize("size", [(60, 9), (80, 12)])
+def test_what_the_step_points_at_and_the_calls_own_connection_are_never_left_out(
+    labs: dict[str, Lab], size: tuple[int, int]
+) -> None:
+    state = labs["10,000 clients"].state
+    assert "c9000" not in "".join(text(draw(state, *size)))
+    assert "▸c9000" in "".join(text(draw(state, *size, pointed="client c9000")))
+    reading = Lab().many().resume().enter(READ, 9003, 0, 0).state
+    assert "c9000" in "".join(text(draw(reading, *size)))
+    pointed = Lab().full().state
+    assert "▸j" in "".join(text(draw(pointed, *size, pointed="client j")))
+
+
+@pytest.mark.parametrize(
+    ("panel", "gone"),
+    [
+        ("queues", ["5 of 4", "full", "dropped", "not accepted", "+b", " b ESTABLISHED"]),
+        ("sockets", ["ESTABLISHED", "SYN_SENT"]),
+        ("clients", ["SYN_SENT"]),
+        ("counters", ["dropped"]),
+        ("wire", ["SYN ↻"]),
+        ("descriptors", ["3  listen", "0 null"]),
+    ],
+)
+def test_what_a_prediction_hides_is_nowhere_in_the_drawing(labs: dict[str, Lab], panel: str, gone: list[str]) -> None:
+    state = labs["full queue"].state
+    for size in ((100, 13), (120, 17)):
+        shown = "\n".join(text(draw(state, *size)))
+        masked = "\n".join(text(draw(state, *size, hidden=frozenset({panel}))))
+        assert any(word in shown for word in gone)
+        assert not [word for word in gone if word in masked]
+
+
+def test_the_same_state_is_the_same_picture_whatever_was_drawn_before(labs: dict[str, Lab]) -> None:
+    for moment, lab in labs.items():
+        before = draw(lab.state, 80, 12)
+        draw(labs["10,000 clients"].state, 120, 17)
+        assert draw(lab.state, 80, 12) == before, moment
