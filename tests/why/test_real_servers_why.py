@@ -13,7 +13,7 @@ import pytest
 from socklab import state as st, why
 from socklab.packets import packet_log
 from socklab.packets.decode import RST
-from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol import commands as cmd
 from socklab.protocol.pending import Pending
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
