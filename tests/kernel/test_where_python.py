@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -139,14 +140,24 @@ for thread in threads:
 """
 
 
+def threads_in(pid: int, number: int) -> list[int]:
+    """Threads of the process, but the first, that sleep in this call."""
+    found = []
+    for tid in map(int, os.listdir(f"/proc/{pid}/task")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since
+            call = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
+            if tid != pid and call[0] == str(number):
+                found.append(tid)
+    return found
+
+
 def test_each_thread_has_its_own_frames(python: str, tmp_path: Path) -> None:
     with running([python, write(tmp_path, THREADS)], environment()) as program:
-        tids = Path(f"/proc/{program.pid}/task")
-        wait_for(lambda: len(os.listdir(tids)) == 4, "three threads")
-        for tid in (int(name) for name in os.listdir(tids)):
-            if tid != program.pid:
-                with sleeper(program.pid, READ, tid=tid) as task:
-                    assert look(task) == [("server.py", 6, "take"), ("server.py", 10, "work")]
+        # The last of the short ones may still be listed while the others begin.
+        wait_for(lambda: len(threads_in(program.pid, READ)) == 3, "three threads that read")
+        for tid in threads_in(program.pid, READ):
+            with sleeper(program.pid, READ, tid=tid) as task:
+                assert look(task) == [("server.py", 6, "take"), ("server.py", 10, "work")]
         with sleeper(program.pid, FUTEX) as main:
             assert look(main) in ([("server.py", 22, "<module>")], [("server.py", 20, "<module>")])
 
