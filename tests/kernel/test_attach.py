@@ -22,6 +22,7 @@ import pytest
 
 from socklab import syscalls
 from socklab.core.errors import SocklabError
+from socklab.engine.source.python_layouts import NOT_READABLE
 from socklab.engine.tracing import task_table
 from socklab.host import attach_target
 from socklab.protocol import commands as cmd, events as ev
@@ -30,6 +31,7 @@ from socklab.session import Link
 from tests.support import servers, shared
 from tests.support.children import NOBODY, in_child
 from tests.support.repeat import times
+from tests.support.where_probe import interpreter
 
 pytestmark = pytest.mark.kernel
 
@@ -122,6 +124,22 @@ def test_a_server_answers_before_during_and_after_and_is_stepped_meanwhile(kind:
         assert {"accept", "accept4"} & set(names), names
         assert {"read", "recvfrom"} & set(names) and {"write", "sendto"} & set(names), names
         assert_unharmed(process, port)
+
+
+@pytest.mark.parametrize("name", ["python2.7", "python3.7"])
+def test_a_python_whose_frames_cannot_be_read_has_a_reason_and_no_line(name: str, tmp_path: Path) -> None:
+    """pyenv builds its interpreters with line information: the C lines of socketmodule.c are there to be taken."""
+    script = tmp_path / "server.py"
+    script.write_text(f"import socket\ns = socket.socket()\ns.bind({('127.0.0.1', 0)})\ns.listen(1)\ns.accept()\n")
+    process = subprocess.Popen([interpreter(name), str(script)])
+    try:
+        servers.until(lambda: servers.status(process.pid)["State"][0] == "S", "its sleep")
+        with Link.start(RunSpec(attach=process.pid)) as link:
+            held = next(event for event in link.events(timeout=120) if isinstance(event, ev.Held))
+        assert (held.stack, held.unlined) == ((), NOT_READABLE)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.by_chance

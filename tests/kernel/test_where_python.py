@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -419,3 +420,24 @@ def test_the_interpreters_own_c_lines_are_never_shown_as_the_users(name: str, tm
     with running([interpreter(name), path], environment()) as program, sleeper(program.pid, READ) as task:
         where = Where(program.pid)
         assert (task.stack(where), where.reason) == ((), NOT_READABLE)
+
+
+@pytest.mark.parametrize("name", ["python3", "python3.7"], ids=["readable", "older"])
+@pytest.mark.parametrize("copy", ["myserver", "pypy3.7-c", "python3.7"])
+def test_an_interpreter_under_any_name_is_one_also_when_its_file_is_gone(name: str, copy: str, tmp_path: Path) -> None:
+    """The system's python3 has the interpreter in itself, pyenv's a library of its own."""
+    program = tmp_path / copy
+    real = interpreter(name)
+    shutil.copy(os.path.realpath(real), program)
+    prefix = subprocess.check_output([real, "-c", "import sys; print(sys.base_prefix)"], text=True).strip()
+    path = write(tmp_path, "import os\nos.read(0, 1)\n")
+    with (
+        running([str(program), path], {**environment(), "PYTHONHOME": prefix}) as process,
+        sleeper(process.pid, READ) as task,
+    ):
+        for gone in (False, True):
+            if gone:
+                program.unlink()
+            where = Where(process.pid)
+            stack = [(frame.path, frame.line) for frame in task.stack(where)]
+            assert (stack, where.reason) == (([(path, 2)], "") if name == "python3" else ([], NOT_READABLE)), gone

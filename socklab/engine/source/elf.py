@@ -160,6 +160,8 @@ def exported(image: Image, names: frozenset[str]) -> dict[str, int]:
             at = image.data.find(b"\0" + name.encode() + b"\0", strings.offset, strings.offset + strings.size)
             if at >= 0:
                 wanted[at + 1 - strings.offset] = name
+        if not wanted:
+            continue
         raw = image.data[section.offset : section.offset + section.size]
         for symbol in struct.iter_unpack("<IBBHQQ", raw[: len(raw) // 24 * 24]):
             if symbol[0] in wanted and symbol[3]:

@@ -12,6 +12,7 @@ import re
 import stat
 
 from socklab.engine.source.addresses import AddressSpace
+from socklab.engine.source.elf import exported
 from socklab.engine.source.memory import Read
 from socklab.engine.source.native_stack import NativeStack
 from socklab.engine.source.python_frames import Places, PythonFrames
@@ -26,8 +27,12 @@ NO_FRAME = "no line of yours is on the stack"
 NO_PYTHON_FRAME = "no Python line of yours is running in this thread"
 NOT_READ = "the program's memory map cannot be read"
 
-_INTERPRETER = re.compile(r"python3?(\.\d+)?t?$|libpython3\.\d+[a-z]*\.so")
-_PYTHON_PROGRAM = re.compile(r"(python|pypy)[\d.]*[a-z]*$")
+_PYTHON = re.compile(r"(python|pypy)[\d.]*[a-z]*(-[a-z]+)?$|lib(python[23]|pypy)[\w.-]*\.so")
+"""Files that are an interpreter, or have one in them: python3.7m, pypy3.10-c, libpython3.11.so.1.0."""
+_EXPORTED_BY_PYTHON = frozenset({"Py_Main", "rpython_startup_code"})
+"""By an interpreter that is linked into a program of any name."""
+_DELETED = " (deleted)"
+"""So the kernel marks a file whose path is gone: an interpreter that was upgraded meanwhile."""
 
 LANGUAGES = {
     ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp",
@@ -117,12 +122,19 @@ class Where:
         return _map_line(self.pid, pc), _facts(frames[0], {**facts, "file_address": hex(address)})
 
     def _find_interpreter(self) -> None:
-        self._is_python = _PYTHON_PROGRAM.match(os.path.basename(self._space.program)) is not None
-        for module in self._space.modules:
-            if self._interpreter is None and _INTERPRETER.match(module.name) and module.binary is not None:
+        program, modules = self._space.program, self._space.modules
+        names = [os.path.basename(program), *(module.name for module in modules)]
+        self._is_python = any(_PYTHON.match(name.removesuffix(_DELETED)) for name in names) or self._exports_python()
+        for module in modules if self._is_python else ():
+            main = module.name == names[0]
+            if self._interpreter is None and (main or _PYTHON.match(module.name)) and module.binary is not None:
                 interpreter = PythonFrames(self.pid, module.binary.image, module.bias)
                 if not interpreter.reason:
                     self._interpreter = interpreter
+
+    def _exports_python(self) -> bool:
+        main = self._space.main
+        return main is not None and bool(exported(main.image, _EXPORTED_BY_PYTHON))
 
 
 def _facts(frame: Frame, facts: dict[str, str]) -> events.Reading:

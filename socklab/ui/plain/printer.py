@@ -257,7 +257,8 @@ class Printer(Page):
             self._say(line, "    " if position else "  ", "      ")
         if not held.stack and held.unlined and held.unlined not in self._explained:
             self._explained.add(held.unlined)
-            self._say(f"no line of source: {safe(held.unlined)}", "  ", "      ")
+            said = "" if held.unlined.startswith(("no line", "no Python line")) else "no line of source: "
+            self._say(f"{said}{safe(held.unlined)}", "  ", "      ")
 
     def _explain(self, state: st.LabState, task: st.Task, call: st.Call) -> list[tuple[str, str]]:
         """What it asks for, in words the first time; what came of it, always."""
