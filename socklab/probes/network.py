@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from socklab.core.text import safe
-from socklab.probes.program import ERRORS, errno_name, text_of
+from socklab.probes.program import ERRORS, buffer_probes, errno_name, text_of
 from socklab.probes.registry import STATES, Unmeasured, Value, probes, probes_of
 from socklab.protocol import events as ev
 from socklab.state import LISTEN, TCP_STATES, LabState, Table
@@ -119,6 +119,7 @@ probes_of(_own_row, {
     "client.CLIENT.tx_queue": ("Send-Q of its socket: bytes written and not acknowledged yet",
                                lambda row: row.tx_queue),
 })  # fmt: skip
+buffer_probes("client.CLIENT", _own_row)
 probes_of(client_of, {
     "client.CLIENT.phase": ("connecting, open, half-closed, closed, reset, failed; a command: running, done",
                             lambda client: client.phase, PHASES),
@@ -155,6 +156,7 @@ probes_of(_server_row, {
     "server.CLIENT.rx_queue": ("its Recv-Q: bytes received and not read yet", lambda row: row.rx_queue),
     "server.CLIENT.tx_queue": ("its Send-Q: bytes written and not acknowledged yet", lambda row: row.tx_queue),
 })  # fmt: skip
+buffer_probes("server.CLIENT", _server_row)
 
 
 def _client_states(state: LabState) -> list[str]:

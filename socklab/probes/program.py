@@ -6,7 +6,7 @@ In: a LabState. Out: values that the program or the kernel gave. Registered in `
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from socklab.core.persistent import PMap
 from socklab.core.signals import signal_name
@@ -92,6 +92,30 @@ def _client_at(state: LabState, parts: dict[str, str]) -> Value:
     raise Unmeasured(f"{row.remote} is no client of the lab")
 
 
+def _read(name: str) -> Callable[[ev.SocketRow], Value]:
+    """One of the four numbers of a socket's buffers."""
+
+    def value(row: ev.SocketRow) -> Value:
+        if not row.receive_limit:
+            raise Unmeasured(f"what the buffers of {row.local} hold was not read")
+        number: int = getattr(row, name)
+        return number
+
+    return value
+
+
+def buffer_probes(of: str, find: Callable[[LabState, dict[str, str]], ev.SocketRow]) -> None:
+    """What the buffers of a socket hold and may hold, under names that begin with `of`."""
+    probes_of(find, {
+        f"{of}.receive_used": ("bytes of memory its receive buffer takes, the kernel's own bookkeeping included",
+                               _read("receive_used")),
+        f"{of}.receive_limit": ("bytes of memory it may take (SO_RCVBUF)", _read("receive_limit")),
+        f"{of}.send_used": ("bytes of memory its send buffer takes, the kernel's own bookkeeping included",
+                            _read("send_used")),
+        f"{of}.send_limit": ("bytes of memory it may take (SO_SNDBUF)", _read("send_limit")),
+    })  # fmt: skip
+
+
 probes_of(_descriptor, {
     "fd.FD.number": ("the number itself", lambda descriptor: descriptor.fd),
     "fd.FD.kind": ("socket, pipe, file, terminal, device, epoll", _kind, (*(kind for _, kind in _KINDS), "other")),
@@ -107,6 +131,7 @@ probes_of(_socket, {
                        lambda row: row.rx_queue),
     "fd.FD.tx_queue": ("bytes written and not acknowledged yet", lambda row: row.tx_queue),
 })  # fmt: skip
+buffer_probes("fd.FD", _socket)
 probes({
     "fd.FD.open": ("yes when the number is in use",
                    lambda state, parts: _fd_number(state, parts["FD"]) in _open_descriptors(state), bool),

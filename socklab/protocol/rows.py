@@ -114,6 +114,15 @@ class SocketRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """0 none, 1 retransmit, 2 keepalive (or SYN-ACK), 3 TIME_WAIT, 4 zero-window probe."""
     expires_ms: int = 0
     retransmits: int = 0
+    receive_used: int = 0
+    """Memory the receive buffer takes (SK_MEMINFO_RMEM_ALLOC, `r` of `ss -m`): the bytes of `rx_queue`, those that came
+    out of order, and the kernel's own bookkeeping for each packet. So it is more than `rx_queue`."""
+    receive_limit: int = 0
+    """What it may take (SK_MEMINFO_RCVBUF, `rb`). 0 = not read: neither of the four is then."""
+    send_used: int = 0
+    """The same of the send buffer (SK_MEMINFO_WMEM_QUEUED, `w`): what was written and is not acknowledged."""
+    send_limit: int = 0
+    """SK_MEMINFO_SNDBUF, `tb`."""
 
 
 class ProcessRow(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -65,11 +65,32 @@ def _changed_table(table: Table, put: tuple[ev.SocketRow, ...], gone: tuple[int,
     )
 
 
+def _moved(old: ev.SocketRow | None, new: ev.SocketRow) -> bool:
+    """Whether something happened to the socket. No: its timer ran down, its buffers were read or not read this time,
+    or the same bytes take other memory."""
+    if old is None:
+        return True
+    limits = old.receive_limit and new.receive_limit
+    return (
+        old.rx_queue != new.rx_queue
+        or old.tx_queue != new.tx_queue
+        or old.state != new.state
+        or old.inode != new.inode
+        or old.timer != new.timer
+        or old.retransmits != new.retransmits
+        or old.local != new.local
+        or old.remote != new.remote
+        or (limits != 0 and (old.receive_limit != new.receive_limit or old.send_limit != new.send_limit))
+    )
+
+
 def _sockets(state: LabState, event: ev.Sockets) -> LabState:
     table = state.tables.get(event.host, NO_TABLE)
     before = dict(state.changed.sockets)
     for row in event.set:
-        before.setdefault((event.host, row.id), table.rows.get(row.id))
+        old = table.rows.get(row.id)
+        if _moved(old, row):
+            before.setdefault((event.host, row.id), old)
     for gone in event.gone:
         key = event.host, gone
         if before.setdefault(key, table.rows.get(gone)) is None:

@@ -192,6 +192,60 @@ def test_sock_diag_proc_text_and_ss_list_the_same_sockets_in_every_state(user: i
     privately(act, user)
 
 
+def memory_by_ss() -> dict[int, tuple[int, int, int, int]]:
+    """Cookie to what `ss -tanHem` prints of a socket's buffers: r, rb, w, tb; 0 where it prints none."""
+    text = subprocess.run(["ss", "-tanHemO"], capture_output=True, text=True, check=True).stdout
+    found = {}
+    for line in text.splitlines():
+        numbers = re.search(r"skmem:\(r(\d+),rb(\d+),t\d+,tb(\d+),f-?\d+,w(\d+),", line)
+        cookie = re.search(r"\bsk:([0-9a-f]+)", line)
+        assert cookie is not None, line
+        received, receive_limit, send_limit, queued = map(int, numbers.groups()) if numbers else (0, 0, 0, 0)
+        found[int(cookie[1], 16)] = (received, receive_limit, queued, send_limit)
+    return found
+
+
+def memory_of(row: SocketRow) -> tuple[int, int, int, int]:
+    return (row.receive_used, row.receive_limit, row.send_used, row.send_limit)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_what_the_buffers_hold_and_may_hold_is_what_ss_says_in_every_state(user: int | None) -> None:
+    def act() -> None:
+        kept = [*every_state(), server := listening()]
+        client, accepted = pair(server)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 50_000)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while client.send(b"x" * 4096):
+                pass
+        table = DiagTable()
+
+        def agree() -> bool:
+            table.look()
+            return {id_: memory_of(row) for id_, row in table.rows.items()} == memory_by_ss()
+
+        until(agree)
+        end_of = {(row.local, row.remote): row for row in table.rows.values()}
+        ends = (end(client.getsockname()), end(client.getpeername()))
+        full, other = end_of[ends], end_of[ends[::-1]]
+        assert full.send_limit == client.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        assert full.send_used > full.send_limit // 2 and full.send_used > full.tx_queue
+        assert other.receive_limit == accepted.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert other.receive_used > other.rx_queue > 0
+        [exact] = [memory_of(row) for row in _exactly(full)]
+        assert exact == memory_of(full)
+        assert len(kept) < len(table.rows)
+
+    privately(act, user)
+
+
+def _exactly(row: SocketRow) -> list[SocketRow]:
+    """The socket read by its ends into a table that has seen no other."""
+    return DiagTable().look_for(row.family, row.local, row.remote).changed
+
+
 def test_every_row_of_a_dump_is_also_found_by_its_ends() -> None:
     def act() -> None:
         kept = every_state()
@@ -204,9 +258,9 @@ def test_every_row_of_a_dump_is_also_found_by_its_ends() -> None:
         # The kernel answers with the listener here: no connection has these ends.
         listener = end(kept[0].getsockname())
         assert Diag().read_exact(socket.AF_INET, pack_ends(socket.AF_INET, listener, "127.0.0.1:2")) is None
-        message = Diag().read_exact(socket.AF_INET, pack_ends(socket.AF_INET, listener, "0.0.0.0:0"))
-        assert message is not None
-        found = Diag().row(message)
+        read = Diag().read_exact(socket.AF_INET, pack_ends(socket.AF_INET, listener, "0.0.0.0:0"))
+        assert read is not None
+        found = Diag().row(*read)
         assert (found.state, found.inode) == (10, os.fstat(kept[0].fileno()).st_ino)
 
     privately(act)

@@ -20,6 +20,11 @@ def row(id: int, local: str, remote: str, state: int, **more: int) -> ev.SocketR
     return ev.SocketRow(id, 2, local, remote, state, **more)
 
 
+def buffers(first: int) -> dict[str, int]:
+    names = ("receive_used", "receive_limit", "send_used", "send_limit")
+    return {name: first + place for place, name in enumerate(names)}
+
+
 CLIENT_A = ev.Client(
     3, "a", "half-closed", host="client", local=END_A, remote=lab.SERVER, inode=71, sent=31, received=32,
     tail=b"bye\x1b\n", eof=True, errno=104,
@@ -55,14 +60,14 @@ RICH = lab.state_of(
     lab.sockets(
         lab.listener(depth=2, limit=5, id=6),
         lab.listener(depth=9, limit=9, inode=8, id=1, port=22),
-        row(21, lab.SERVER, END_A, 8, inode=901, rx_queue=41, tx_queue=42),
+        row(21, lab.SERVER, END_A, 8, inode=901, rx_queue=41, tx_queue=42, **buffers(43)),
         row(22, lab.SERVER, END_B, 3),
         row(23, lab.SERVER, "10.0.0.9:1", 12),
         row(24, "10.0.0.1:22", "10.0.0.9:2", 8),
         row(25, "0.0.0.0:0", "0.0.0.0:0", CLOSE, inode=902),
     ),
     lab.sockets(
-        row(31, END_A, lab.SERVER, 4, inode=71, rx_queue=51, tx_queue=52, retransmits=6),
+        row(31, END_A, lab.SERVER, 4, inode=71, rx_queue=51, tx_queue=52, retransmits=6, **buffers(53)),
         row(32, END_B, lab.SERVER, 2, inode=72),
         row(33, "10.0.0.2:9", "10.0.0.1:22", 4),
         row(34, "10.0.0.2:8080", "0.0.0.0:0", 10),
@@ -99,6 +104,9 @@ VALUES: dict[str, probes.Value] = {
     "fd.9.kind": "other", "fd.8.target": "/tmp/␛file", "fd.1.target": "pipe:[55]", "fd.1.inode": 55,
     "fd.4.inode": 901, "fd.3.listed": True, "fd.10.listed": False, "fd.11.listed": False, "fd.7.listed": False,
     "fd.4.state": "CLOSE_WAIT", "fd.10.state": "CLOSE", "fd.4.local": lab.SERVER, "fd.4.remote": END_A,
+    "fd.4.receive_used": 43, "fd.4.receive_limit": 44, "fd.4.send_used": 45, "fd.4.send_limit": 46,
+    "client.a.receive_used": 53, "client.a.receive_limit": 54, "client.a.send_used": 55, "client.a.send_limit": 56,
+    "server.a.receive_used": 43, "server.a.receive_limit": 44, "server.a.send_used": 45, "server.a.send_limit": 46,
     "fd.4.client": "a", "fd.4.rx_queue": 41, "fd.4.tx_queue": 42, "fd.3.rx_queue": 2,
     "client.a.state": "FIN_WAIT1", "client.b.state": "SYN_SENT", "client.a.retransmits": 6, "client.a.rx_queue": 51,
     "client.a.tx_queue": 52, "client.a.phase": "half-closed", "client.curl.phase": "done", "client.a.local": END_A,

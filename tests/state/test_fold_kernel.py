@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given, settings, strategies as some
+from msgspec.structs import replace
 
 from socklab.protocol import events as ev
 from socklab.state import (
@@ -51,6 +52,23 @@ def test_what_was_before_is_what_was_there_when_the_program_ran_not_a_look_ago()
     assert twice.changed.sockets == {("server", 1): rows[0]}, "5 was not there before, and is not there now"
     closed = lab.state_of_from(stopped, lab.sockets(gone=(1,)), lab.sockets(rows[2]))
     assert closed.changed.sockets == {("server", 1): rows[0]}
+
+
+def test_a_timer_that_ran_down_and_memory_that_was_counted_anew_are_no_change_of_a_socket() -> None:
+    row = replace(lab.pair(1, ESTABLISHED, ESTABLISHED)[0], timer=1, expires_ms=900, rx_queue=5, tx_queue=7)
+    seen = lab.state_of(lab.start(), lab.sockets(row), ev.Resumed(9, PID))
+    read = replace(row, expires_ms=700, receive_used=2304, receive_limit=131072, send_used=1280, send_limit=87040)
+    later = lab.state_of_from(seen, lab.sockets(read), lab.sockets(noise := replace(read, receive_used=768)))
+    assert later.tables["server"].rows[row.id] == noise
+    assert later.changed.sockets == {}
+    for moved in (
+        replace(noise, rx_queue=6), replace(noise, tx_queue=0), replace(noise, timer=0), replace(noise, retransmits=1),
+        replace(noise, state=SYN_SENT), replace(noise, inode=7), replace(noise, remote="10.0.0.3:1"),
+        replace(noise, local="10.0.0.3:1"), replace(noise, receive_limit=4608), replace(noise, send_limit=4608),
+    ):  # fmt: skip
+        assert lab.state_of_from(later, lab.sockets(moved)).changed.sockets == {("server", row.id): noise}
+    unread = replace(noise, receive_used=0, receive_limit=0, send_used=0, send_limit=0)
+    assert lab.state_of_from(later, lab.sockets(unread)).changed.sockets == {}
 
 
 def test_each_process_and_each_host_has_a_table_of_its_own() -> None:

@@ -14,7 +14,9 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from itertools import chain
+from typing import NamedTuple
 
 from socklab.core.errors import MachineError
 from socklab.protocol.events import SocketRow
@@ -38,10 +40,28 @@ _OLD_REQUEST = struct.Struct("=BBBB48sII")  # inet_diag_req: family, src_len, ds
 _REQUEST = struct.Struct("=BBBBI40s8s")  # inet_diag_req_v2: family, protocol, ext, pad, states, id
 _MESSAGE = struct.Struct("=BBBB4s16s16sIIIIIIII")  # inet_diag_msg
 _PORTS = struct.Struct("!HH")
+_COOKIE = struct.Struct("=II")
+_COOKIE_AT = 44  # in inet_diag_msg
+_SKMEMINFO = 7  # INET_DIAG_SKMEMINFO; a request asks for it by bit 7 - 1
+_MEMORY_ASKED = 1 << (_SKMEMINFO - 1)
+_MEMINFO = struct.Struct("=6I")  # SK_MEMINFO_ RMEM_ALLOC, RCVBUF, WMEM_ALLOC, SNDBUF, FWD_ALLOC, WMEM_QUEUED
 
 # A netlink dump fills at most 32 KiB per receive, however large the buffer (net/netlink/af_netlink.c, netlink_recvmsg).
 # Buffers above malloc's mmap threshold cost a page fault per page, so ask for no more.
 _RECEIVE = 32768
+
+
+class Memory(NamedTuple):
+    """What a socket's two buffers take of the kernel's memory, and may take: see SocketRow."""
+
+    receive_used: int
+    receive_limit: int
+    send_used: int
+    send_limit: int
+
+
+NO_MEMORY = Memory(0, 0, 0, 0)
+"""Not read; also of what has no buffers: SYN_RECV and TIME_WAIT."""
 
 
 class Diag:
@@ -68,10 +88,10 @@ class Diag:
     def close(self) -> None:
         self._netlink.close()
 
-    def read_dump(self, states: int) -> list[bytes]:
-        """Raw replies, each a whole number of messages. Raises OSError."""
+    def read_dump(self, states: int, *, memory: bool = False) -> list[bytes]:
+        """Raw replies, each a whole number of messages; with `memory`, `read_memory` finds it there. Raises OSError."""
         # The older of the two requests takes AF_UNSPEC: one walk through the table instead of one per family.
-        body = _OLD_REQUEST.pack(0, 0, 0, 0, bytes(48), states, 0)
+        body = _OLD_REQUEST.pack(0, 0, 0, _MEMORY_ASKED if memory else 0, bytes(48), states, 0)
         self._netlink.send(_HEADER.pack(16 + len(body), _TCPDIAG_GETSOCK, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + body)
         chunks: list[bytes] = []
         receive = self._netlink.recv
@@ -87,13 +107,14 @@ class Diag:
                 return chunks
             chunks.append(chunk)
 
-    def read_exact(self, family: int, ends: bytes) -> bytes | None:
-        """The inet_diag_msg of the socket with these ends, whatever the size of the table; None = there is none now.
+    def read_exact(self, family: int, ends: bytes) -> tuple[bytes, Memory] | None:
+        """The inet_diag_msg of the socket with these ends, and its memory, whatever the size of the table; None = there
+        is none now.
 
         `ends` as in inet_diag_sockid: ports, addresses, and the interface the socket is bound to (0 = none). A
         listener's remote end is 0. Of several listeners that share a port (SO_REUSEPORT) the kernel chooses one.
         """
-        body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, ALL_STATES, ends, _NO_COOKIE)
+        body = _REQUEST.pack(family, socket.IPPROTO_TCP, _MEMORY_ASKED, 0, ALL_STATES, ends, _NO_COOKIE)
         self._netlink.send(_HEADER.pack(16 + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0) + body)
         reply = self._netlink.recv(_RECEIVE)
         if reply[4] == _NLMSG_ERROR:
@@ -103,9 +124,9 @@ class Diag:
             raise error
         message = reply[16:88]
         # Where no connection has these ends the kernel's look-up goes on to a listener of the port.
-        return message if message[4:40] == ends[:36] else None
+        return (message, _memory(reply, 0)) if message[4:40] == ends[:36] else None
 
-    def row(self, message: bytes, *, timers: bool = True) -> SocketRow:
+    def row(self, message: bytes, memory: Memory = NO_MEMORY, *, timers: bool = True) -> SocketRow:
         """The row of an inet_diag_msg; without `timers`, `expires_ms` is 0."""
         family, state, timer, retransmits, ports, here, there, _, low, high, expires, rx, tx, uid, inode = (
             _MESSAGE.unpack(message)
@@ -124,6 +145,7 @@ class Diag:
             timer,
             expires if timers and timer else 0,
             retransmits,
+            *memory,
         )
 
     def _host(self, family: int, raw: bytes) -> str:
@@ -156,6 +178,34 @@ def split_messages(chunk: bytes) -> list[bytes]:
         messages.append(chunk[at + 16 : at + 88])
         at += ((chunk[at] | chunk[at + 1] << 8) + 3) & ~3
     return messages
+
+
+def cookie(message: bytes) -> int:
+    """The socket's id, of its inet_diag_msg."""
+    low, high = _COOKIE.unpack_from(message, _COOKIE_AT)
+    number: int = low | high << 32
+    return number
+
+
+def read_memory(chunk: bytes) -> Iterator[tuple[int, Memory]]:
+    """The memory of each socket of a dump that asked for it, by id; NO_MEMORY of one that has no buffers."""
+    at, size = 0, len(chunk)
+    while at + 88 <= size:
+        yield cookie(chunk[at + 16 : at + 88]), _memory(chunk, at)
+        at += ((chunk[at] | chunk[at + 1] << 8) + 3) & ~3
+
+
+def _memory(chunk: bytes, start: int) -> Memory:
+    """Of the message that begins at `start`: among the attributes behind its inet_diag_msg, if there at all."""
+    end = start + (chunk[start] | chunk[start + 1] << 8)
+    at = start + 88
+    while at + 4 <= end:
+        length = chunk[at] | chunk[at + 1] << 8
+        if chunk[at + 2] == _SKMEMINFO and 4 + _MEMINFO.size <= length <= end - at:
+            received, receive_limit, _, send_limit, _, queued = _MEMINFO.unpack_from(chunk, at + 4)
+            return Memory(received, receive_limit, queued, send_limit)
+        at += max(4, (length + 3) & ~3)
+    return NO_MEMORY
 
 
 def pack_ends(family: int, local: str, remote: str) -> bytes:

@@ -146,8 +146,10 @@ def socket_text(owners: Owners, row: ev.SocketRow) -> str:
         # For a listener these two are the accept queue; the queue line tells them.
         # The kernel counts a SYN and a FIN as a byte each: in these states one of the bytes is that.
         text += _waiting(row.rx_queue, row.state in _FIN_CAME, "to read")
+        text += _buffer("receive", row.receive_used, row.receive_limit)
         if row.state != st.SYN_SENT:
             text += _waiting(row.tx_queue, row.state in _FIN_SENT, "not acknowledged")
+            text += _buffer("send", row.send_used, row.send_limit)
         if row.retransmits:
             text += f", sent again {times(row.retransmits)}"
     return text
@@ -163,6 +165,11 @@ def _waiting(count: int, fin: bool, what: str) -> str:
         return ""
     parts = [bytes_of(count - fin)] if count > fin else []
     return f", {' and '.join(parts + ['the FIN'] * fin)} {what}"
+
+
+def _buffer(which: str, used: int, limit: int) -> str:
+    """` (receive buffer: 2304 of 131072)`, the kernel's memory; "" for an empty one or one that was not read."""
+    return f" ({which} buffer: {used} of {limit})" if used and limit else ""
 
 
 def bytes_of(count: int) -> str:

@@ -9,8 +9,18 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, strategies as st
 
-from socklab.engine.kernel.sockdiag import LISTEN, Diag, pack_ends, split_messages
-from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta, DiagTable
+from socklab.engine.kernel.sockdiag import (
+    ALL_STATES,
+    LISTEN,
+    NO_MEMORY,
+    Diag,
+    Memory,
+    cookie,
+    pack_ends,
+    read_memory,
+    split_messages,
+)
+from socklab.engine.kernel.socktable import MEMORY_READ, RECENT, TIMERS_KEPT, Delta, DiagTable
 from socklab.protocol.events import SocketRow
 
 TIME_WAIT = 6
@@ -47,9 +57,9 @@ def message(
     )
 
 
-def framed(messages: Iterable[bytes], attributes: int = 36) -> bytes:
-    length = 16 + 72 + attributes
-    return b"".join(struct.pack("=IHHII", length, 18, 2, 1, 7) + m + bytes(attributes) for m in messages)
+def framed(messages: Iterable[bytes], attributes: bytes = bytes(36)) -> bytes:
+    length = 16 + 72 + len(attributes)
+    return b"".join(struct.pack("=IHHII", length, 18, 2, 1, 7) + m + attributes for m in messages)
 
 
 class Dumps(Diag):
@@ -58,14 +68,29 @@ class Dumps(Diag):
     def __init__(self) -> None:
         self._hosts = {}
         self.now: list[bytes] = []
+        self.memory: dict[int, Memory] = {}
         self.per_chunk = 3
+        self.asked: list[bool] = []
+        """Of each dump of all states: whether it asked for memory."""
 
-    def read_dump(self, states: int) -> list[bytes]:
+    def read_dump(self, states: int, *, memory: bool = False) -> list[bytes]:
+        if states == ALL_STATES:
+            self.asked.append(memory)
         wanted = [m for m in self.now if states >> m[1] & 1]
-        return [framed(wanted[at : at + self.per_chunk]) for at in range(0, len(wanted), self.per_chunk)]
+        each = [framed([m], self._attributes(m, memory)) for m in wanted]
+        return [b"".join(each[at : at + self.per_chunk]) for at in range(0, len(each), self.per_chunk)]
 
-    def read_exact(self, family: int, ends: bytes) -> bytes | None:
-        return next((m for m in self.now if m[0] == family and m[4:40] == ends[:36]), None)
+    def _attributes(self, message: bytes, asked: bool) -> bytes:
+        held = self.memory.get(cookie(message))
+        if held is None or not asked:
+            return bytes(8)
+        received, receive_limit, queued, send_limit = held
+        cgroup = struct.pack("=HHQ", 12, 21, 1)
+        return cgroup + struct.pack("=HH9I", 40, 7, received, receive_limit, 1, send_limit, 0, queued, 0, 0, 0)
+
+    def read_exact(self, family: int, ends: bytes) -> tuple[bytes, Memory] | None:
+        found = next((m for m in self.now if m[0] == family and m[4:40] == ends[:36]), None)
+        return None if found is None else (found, self.memory.get(cookie(found), NO_MEMORY))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -88,7 +113,7 @@ def test_recorded_replies_become_rows() -> None:
 @given(st.lists(st.sampled_from([0, 8, 36, 44]), min_size=1, max_size=12))
 def test_messages_of_mixed_lengths_are_cut_where_each_begins(attributes: list[int]) -> None:
     messages = [message(index) for index in range(len(attributes))]
-    chunk = b"".join(framed([m], size) for m, size in zip(messages, attributes, strict=True))
+    chunk = b"".join(framed([m], bytes(size)) for m, size in zip(messages, attributes, strict=True))
     assert split_messages(chunk) == messages
 
 
@@ -187,6 +212,51 @@ def test_many_running_timers_are_no_changes_and_show_no_number_that_grows_old() 
     assert {row.expires_ms for row in table.look().changed} == {30000}
 
 
+def test_a_small_table_tells_what_the_buffers_hold_and_a_change_of_that_alone_is_told() -> None:
+    dumps = Dumps()
+    table = DiagTable(dumps)
+    dumps.now = [message(i) for i in range(1, 9)]
+    dumps.memory = {4: Memory(0, 131072, 0, 87040)}
+    table.look()
+    assert [row.receive_limit for row in table.rows.values()] == [0, 0, 0, 131072, 0, 0, 0, 0]
+    assert table.look() == Delta([], [], [])
+    dumps.memory = {4: Memory(2304, 131072, 1280, 87040)}
+    (row,) = table.look().changed
+    assert (row.id, row.receive_used, row.send_used, row.send_limit) == (4, 2304, 1280, 87040)
+    dumps.memory = {}
+    dumps.now[3] = message(4, state=TIME_WAIT)
+    (row,) = table.look().changed
+    assert (row.state, row.receive_used, row.receive_limit) == (TIME_WAIT, 0, 0)
+
+
+def test_a_large_table_is_dumped_without_memory_and_knows_that_of_the_sockets_looked_at_last() -> None:
+    dumps = Dumps()
+    table = DiagTable(dumps)
+    dumps.now = [message(i) for i in range(1, MEMORY_READ + 2)]
+    dumps.memory = {i: Memory(i, 1000, 0, 1000) for i in range(1, MEMORY_READ + 2)}
+    table.look()
+    table.look()
+    assert dumps.asked[-1] is False
+    assert not any(row.receive_limit for row in table.rows.values())
+    assert [row.receive_used for row in table.look_at([7]).changed] == [7]
+    assert table.look() == Delta([], [], [])  # it stays known
+    dumps.memory[7] = Memory(900, 1000, 0, 1000)
+    assert [(row.id, row.receive_used) for row in table.look().changed] == [(7, 900)]
+    forgotten = table.look_at(range(20, 20 + RECENT)).changed
+    assert (7, 0, 0) in [(row.id, row.receive_used, row.receive_limit) for row in forgotten]
+    assert sum(row.receive_limit > 0 for row in table.rows.values()) == RECENT
+    dumps.now = dumps.now[:MEMORY_READ]
+    table.look()
+    table.look()
+    assert all(row.receive_used == row.id for row in table.rows.values() if row.id != 7)
+
+
+@given(st.binary(max_size=200))
+def test_no_attribute_is_read_beyond_the_message_whatever_its_length_says(rest: bytes) -> None:
+    chunk = struct.pack("=IHHII", 88 + len(rest) // 4 * 4, 18, 2, 1, 7) + message(1) + rest[: len(rest) // 4 * 4]
+    assert [id_ for id_, _ in read_memory(chunk)] == [1]
+
+
 _ROWS = st.dictionaries(
     st.integers(1, 40),
     st.tuples(st.sampled_from([1, 6, 8, LISTEN]), st.integers(0, 2), st.integers(0, 3), st.sampled_from([0, 1000])),
@@ -208,6 +278,7 @@ def test_what_changed_added_up_is_always_the_table(
                 message(i, state=state, rx=rx, timer=timer, expires=700 if timer else 0, inode=inode and inode + i)
                 for i, (state, rx, timer, inode) in rows.items()
             ]
+            dumps.memory = {i: Memory(rx and 2304, 4096, 0, 4096) for i, (state, rx, *_) in rows.items() if state != 6}
         if how == "one":
             delta = table.look_at(list(added)[:3])
         elif how == "ends":
@@ -225,6 +296,7 @@ def test_what_changed_added_up_is_always_the_table(
         assert added == table.rows
         assert set(delta.unlisted) == held - {row.inode for row in added.values()} - {0}
         if how in ("look", "again"):
-            assert added == {row.id: row for row in map(dumps.row, dumps.now)}
+            expected = (dumps.row(m, dumps.memory.get(cookie(m), NO_MEMORY)) for m in dumps.now)
+            assert added == {row.id: row for row in expected}
         assert table.by_inode == {row.inode: row.id for row in added.values() if row.inode}
         assert {row.id for row in table.listeners} == {row.id for row in added.values() if row.state == LISTEN}

@@ -89,6 +89,16 @@ def test_a_fin_in_a_queue_is_no_byte(state: int, recv_q: int, send_q: int, told:
     assert line.partition("10.0.0.1:8080")[2] == told
 
 
+def test_bytes_in_a_buffer_are_told_with_the_memory_they_take_where_that_was_read() -> None:
+    row = replace(lab.pair(1, None, st.ESTABLISHED)[0], rx_queue=78, receive_used=2304, receive_limit=131072)
+    full = replace(row, tx_queue=9, send_used=1280, send_limit=87040)
+    told = [facts.Told().news(after(sockets(each)), NOTHING)[0].partition(", ")[2] for each in (row, full)]
+    read = "78 bytes to read (receive buffer: 2304 of 131072)"
+    assert told == [read, f"{read}, 9 bytes not acknowledged (send buffer: 1280 of 87040)"]
+    empty = replace(full, rx_queue=0, tx_queue=0, receive_used=0, send_used=0)
+    assert "buffer" not in facts.Told().news(after(sockets(empty)), NOTHING)[0]
+
+
 def test_a_running_timer_is_no_news() -> None:
     told = facts.Told()
     row = lab.pair(1, None, st.SYN_SENT)[0]

@@ -70,6 +70,10 @@ socket_rows = some.builds(
     timer=some.integers(0, 6),
     expires_ms=numbers,
     retransmits=numbers,
+    receive_used=numbers,
+    receive_limit=numbers,
+    send_used=numbers,
+    send_limit=numbers,
 )
 mems = some.lists(some.builds(ev.Mem, addr=some.sampled_from([0, 4096, 8192]), data=blobs), max_size=3).map(tuple)
 frames = some.builds(

@@ -24,6 +24,9 @@ _RAW = "\0raw"
 _WIDE = 90
 """From here on there is room for hexadecimal states, timers and inodes."""
 
+_WIDEST = 118
+"""From here on also for the memory of both buffers."""
+
 _STATE_ROLES = {
     st.LISTEN: "listen",
     st.SYN_SENT: "warn",
@@ -136,18 +139,21 @@ class _Column(NamedTuple):
 def _columns(width: int) -> tuple[_Column, ...]:
     """The columns of a panel so wide; the title of the last one is cut by the edge."""
     if width >= _WIDE:
-        ends = min(26, max(15, (width - 73) // 2))
+        more = (_buffer("receive buf", "receive"), _buffer("send buf", "send")) if width >= _WIDEST else ()
+        buffers = sum(each.cells for each in more)
+        ends = min(26, max(15, (width - 73 - buffers) // 2))
         return (
             _Column("state", 11, _state),
             _Column("", 4, _hexadecimal),
             _ends(ends, ends),
             _queue("Recv-Q", 6, "rx_queue", 6),
             _queue("Send-Q", 7, "tx_queue", 6),
+            *more,
             _Column("", 2, _blank),
             _Column("timer", 12, _timer),
             _Column("inode", 9, _inode, right=True),
             _Column("", 2, _blank),
-            _Column("held by", width - 56 - 2 * ends, _owner),
+            _Column("held by", width - 56 - 2 * ends - buffers, _owner),
         )
     if width >= 50:
         local, remote = (15, 15) if width >= 78 else (7, 9)  # below 78 columns only ports fit
@@ -203,6 +209,17 @@ def _queue(title: str, cells: int, field: str, digits: int) -> _Column:
         return (column(brief(getattr(shown.row, field), digits), cells, shown.role(field), right=True),)
 
     return _Column(title, cells, draw, right=True)
+
+
+def _buffer(title: str, which: str) -> _Column:
+    """ "2.3K/131K": memory that the buffer takes and may take; "–" where it was not read."""
+
+    def draw(shown: _Shown, cells: int) -> Line:
+        used, limit = getattr(shown.row, f"{which}_used"), getattr(shown.row, f"{which}_limit")
+        text = f"{brief(used, 4)}/{brief(limit, 4)}" if limit else "–"
+        return (column(text, cells, shown.role(f"{which}_used", "number" if used else "dim"), right=True),)
+
+    return _Column(title, 12, draw, right=True)
 
 
 def _both_queues(shown: _Shown, cells: int) -> Line:
