@@ -16,6 +16,7 @@ from socklab.protocol.rows import (
     Descriptor as Descriptor,
     Frame as Frame,
     Host as Host,
+    KernelObject as KernelObject,
     Mem as Mem,
     ProcessRow as ProcessRow,
     SocketRow as SocketRow,

@@ -80,7 +80,38 @@ def descriptor_text(state: st.LabState, pid: int, descriptor: ev.Descriptor) -> 
         from socklab.syscalls import rings
 
         return "; ".join((text, *rings.lines(descriptor.ring)))
-    return f"{text}, {safe(descriptor.detail)}" if descriptor.detail else text
+    told = [safe(descriptor.detail)] if descriptor.detail else []
+    if descriptor.behind is not None:
+        told += _behind(descriptor, descriptor.behind)
+    return ", ".join((text, *told))
+
+
+def _behind(descriptor: ev.Descriptor, behind: ev.KernelObject) -> Iterator[str]:
+    """`at 127.0.0.1:5300`, `3 of 65536 bytes`, `2 of 5 ready: 4 and 6`: what it says of itself."""
+    if behind.listening:
+        yield "listens"
+    if behind.local:
+        yield f"at {safe(behind.local)}"
+    if behind.remote:
+        yield f"with {safe(behind.remote)}"
+    if behind.capacity:
+        yield f"holds {behind.waiting_bytes or 0} of {bytes_of(behind.capacity)}"
+    elif behind.waiting_bytes:
+        datagram = " in its next datagram" if descriptor.detail.startswith(("udp", "unix datagram")) else ""
+        yield f"{bytes_of(behind.waiting_bytes)} to read{datagram}"
+    if behind.drops:
+        yield f"{behind.drops} dropped"
+    if descriptor.watches:
+        ready = ", ".join(str(fd) for fd, _ in behind.ready)
+        asked = len(descriptor.watches) - len(behind.unasked)
+        yield f"{len(behind.ready)} of {asked} ready{f': {ready}' if ready else ''}"
+
+
+def _descriptor_essence(descriptor: ev.Descriptor) -> tuple[object, ...]:
+    """What makes a descriptor worth telling again: not that a file was read on, nor what its buffers take."""
+    behind = descriptor.behind or ev.KernelObject()
+    itself = (behind.local, behind.remote, behind.listening, behind.waiting_bytes, behind.drops, behind.ready)
+    return (descriptor.target, descriptor.flags, descriptor.ring, itself)
 
 
 def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
@@ -90,7 +121,7 @@ def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
             before.descriptors.get(pid) or {},
             table,
             order=lambda each: each.fd,
-            essence=lambda each: (each.target, each.flags, each.ring),
+            essence=_descriptor_essence,
             text=partial(descriptor_text, now, pid),
             gone=lambda each: f"descriptor {each.fd} is closed",
         )
