@@ -169,8 +169,9 @@ class Lab:
         if self._spec.free:
             self._topology.enter("client")
         else:
-            self._poller = self._control.poller = Poller(self._topology, self.stream, self._arch, self._fold)
-            for pid in {task.pid for task in list(self.tracer.tasks.values()) if task.attached}:
+            tasks = self.tracer.tasks
+            self._poller = self._control.poller = Poller(self._topology, self.stream, self._arch, self._fold, tasks)
+            for pid in {task.pid for task in list(tasks.values()) if task.attached}:
                 self._poller.follow(pid)  # it may sleep on: no stop would tell of it
             self._tell_settings()
         try:

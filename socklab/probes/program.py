@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 from socklab.core.persistent import PMap
 from socklab.core.signals import signal_name
@@ -56,6 +57,62 @@ def _socket(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
     return row
 
 
+def _behind(state: LabState, parts: dict[str, str]) -> ev.KernelObject:
+    descriptor = _descriptor(state, parts)
+    if descriptor.behind is None:
+        raise Unmeasured(f"what is behind descriptor {descriptor.fd} was not asked")
+    return descriptor.behind
+
+
+def _end(which: str) -> Callable[[LabState, dict[str, str]], Value]:
+    """An end of a socket: by the TCP table, or by its own account."""
+
+    def read(state: LabState, parts: dict[str, str]) -> Value:
+        behind = _descriptor(state, parts).behind
+        end: str = getattr(behind, which) if behind is not None else ""
+        if not end:
+            end = getattr(_socket(state, parts), which)
+        return end
+
+    return read
+
+
+_Buffers: TypeAlias = ev.SocketRow | ev.KernelObject
+
+
+def _with_buffers(state: LabState, parts: dict[str, str]) -> _Buffers:
+    behind = _descriptor(state, parts).behind
+    return behind if behind is not None and behind.receive_limit else _socket(state, parts)
+
+
+def _waiting(behind: ev.KernelObject) -> Value:
+    if behind.waiting_bytes is None:
+        raise Unmeasured("it has no bytes to be read")
+    return behind.waiting_bytes
+
+
+def _capacity(behind: ev.KernelObject) -> Value:
+    if not behind.capacity:
+        raise Unmeasured("it is no pipe")
+    return behind.capacity
+
+
+def _epoll(state: LabState, parts: dict[str, str]) -> ev.Descriptor:
+    descriptor = _descriptor(state, parts)
+    if _kind(descriptor) != "epoll":
+        raise Unmeasured(f"descriptor {descriptor.fd} is no epoll instance")
+    if descriptor.watches_more:
+        raise Unmeasured(f"descriptor {descriptor.fd} watches more than were asked")
+    return descriptor
+
+
+def _ready(descriptor: ev.Descriptor) -> Value:
+    behind = descriptor.behind
+    if behind is None or behind.unasked:
+        raise Unmeasured(f"not all that descriptor {descriptor.fd} watches could be asked")
+    return len(behind.ready)
+
+
 _KINDS = (
     ("socket:", "socket"),
     ("pipe:", "pipe"),
@@ -92,27 +149,27 @@ def _client_at(state: LabState, parts: dict[str, str]) -> Value:
     raise Unmeasured(f"{row.remote} is no client of the lab")
 
 
-def _read(name: str) -> Callable[[ev.SocketRow], Value]:
+def _buffer(name: str) -> Callable[[_Buffers], Value]:
     """One of the four numbers of a socket's buffers."""
 
-    def value(row: ev.SocketRow) -> Value:
-        if not row.receive_limit:
-            raise Unmeasured(f"what the buffers of {row.local} hold was not read")
-        number: int = getattr(row, name)
+    def value(of: _Buffers) -> Value:
+        if not of.receive_limit:
+            raise Unmeasured(f"what the buffers of {of.local} hold was not read")
+        number: int = getattr(of, name)
         return number
 
     return value
 
 
-def buffer_probes(of: str, find: Callable[[LabState, dict[str, str]], ev.SocketRow]) -> None:
+def buffer_probes(of: str, find: Callable[[LabState, dict[str, str]], _Buffers]) -> None:
     """What the buffers of a socket hold and may hold, under names that begin with `of`."""
     probes_of(find, {
         f"{of}.receive_used": ("bytes of memory its receive buffer takes, the kernel's own bookkeeping included",
-                               _read("receive_used")),
-        f"{of}.receive_limit": ("bytes of memory it may take (SO_RCVBUF)", _read("receive_limit")),
+                               _buffer("receive_used")),
+        f"{of}.receive_limit": ("bytes of memory it may take (SO_RCVBUF)", _buffer("receive_limit")),
         f"{of}.send_used": ("bytes of memory its send buffer takes, the kernel's own bookkeeping included",
-                            _read("send_used")),
-        f"{of}.send_limit": ("bytes of memory it may take (SO_SNDBUF)", _read("send_limit")),
+                            _buffer("send_used")),
+        f"{of}.send_limit": ("bytes of memory it may take (SO_SNDBUF)", _buffer("send_limit")),
     })  # fmt: skip
 
 
@@ -125,14 +182,26 @@ probes_of(_descriptor, {
 })  # fmt: skip
 probes_of(_socket, {
     "fd.FD.state": ("TCP state of the socket", lambda row: TCP_STATES[row.state], STATES),
-    "fd.FD.local": ("its own address and port", lambda row: row.local, str),
-    "fd.FD.remote": ("address and port of the other end", lambda row: row.remote, str),
     "fd.FD.rx_queue": ("bytes received and not read yet (a listener: see listener.accept_queue)",
                        lambda row: row.rx_queue),
     "fd.FD.tx_queue": ("bytes written and not acknowledged yet", lambda row: row.tx_queue),
 })  # fmt: skip
-buffer_probes("fd.FD", _socket)
+buffer_probes("fd.FD", _with_buffers)
+probes_of(_behind, {
+    "fd.FD.waiting_bytes": ("bytes to be read from a pipe or a UNIX stream; of UDP those of the next datagram",
+                            _waiting),
+    "fd.FD.capacity": ("bytes that a pipe can hold", _capacity),
+    "fd.FD.drops": ("datagrams that the kernel threw away at this socket", lambda behind: behind.drops),
+    "fd.FD.listening": ("yes when listen was called on this socket, which is no TCP socket",
+                        lambda behind: behind.listening, bool),
+})  # fmt: skip
+probes_of(_epoll, {
+    "fd.FD.watched": ("descriptors that an epoll instance watches", lambda descriptor: len(descriptor.watches)),
+    "fd.FD.ready": ("how many of those are ready now", _ready),
+})  # fmt: skip
 probes({
+    "fd.FD.local": ("its own address and port; the name of a UNIX socket", _end("local"), str),
+    "fd.FD.remote": ("address and port of the other end; its name", _end("remote"), str),
     "fd.FD.open": ("yes when the number is in use",
                    lambda state, parts: _fd_number(state, parts["FD"]) in _open_descriptors(state), bool),
     "fd.FD.listed": ("yes when the host's TCP table lists it (/proc/net/tcp, tcp6)", _is_listed, bool),

@@ -15,6 +15,7 @@ from socklab.protocol.rows import (
     Descriptor as Descriptor,
     Frame as Frame,
     Host as Host,
+    KernelObject as KernelObject,
     Mem as Mem,
     ProcessRow as ProcessRow,
     Reading as Reading,

@@ -71,6 +71,39 @@ class Ring(msgspec.Struct, frozen=True, omit_defaults=True):
     """There are more of a kind than those."""
 
 
+class KernelObject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the object behind a descriptor says of itself, where no TCP table lists it: other sockets, pipes, epoll.
+
+    Asked only while all tasks of the process are held, or asleep in a call, and of tables of at most 64 descriptors.
+    """
+
+    local: str = ""
+    """Where a socket is bound: "127.0.0.1:5300", the path of a UNIX socket, "@name" of an abstract one."""
+    remote: str = ""
+    """The peer, where there is one that has an address."""
+    listening: bool = False
+    """SO_ACCEPTCONN: of a UNIX socket; a TCP one is in the table."""
+    waiting_bytes: int | None = None
+    """FIONREAD: bytes to be read. Of a pipe and of a UNIX stream all of them, of a datagram socket those of the next
+    datagram (0 also where that one is empty). None = it has no such number."""
+    capacity: int = 0
+    """Of a pipe: what it holds at most (F_GETPIPE_SZ)."""
+    receive_used: int = 0
+    """As in SocketRow, of all sockets but TCP (SO_MEMINFO). Of UDP: all datagrams that wait, with the kernel's own
+    bookkeeping; `ss -uan` prints it as Recv-Q. Of UNIX 0: what waits there is counted at its sender."""
+    receive_limit: int = 0
+    send_used: int = 0
+    """SK_MEMINFO_WMEM_ALLOC: sent and not yet gone out, or, of UNIX, not yet read by the peer."""
+    send_limit: int = 0
+    drops: int = 0
+    """Datagrams the kernel threw away here, most often because the receive buffer was full."""
+    ready: tuple[tuple[int, int], ...] = ()
+    """Of an epoll instance: (descriptor, events) of those it watches that are ready by poll(2), whether or not an edge
+    was delivered already; never one that EPOLLONESHOT disarmed."""
+    unasked: tuple[int, ...] = ()
+    """Those it watches whose readiness could not be asked."""
+
+
 class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of /proc/PID/fd. `target` is the link's text; `inode` is set for socket:[N] and pipe:[N]."""
 
@@ -88,6 +121,8 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):
     """It watches more than those."""
     ring: Ring | None = None
     """Of an io_uring, where the kernel tells."""
+    behind: KernelObject | None = None
+    """None = not asked, or refused; also of what has nothing to say: files, terminals, sockets of the TCP table."""
 
 
 class SocketRow(msgspec.Struct, frozen=True, omit_defaults=True):

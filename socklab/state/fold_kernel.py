@@ -11,11 +11,20 @@ from socklab.protocol import events as ev
 from socklab.state.model import LISTEN, NEW_SYN_RECV, NO_DESCRIPTORS, NO_TABLE, SYN_RECV, Folds, LabState, Table
 
 
+def _is_another(old: ev.Descriptor | None, new: ev.Descriptor) -> bool:
+    """Whether something happened to it. No: what is behind it was asked this time, or was not."""
+    if old is not None and (old.behind is None) != (new.behind is None):
+        return replace(old, behind=None) != replace(new, behind=None)
+    return old != new
+
+
 def _descriptors(state: LabState, event: ev.Descriptors) -> LabState:
     table = state.descriptors.get(event.pid, NO_DESCRIPTORS)
     before = dict(state.changed.descriptors)
     for descriptor in event.set:
-        before.setdefault((event.pid, descriptor.fd), table.get(descriptor.fd))
+        old = table.get(descriptor.fd)
+        if _is_another(old, descriptor):
+            before.setdefault((event.pid, descriptor.fd), old)
     for fd in event.closed:
         before.setdefault((event.pid, fd), table.get(fd))
     table = table.changed(((d.fd, d) for d in event.set), event.closed)

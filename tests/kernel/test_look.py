@@ -20,7 +20,7 @@ import pytest
 
 from socklab import state
 from socklab.core.errors import MachineError
-from socklab.engine.kernel import descriptors, procfs, snapshot as look_module
+from socklab.engine.kernel import copies, descriptors, procfs, snapshot as look_module
 from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.snapshot import Snapshot
 from socklab.engine.kernel.sockdiag import Diag, pack_ends
@@ -550,12 +550,12 @@ def test_a_quick_look_finds_descriptors_that_no_argument_and_no_result_names() -
             assert {each.fd for each in descriptors_of(look.touched(me, [], unnamed=True))} == {
                 each.fileno() for each in fresh
             }
-            copies = fcntl.fcntl(fresh[0], fcntl.F_DUPFD, 1000), fcntl.fcntl(fresh[0], fcntl.F_DUPFD, 1001)
-            assert {each.fd for each in descriptors_of(look.touched(me, [], unnamed=True))} == set(copies)
-            os.closerange(*copies)
-            os.close(copies[1])
+            twins = fcntl.fcntl(fresh[0], fcntl.F_DUPFD, 1000), fcntl.fcntl(fresh[0], fcntl.F_DUPFD, 1001)
+            assert {each.fd for each in descriptors_of(look.touched(me, [], unnamed=True))} == set(twins)
+            os.closerange(*twins)
+            os.close(twins[1])
             told = look.touched(me, [], unnamed=True)
-            assert {fd for each in told if isinstance(each, Descriptors) for fd in each.closed} == set(copies)
+            assert {fd for each in told if isinstance(each, Descriptors) for fd in each.closed} == set(twins)
             assert descriptors_of(look.everything()) == []
         assert kept
 
@@ -725,7 +725,7 @@ def test_where_the_programs_sockets_may_not_be_asked_a_quick_look_reads_the_whol
         ctypes.set_errno(errno.EPERM)
         return -1
 
-    monkeypatch.setattr(descriptors, "_syscall", refuse)
+    monkeypatch.setattr(copies, "_syscall", refuse)
 
     def act() -> None:
         me = os.getpid()

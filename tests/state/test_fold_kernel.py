@@ -71,6 +71,20 @@ def test_a_timer_that_ran_down_and_memory_that_was_counted_anew_are_no_change_of
     assert lab.state_of_from(later, lab.sockets(unread)).changed.sockets == {}
 
 
+def test_what_was_asked_this_time_and_not_the_last_is_no_change_of_a_descriptor() -> None:
+    pipe = ev.Descriptor(3, "pipe:[9]", 9)
+    holds, more = (replace(pipe, behind=ev.KernelObject(waiting_bytes=count, capacity=65536)) for count in (3, 4))
+
+    def after(*each: ev.Descriptor) -> LabState:
+        told = [ev.Descriptors(2, PID, (descriptor,)) for descriptor in each]
+        return lab.state_of_from(lab.state_of(lab.start(), told[0], ev.Resumed(9, PID)), *told[1:])
+
+    assert after(pipe, holds).changed.descriptors == after(holds, pipe).changed.descriptors == {}
+    assert after(pipe, holds).descriptors[PID][3] == holds
+    assert after(holds, more).changed.descriptors == {(PID, 3): holds}
+    assert after(pipe, replace(holds, flags=1)).changed.descriptors == {(PID, 3): pipe}
+
+
 def test_each_process_and_each_host_has_a_table_of_its_own() -> None:
     state = lab.state_of(lab.start(), lab.fds((3, 900)), lab.fds((3, 901), pid=7))
     assert plain(state.descriptors) == {PID: {3: descriptor(3, 900)}, 7: {3: descriptor(3, 901)}}

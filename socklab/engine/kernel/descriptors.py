@@ -1,4 +1,4 @@
-"""The descriptor table of one process: /proc/PID/fd, fdinfo, and what getsockopt says of sockets no table lists.
+"""The descriptor table of one process: /proc/PID/fd, fdinfo, and what the objects say that no table lists.
 
 In: a pid. Out: Descriptor values, and what changed since the last look. Never keeps a copy of the program's
 descriptors for longer than one question, never changes anything about them.
@@ -6,21 +6,17 @@ descriptors for longer than one question, never changes anything about them.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import socket
-import sys
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import NamedTuple
 
 from socklab.core.text import safe
-from socklab.engine.kernel import procfs, rings
+from socklab.engine.kernel import copies, procfs, rings
+from socklab.engine.kernel.copies import Copies
 from socklab.engine.kernel.procfs import Unread
-from socklab.host.libc import c_library, checked
 from socklab.host.processes import is_over, living_task
-from socklab.protocol.events import Descriptor
+from socklab.protocol.rows import Descriptor, KernelObject
 
 READ_ALL = 64
 """Tables up to this size are read whole at every look."""
@@ -30,51 +26,6 @@ SPREAD = 64
 MOST_WATCHED = 64
 """So many descriptors of an epoll instance's list are told."""
 _EPOLL = "anon_inode:[eventpoll]"
-
-_PIDFD_GETFD = 438  # the same number on every architecture (Linux 5.6)
-
-_PIDFD_THREAD = os.O_EXCL
-
-_syscall = c_library.syscall
-_syscall.restype = ctypes.c_long
-
-_FAMILIES: dict[int, str] = {
-    socket.AF_UNIX: "unix",
-    socket.AF_NETLINK: "netlink",
-    socket.AF_PACKET: "packet",
-    getattr(socket, "AF_VSOCK", 40): "vsock",
-}
-_TYPES: dict[int, str] = {
-    socket.SOCK_STREAM: "stream",
-    socket.SOCK_DGRAM: "datagram",
-    socket.SOCK_RAW: "raw",
-    socket.SOCK_SEQPACKET: "seqpacket",
-}
-_PROTOCOLS: dict[tuple[int, int], str] = {
-    (socket.SOCK_STREAM, socket.IPPROTO_TCP): "tcp",
-    (socket.SOCK_STREAM, 262): "mptcp",
-    (socket.SOCK_STREAM, socket.IPPROTO_SCTP): "sctp",
-    (socket.SOCK_DGRAM, socket.IPPROTO_UDP): "udp",
-    (socket.SOCK_DGRAM, socket.IPPROTO_ICMP): "ping",
-    (socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6): "ping",
-}
-
-
-class Ends(NamedTuple):
-    """A TCP socket's own account of itself: family, and both addresses as sock_diag writes them."""
-
-    family: int
-    local: str
-    remote: str
-
-
-def describe(domain: int, kind: int, protocol: int) -> str:
-    """A socket in a word or two: "tcp", "udp6", "unix stream", "packet raw"."""
-    form = _TYPES.get(kind, f"type {kind}")
-    if domain in (socket.AF_INET, socket.AF_INET6):
-        name = _PROTOCOLS.get((kind, protocol)) or f"ip {form} {protocol}"
-        return f"{name}6" if domain == socket.AF_INET6 else name
-    return f"{_FAMILIES.get(domain, f'family {domain}')} {form}"
 
 
 class DescriptorTable:
@@ -100,16 +51,21 @@ class DescriptorTable:
         """How many more the kernel counted at the last listing than could be read: they are no news."""
         self._task = pid
         """The thread whose table is read: all share it, but that of a leader that has ended is empty."""
-        self._pidfd = self._fd_directory = self._info_directory = -1
+        self._copies = Copies(pid)
+        self._asks = False
+        """Objects are asked about themselves in this look."""
+        self._fd_directory = self._info_directory = -1
 
     def close(self) -> None:
-        for descriptor in (self._pidfd, self._fd_directory, self._info_directory):
+        self._copies.close()
+        for descriptor in (self._fd_directory, self._info_directory):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._pidfd = self._fd_directory = self._info_directory = -1
+        self._fd_directory = self._info_directory = -1
 
-    def look(self, unlisted: Iterable[int] = ()) -> tuple[list[Descriptor], list[int]]:
-        """(opened or changed, closed) since the last look. `unlisted`: inodes of sockets that left the socket table.
+    def look(self, unlisted: Iterable[int] = (), *, still: bool = False) -> tuple[list[Descriptor], list[int]]:
+        """(opened or changed, closed) since the last look. `unlisted`: inodes of sockets that left the socket table;
+        `still`: the program makes no call meanwhile, so that objects may be asked about themselves.
 
         Up to READ_ALL entries everything is read. In a larger table the numbers are listed only when the kernel's
         count of them is another than expected, and then new numbers are read and SPREAD old ones in turn: a number
@@ -124,6 +80,7 @@ class DescriptorTable:
         except OSError as error:
             return self._failed(error)
         self.unread = None
+        self._asks = still and len(numbers) <= READ_ALL
         if len(numbers) <= READ_ALL:
             again = numbers
         else:
@@ -133,11 +90,14 @@ class DescriptorTable:
             self._unreadable = count - len(known) if count else 0
         return found
 
-    def look_at(self, fds: Iterable[int], *, unnamed: bool = False) -> tuple[list[Descriptor], list[int]]:
+    def look_at(
+        self, fds: Iterable[int], *, unnamed: bool = False, still: bool = False
+    ) -> tuple[list[Descriptor], list[int]]:
         """The same for these numbers only; costs nothing for the rest of the table.
 
         `unnamed`: also for numbers opened or closed since, where the kernel's count says that there are any.
         """
+        self._asks = still and len(self.known) <= READ_ALL
         try:
             self._open()
             changed, closed = self._read(fds, [])
@@ -165,37 +125,19 @@ class DescriptorTable:
 
     def backlog(self, fd: int) -> int:
         """The limit of a listener's accept queue, asked of the socket itself; 0 when it may not be asked."""
-        copy = self._copy(fd)
+        copy = self._copies.take_socket(fd)
         if isinstance(copy, Unread):
             return 0
         with copy:
-            try:
-                info = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
-            except OSError:
-                # EOPNOTSUPP: no TCP socket.
-                return 0
-        # net/ipv4/tcp.c, tcp_get_info: for a listener tcpi_sacked is the limit (and tcpi_unacked the depth).
-        return int.from_bytes(info[28:32], sys.byteorder)
+            return copies.backlog(copy)
 
-    def ends(self, fd: int) -> Ends | Unread | None:
+    def ends(self, fd: int) -> copies.Ends | Unread | None:
         """Both ends of a TCP socket, asked of the socket itself; None when it has none, Unread when it is refused."""
-        copy = self._copy(fd)
+        copy = self._copies.take_socket(fd)
         if isinstance(copy, Unread):
             return copy
         with copy:
-            if copy.family not in (socket.AF_INET, socket.AF_INET6) or copy.type != socket.SOCK_STREAM:
-                return None
-            try:
-                local = copy.getsockname()
-            except OSError:
-                # A reset may have taken the addresses since the descriptor was seen: it has no ends then.
-                return None
-            try:
-                remote = copy.getpeername()
-            except OSError:
-                # ENOTCONN: a listener, or not connected.
-                remote = ("::", 0) if copy.family == socket.AF_INET6 else ("0.0.0.0", 0)
-            return Ends(copy.family, _end(copy.family, local), _end(copy.family, remote))
+            return copies.ends(copy)
 
     # ---- one entry
 
@@ -233,39 +175,42 @@ class DescriptorTable:
             return None
         if target == _EPOLL:
             watches, more = procfs.parse_epoll_targets(text, MOST_WATCHED)
-            return Descriptor(fd, target, flags=info.flags, watches=watches, watches_more=more)
+            behind = copies.of_epoll(self._copies, watches, text, self._link) if self._asks else None
+            return Descriptor(fd, target, flags=info.flags, watches=watches, watches_more=more, behind=behind)
         if target == rings.TARGET:
             ring = self._rings.setdefault(fd, rings.RingReader()).read(text)
             return Descriptor(fd, target, flags=info.flags, ring=ring)
+        if pipe := _inode(target, "pipe"):
+            return Descriptor(fd, safe(target), pipe, info.flags, info.position, behind=self._pipe(fd))
         inode = _inode(target, "socket")
-        detail = ""
-        if inode and not self._listed(inode):
-            detail = self._details.get(inode) or self._detail(fd, inode)
-        return Descriptor(fd, safe(target), inode or _inode(target, "pipe"), info.flags, info.position, detail)
+        if not inode or self._listed(inode):
+            return Descriptor(fd, safe(target), inode, info.flags, info.position)
+        detail, behind = self._socket(fd, inode)
+        return Descriptor(fd, safe(target), inode, info.flags, info.position, detail, behind=behind)
 
-    def _detail(self, fd: int, inode: int) -> str:
-        copy = self._copy(fd)
-        if isinstance(copy, Unread):
-            return "" if copy.gone or copy.reason == "EBADF" else f"not readable: {copy.reason}"
-        with copy:
-            detail = describe(int(copy.family), int(copy.type), copy.proto)
-        self._details[inode] = detail
-        return detail
+    def _link(self, fd: int) -> str:
+        return os.readlink(str(fd), dir_fd=self._fd_directory)
 
-    def _copy(self, fd: int) -> socket.socket | Unread:
-        """pidfd_getfd(2): our own descriptor of the program's socket, to be closed at once."""
+    def _pipe(self, fd: int) -> KernelObject | None:
+        copy = self._copies.take(fd) if self._asks else None
+        if copy is None or isinstance(copy, Unread):
+            return None
         try:
-            if self._pidfd < 0:
-                # Of a thread that is no leader since Linux 6.9.
-                self._pidfd = os.pidfd_open(self._task, _PIDFD_THREAD if self._task != self.pid else 0)
-            copy = checked(_syscall(_PIDFD_GETFD, self._pidfd, fd, 0), "pidfd_getfd")
-        except OSError as error:
-            return Unread.because(error)
-        try:
-            return socket.socket(fileno=copy)
-        except OSError as error:
+            return copies.of_pipe(copy)
+        finally:
             os.close(copy)
-            return Unread.because(error)
+
+    def _socket(self, fd: int, inode: int) -> tuple[str, KernelObject | None]:
+        """What a socket that no table lists is, and what it says of itself."""
+        detail = self._details.get(inode, "")
+        if detail and not self._asks:
+            return detail, None
+        copy = self._copies.take_socket(fd)
+        if isinstance(copy, Unread):
+            return detail or ("" if copy.gone or copy.reason == "EBADF" else f"not readable: {copy.reason}"), None
+        with copy:
+            detail = self._details[inode] = copies.describe(int(copy.family), int(copy.type), copy.proto)
+            return detail, copies.of_socket(copy) if self._asks else None
 
     # ---- the table
 
@@ -275,7 +220,7 @@ class DescriptorTable:
         if self._fd_directory >= 0:
             self._leave_if_over()
         if self._fd_directory < 0:
-            self._task = living_task(self.pid)
+            self._task = self._copies.task = living_task(self.pid)
             self._fd_directory = os.open(f"/proc/{self._task}/fd", flags)
         if self._info_directory < 0:
             self._info_directory = os.open(f"/proc/{self._task}/fdinfo", flags)
@@ -320,9 +265,3 @@ def _inode(target: str, kind: str) -> int:
         return 0
     number = target[len(kind) + 2 : -1]
     return int(number) if number.isdecimal() else 0
-
-
-def _end(family: int, address: tuple[str, int]) -> str:
-    """As sock_diag's rows write it. A link-local address loses its zone (`%eth0`): the row has none."""
-    host = address[0].partition("%")[0]
-    return f"[{host}]:{address[1]}" if family == socket.AF_INET6 else f"{host}:{address[1]}"

@@ -25,6 +25,8 @@ _LEAST_PERIOD_S = 0.1
 _OWED_AT_MOST_S = 1.0
 _COST_SHARE = 20
 """A periodic snapshot takes at most one part in so many of the time."""
+_MOST_STILL = 16
+"""A process of more threads is not found to be still: that would cost a reading for each of them at each look."""
 _HELD_PERIOD_S = 0.5
 _HELD_COST_SHARE = 100
 """The same where everything is held and no client of the lab is alive: timers run on, and so do clients of others."""
@@ -33,10 +35,19 @@ _HELD_COST_SHARE = 100
 class Poller:
     """Made on the lab thread: it enters each host to read from there, and ends in the client's."""
 
-    def __init__(self, topology: Topology, stream: Stream, arch: str, fold: Callable[[], LabState]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        stream: Stream,
+        arch: str,
+        fold: Callable[[], LabState],
+        tasks: Mapping[int, Task],
+    ) -> None:
         self._stream = stream
         self._arch = arch
         self._fold = fold
+        self._tasks = tasks
+        """Those that are traced, as the tracer knows them now."""
         self._due = 0.0
         self._owed_since = 0.0
         """When a stop was first given less than a full snapshot, which is owed since; 0 = nothing is."""
@@ -58,7 +69,9 @@ class Poller:
         self._snapshots: dict[str, Snapshot] = {}
         for name in hosts:
             topology.enter(name)
-            self._snapshots[name] = Snapshot(name, stream.now, only_watched=topology.network == "machine")
+            self._snapshots[name] = Snapshot(
+                name, stream.now, only_watched=topology.network == "machine", still=self._is_still
+            )
         self._server = self._snapshots["server"]
         topology.enter("client")
 
@@ -119,6 +132,21 @@ class Poller:
         for tid in tids:
             state = procfs.read_stat(tid)
             if isinstance(state, Unread) or state.state not in "SZ":
+                return False
+        return True
+
+    def _is_still(self, pid: int) -> bool:
+        """No task of the process makes a call now: each is held, or was told to be asleep and still is."""
+        tasks = [task for task in list(self._tasks.values()) if task.pid == pid]
+        if not tasks or len(tasks) > _MOST_STILL:
+            return False
+        for task in tasks:
+            if task.held:
+                continue
+            if task.tid not in self.blocked:
+                return False
+            state = procfs.read_stat(task.tid)
+            if isinstance(state, Unread) or state.state != "S":
                 return False
         return True
 

@@ -56,17 +56,27 @@ class Snapshot:
     in, and so is a stranger's connection to the same port number elsewhere. A row once told stays until it is gone.
     Counters are always those of the whole network namespace: the kernel does not keep them per program.
 
+    `still(pid)` says that a process makes no call now: only then its descriptors are copied to ask what is behind them.
+
     Where the kernel has no sock_diag, /proc/net/tcp is read instead: `reads` says which, a Notice tells the user. Then
     the limit of an accept queue is known for listeners of watched processes only; it is 0 for others.
     """
 
-    def __init__(self, host: str, clock: Callable[[], int], *, only_watched: bool = False) -> None:
+    def __init__(
+        self,
+        host: str,
+        clock: Callable[[], int],
+        *,
+        only_watched: bool = False,
+        still: Callable[[int], bool] = lambda pid: False,
+    ) -> None:
         self.host = host
         self.cost_ns = 0
         """What the last full snapshot cost; 0 = there was none."""
         self.reads = "sock_diag"
         self._clock = clock
         self._only_watched = only_watched
+        self._still = still
         self._notices: list[tuple[str, str, str]] = []
         self._rings_told: set[int] = set()
         self._text = TcpText()
@@ -125,7 +135,7 @@ class Snapshot:
         events = self._new_notices(t)
         delta = self._table.look()
         for pid, table in list(self._watched.items()):
-            events += self._descriptors(t, pid, *table.look(delta.unlisted))
+            events += self._descriptors(t, pid, *table.look(delta.unlisted, still=self._still(pid)))
             self._note_refusal(table)
         events += self._sockets(t, delta)
         events += self._changed_counters(t)
@@ -155,11 +165,12 @@ class Snapshot:
         unlisted = set(delta.unlisted)
         events: list[Event] = []
         for of, each in self._watched.items():
+            still = self._still(of)
             if not each.known:  # a process just born has a whole table already: its parent's
-                events += self._descriptors(t, of, *each.look(unlisted))
+                events += self._descriptors(t, of, *each.look(unlisted, still=still))
                 continue
             numbers = [*(fds if each is table else []), *each.holding(unlisted)]
-            events += self._descriptors(t, of, *each.look_at(numbers, unnamed=unnamed and each is table))
+            events += self._descriptors(t, of, *each.look_at(numbers, unnamed=unnamed and each is table, still=still))
         events += self._sockets(t, delta)
         events += self._changed_counters(t)
         events += self._changed_processes(t, [pid])

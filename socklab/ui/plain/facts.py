@@ -81,7 +81,38 @@ def descriptor_text(state: st.LabState, pid: int, descriptor: ev.Descriptor) -> 
         from socklab.syscalls import rings
 
         return "; ".join((text, *rings.lines(descriptor.ring)))
-    return f"{text}, {safe(descriptor.detail)}" if descriptor.detail else text
+    told = [safe(descriptor.detail)] if descriptor.detail else []
+    if descriptor.behind is not None:
+        told += _behind(descriptor, descriptor.behind)
+    return ", ".join((text, *told))
+
+
+def _behind(descriptor: ev.Descriptor, behind: ev.KernelObject) -> Iterator[str]:
+    """`at 127.0.0.1:5300`, `3 of 65536 bytes`, `2 of 5 ready: 4 and 6`: what it says of itself."""
+    if behind.listening:
+        yield "listens"
+    if behind.local:
+        yield f"at {safe(behind.local)}"
+    if behind.remote:
+        yield f"with {safe(behind.remote)}"
+    if behind.capacity:
+        yield f"holds {behind.waiting_bytes or 0} of {bytes_of(behind.capacity)}"
+    elif behind.waiting_bytes:
+        datagram = " in its next datagram" if descriptor.detail.startswith(("udp", "unix datagram")) else ""
+        yield f"{bytes_of(behind.waiting_bytes)} to read{datagram}"
+    if behind.drops:
+        yield f"{behind.drops} dropped"
+    if descriptor.watches:
+        ready = ", ".join(str(fd) for fd, _ in behind.ready)
+        asked = len(descriptor.watches) - len(behind.unasked)
+        yield f"{len(behind.ready)} of {asked} ready{f': {ready}' if ready else ''}"
+
+
+def _descriptor_essence(descriptor: ev.Descriptor) -> tuple[object, ...]:
+    """What makes a descriptor worth telling again: not that a file was read on, nor what its buffers take."""
+    behind = descriptor.behind or ev.KernelObject()
+    itself = (behind.local, behind.remote, behind.listening, behind.waiting_bytes, behind.drops, behind.ready)
+    return (descriptor.target, descriptor.flags, descriptor.ring, itself)
 
 
 def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
@@ -91,7 +122,7 @@ def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
             before.descriptors.get(pid) or {},
             table,
             order=lambda each: each.fd,
-            essence=lambda each: (each.target, each.flags, each.ring),
+            essence=_descriptor_essence,
             text=partial(descriptor_text, now, pid),
             gone=lambda each: f"descriptor {each.fd} is closed",
         )
@@ -140,7 +171,19 @@ class Owners:
 def socket_text(owners: Owners, row: ev.SocketRow) -> str:
     """`ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:5555 (descriptor 4), 78 bytes to read`."""
     whose = owners.of(row)
-    return f"{_state(row)} {ends(row)}{f' ({whose})' if whose else ''}{_buffers(row)}"
+    if whose:
+        text += f" ({whose})"
+    if row.state != st.LISTEN:
+        # For a listener these two are the accept queue; the queue line tells them.
+        # The kernel counts a SYN and a FIN as a byte each: in these states one of the bytes is that.
+        text += _waiting(row.rx_queue, row.state in _FIN_CAME, "to read")
+        text += _buffer("receive", row.receive_used, row.receive_limit)
+        if row.state != st.SYN_SENT:
+            text += _waiting(row.tx_queue, row.state in _FIN_SENT, "not acknowledged")
+            text += _buffer("send", row.send_used, row.send_limit)
+        if row.retransmits:
+            text += f", sent again {times(row.retransmits)}"
+    return text
 
 
 def socket_state(row: ev.SocketRow) -> str:
@@ -172,6 +215,10 @@ def _waiting(count: int, fin: bool, what: str) -> str:
 def _buffer(which: str, used: int, limit: int) -> str:
     """` (receive buffer: 2304 of 131072)`, the kernel's memory; "" for an empty one or one that was not read."""
     return f" ({which} buffer: {used} of {limit})" if used and limit else ""
+
+
+def bytes_of(count: int) -> str:
+    return f"{count} byte" if count == 1 else f"{count} bytes"
 
 
 def times(count: int) -> str:

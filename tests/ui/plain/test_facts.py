@@ -99,6 +99,38 @@ def test_bytes_in_a_buffer_are_told_with_the_memory_they_take_where_that_was_rea
     assert "buffer" not in facts.Told().news(after(sockets(empty)), NOTHING)[0]
 
 
+OBJECTS = [
+    (("pipe:[9]", ""), ev.KernelObject(waiting_bytes=3, capacity=65536), "holds 3 of 65536 bytes"),
+    (("pipe:[9]", ""), ev.KernelObject(waiting_bytes=0, capacity=65536), "holds 0 of 65536 bytes"),
+    (
+        ("socket:[9]", "udp"),
+        ev.KernelObject("127.0.0.1:53", "127.0.0.1:54", waiting_bytes=12, receive_used=768, drops=2),
+        "udp, at 127.0.0.1:53, with 127.0.0.1:54, 12 bytes to read in its next datagram, 2 dropped",
+    ),
+    (("socket:[9]", "unix stream"), ev.KernelObject("@\x1b", listening=True), "unix stream, listens, at @␛"),
+    (("socket:[9]", "unix stream"), ev.KernelObject(waiting_bytes=1), "unix stream, 1 byte to read"),
+    (("anon_inode:[eventpoll]", ""), ev.KernelObject(ready=((4, 1), (6, 1)), unasked=(7,)), "2 of 3 ready: 4, 6"),
+    (("anon_inode:[eventpoll]", ""), ev.KernelObject(), "0 of 4 ready"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("which", "behind", "told"), OBJECTS)
+def test_a_descriptor_is_told_with_what_is_behind_it_and_again_when_that_changes(
+    which: tuple[str, str], behind: ev.KernelObject, told: str
+) -> None:
+    watches = tuple((fd, 1, fd) for fd in (4, 5, 6, 7)) if which[0].startswith("anon") else ()
+    descriptor = ev.Descriptor(3, which[0], detail=which[1], watches=watches, behind=behind)
+    teller = facts.Told()
+    state = after(ev.Descriptors(lab.t(), lab.PID, (descriptor,)))
+    assert teller.news(state, NOTHING) == [f"+ descriptor 3: {which[0]}, {told}"]
+    fuller = replace(descriptor, behind=replace(behind, receive_used=1, send_used=1))
+    state = after(ev.Descriptors(lab.t(), lab.PID, (fuller,)), on=state)
+    assert teller.news(state, NOTHING) == [], "the kernel's bookkeeping alone is no news"
+    more = replace(descriptor, behind=replace(behind, waiting_bytes=77))
+    state = after(ev.Descriptors(lab.t(), lab.PID, (more,)), on=state)
+    assert len(teller.news(state, NOTHING)) == 1
+
+
 def test_a_running_timer_is_no_news() -> None:
     told = facts.Told()
     row = lab.pair(1, None, st.SYN_SENT)[0]

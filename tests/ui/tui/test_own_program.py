@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from msgspec.structs import replace
 
 from socklab.protocol import events as ev
@@ -131,6 +132,53 @@ def test_of_many_watched_descriptors_the_ready_ones_are_shown() -> None:
 def test_an_epoll_instance_is_listed_with_what_it_watches() -> None:
     drawn = [plain(line) for line in descriptors.render(epoll(ready=False).state, WIDE)]
     assert any("epoll watches 3, 4" in line for line in drawn)
+
+
+OBJECTS = [
+    (
+        ev.Descriptor(5, "anon_inode:[eventpoll]", watches=((3, 1, 3), (4, 1, 4), (6, 1, 6)),
+                      behind=ev.KernelObject(ready=((4, 1), (6, 16)))),
+        "epoll 2 of 3 ready: 4, 6  watches 3, 4, 6",
+    ),
+    (
+        ev.Descriptor(5, "anon_inode:[eventpoll]", watches=((3, 1, 3), (4, 1, 4)),
+                      behind=ev.KernelObject(unasked=(3,))),
+        "epoll 0 of 1 asked ready  watches 3, 4",
+    ),
+    (
+        ev.Descriptor(5, "pipe:[77]", 77, behind=ev.KernelObject(waiting_bytes=3, capacity=65536)),
+        "pipe:[77] r 3 of 65,536 B",
+    ),
+    (
+        ev.Descriptor(5, "socket:[77]", 77, detail="udp",
+                      behind=ev.KernelObject("127.0.0.1:5300", waiting_bytes=12, receive_limit=9, drops=2)),
+        "udp 127.0.0.1:5300  12 B wait  2 dropped",
+    ),
+    (
+        ev.Descriptor(5, "socket:[77]", 77, detail="unix stream",
+                      behind=ev.KernelObject("/run/a\x1b/with/a/long/path/socket", listening=True, receive_limit=9)),
+        "unix stream listens …␛/with/a/long/path/socket",
+    ),
+    (
+        ev.Descriptor(5, "socket:[77]", 77, detail="unix stream", behind=ev.KernelObject("", "@peer", waiting_bytes=0)),
+        "unix stream ⇄ @peer",
+    ),
+    (ev.Descriptor(5, "socket:[77]", 77, detail="tcp", behind=ev.KernelObject("0.0.0.0:80")), "tcp 0.0.0.0:80"),
+    (ev.Descriptor(5, "socket:[77]", 77, detail="tcp", behind=ev.KernelObject()), "tcp socket, not in /proc/net/tcp"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("descriptor", "row"), OBJECTS)
+def test_what_is_behind_a_descriptor_is_told_in_its_row_and_fits_a_narrow_one(
+    descriptor: ev.Descriptor, row: str
+) -> None:
+    scene = Scene().after_accept()
+    scene.tell(ev.Descriptors(t=9, pid=PID, set=(descriptor,)))
+    drawn = [plain(line) for line in descriptors.render(scene.state, WIDE)]
+    assert any(row in line for line in drawn), drawn
+    narrow = [plain(line) for line in descriptors.render(scene.state, View(38, 12))]
+    assert all(len(line) <= 38 for line in narrow)
+    assert "\x1b" not in "".join(drawn)
 
 
 def test_what_was_typed_what_was_written_and_what_went_wrong_are_told_apart() -> None:

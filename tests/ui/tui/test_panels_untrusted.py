@@ -91,6 +91,18 @@ socket_rows = some.builds(
     send_used=numbers,
     send_limit=numbers,
 )
+objects = some.builds(
+    ev.KernelObject,
+    local=texts,
+    remote=texts,
+    listening=some.booleans(),
+    waiting_bytes=some.one_of(some.none(), numbers),
+    capacity=numbers,
+    receive_limit=numbers,
+    drops=numbers,
+    ready=some.lists(some.tuples(numbers, numbers), max_size=3).map(tuple),
+    unasked=some.lists(numbers, max_size=3).map(tuple),
+)
 mems = some.lists(some.builds(ev.Mem, addr=some.sampled_from([0, 4096, 8192]), data=blobs), max_size=3).map(tuple)
 frames = some.builds(
     ev.Frame, path=some.sampled_from(["a.c", "b.py", HOSTILE]), line=some.integers(0, 60), function=texts
@@ -118,6 +130,7 @@ events = some.one_of(
                 detail=texts,
                 watches=some.lists(some.tuples(numbers, numbers, numbers), max_size=4).map(tuple),
                 watches_more=some.booleans(),
+                behind=some.one_of(some.none(), objects),
             ),
             max_size=4,
             unique_by=lambda held: held.fd,

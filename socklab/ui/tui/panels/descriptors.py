@@ -164,6 +164,9 @@ def _socket(state: st.LabState, row: ev.SocketRow, view: View) -> Line:
 def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
     target = safe(descriptor.target)
     kind = _kind(descriptor)
+    behind = descriptor.behind
+    if target.startswith("socket:") and behind is not None and (behind.local or behind.remote or behind.receive_limit):
+        return _unlisted(safe(descriptor.detail), behind, view)
     if target.startswith("socket:"):
         if descriptor.detail.startswith("tcp") or not descriptor.detail:
             return ((kind, ""), (", not in /proc/net/tcp" if view.width >= 50 else ", not listed", "dim"))
@@ -179,6 +182,8 @@ def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
     if view.width >= 50 and kind == "pipe":
         spans.append((target[4:], "dim"))
     spans.append((f" {access}", "dim"))
+    if behind is not None and behind.capacity:
+        spans.append((f" {count(behind.waiting_bytes or 0)} of {count(behind.capacity)} B", "number"))
     if descriptor.position:
         spans.append((f" at byte {count(descriptor.position)}", "number"))
     if fd < 3 and view.width >= 44:
@@ -186,15 +191,53 @@ def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
     return tuple(spans)
 
 
+def _unlisted(kind: str, behind: ev.KernelObject, view: View) -> Line:
+    """A socket that no TCP table lists: its ends, and what waits in it."""
+    cells = 26 if view.width >= 50 else 18
+    spans: list[Span] = [(kind, "")]
+    if behind.listening:
+        spans += [(" ", ""), ("listens", "listen")]
+    if behind.local:
+        spans += [(" ", ""), (_name(behind.local, cells), "path")]
+    if behind.remote:
+        spans += [(" ⇄ ", "dim"), (_name(behind.remote, cells), "path")]
+    if behind.waiting_bytes:
+        spans.append((f"  {count(behind.waiting_bytes)} B wait", "number"))
+    if behind.drops:
+        spans.append((f"  {count(behind.drops)} dropped", "warn"))
+    return tuple(spans)
+
+
+def _name(text: str, cells: int) -> str:
+    """The end of a UNIX socket's path says more than its beginning."""
+    shown = safe(text)
+    return shown if len(shown) <= cells else f"…{shown[len(shown) - cells + 1 :]}"
+
+
 def _epoll(descriptor: ev.Descriptor, view: View) -> Line:
-    """An epoll instance and the descriptors on its list."""
+    """An epoll instance, which of its descriptors are ready where that was asked, and its whole list."""
     watched = [str(fd) for fd, _, _ in descriptor.watches]
     if not watched:
         return (("epoll", ""), (", watches nothing", "dim"))
     most = 12 if view.width >= 50 else 5
-    more = len(watched) > most or descriptor.watches_more
-    told = ", ".join(watched[:most]) + (" ..." if more else "")
-    return (("epoll", ""), (" watches ", "dim"), (told, "number"))
+    told: Line = (("epoll", ""), *_ready(descriptor, most), (" watches ", "dim"))
+    return (*told, (_few(watched, most, more=descriptor.watches_more), "number"))
+
+
+def _ready(descriptor: ev.Descriptor, most: int) -> Line:
+    """ " 3 of 5 ready: 4, 6, 7 "."""
+    behind = descriptor.behind
+    if behind is None:
+        return ()
+    ready = [str(fd) for fd, _ in behind.ready]
+    asked = len(descriptor.watches) - len(behind.unasked)
+    of = f"the first {asked}" if descriptor.watches_more else f"{asked} asked" if behind.unasked else str(asked)
+    which = f": {_few(ready, most)}" if ready else ""
+    return ((f" {len(ready)} of {of} ready{which} ", "accept" if ready else "dim"),)
+
+
+def _few(numbers: list[str], most: int, *, more: bool = False) -> str:
+    return ", ".join(numbers[:most]) + (" ..." if more or len(numbers) > most else "")
 
 
 def _sharers(state: st.LabState, pid: int, fd: int, descriptor: ev.Descriptor) -> Line:
