@@ -232,6 +232,15 @@ class DiagTable(SocketTable):
                 del self._recent[id_]
         return memory
 
+    def message_of(self, row: SocketRow) -> bytes:
+        if row.state == LISTEN:  # of several at one port the kernel would choose one
+            listed = chain.from_iterable(map(split_messages, self._diag.read_dump(1 << LISTEN)))
+            return next((message for message in listed if cookie(message) == row.id), b"")
+        known = self._messages.get(row.id)
+        ends = known[4:44] if known is not None else pack_ends(row.family, row.local, row.remote)
+        found = self._diag.read_exact(row.family, ends)
+        return found[0] if found is not None and cookie(found[0]) == row.id else b""
+
     # ---- what changed
 
     def _patch(self, found: list[bytes], lost: set[bytes], memory: Mapping[int, Memory] | None = None) -> Delta:

@@ -96,10 +96,10 @@ def _behind(descriptor: ev.Descriptor, behind: ev.KernelObject) -> Iterator[str]
     if behind.remote:
         yield f"with {safe(behind.remote)}"
     if behind.capacity:
-        yield f"holds {behind.waiting_bytes or 0} of {bytes_of(behind.capacity)}"
+        yield f"holds {behind.waiting_bytes or 0} of {counted(behind.capacity, 'byte')}"
     elif behind.waiting_bytes:
         datagram = " in its next datagram" if descriptor.detail.startswith(("udp", "unix datagram")) else ""
-        yield f"{bytes_of(behind.waiting_bytes)} to read{datagram}"
+        yield f"{counted(behind.waiting_bytes, 'byte')} to read{datagram}"
     if behind.drops:
         yield f"{behind.drops} dropped"
     if descriptor.watches:
@@ -171,19 +171,7 @@ class Owners:
 def socket_text(owners: Owners, row: ev.SocketRow) -> str:
     """`ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:5555 (descriptor 4), 78 bytes to read`."""
     whose = owners.of(row)
-    if whose:
-        text += f" ({whose})"
-    if row.state != st.LISTEN:
-        # For a listener these two are the accept queue; the queue line tells them.
-        # The kernel counts a SYN and a FIN as a byte each: in these states one of the bytes is that.
-        text += _waiting(row.rx_queue, row.state in _FIN_CAME, "to read")
-        text += _buffer("receive", row.receive_used, row.receive_limit)
-        if row.state != st.SYN_SENT:
-            text += _waiting(row.tx_queue, row.state in _FIN_SENT, "not acknowledged")
-            text += _buffer("send", row.send_used, row.send_limit)
-        if row.retransmits:
-            text += f", sent again {times(row.retransmits)}"
-    return text
+    return f"{_state(row)} {ends(row)}{f' ({whose})' if whose else ''}{_buffers(row)}"
 
 
 def socket_state(row: ev.SocketRow) -> str:
@@ -215,10 +203,6 @@ def _waiting(count: int, fin: bool, what: str) -> str:
 def _buffer(which: str, used: int, limit: int) -> str:
     """` (receive buffer: 2304 of 131072)`, the kernel's memory; "" for an empty one or one that was not read."""
     return f" ({which} buffer: {used} of {limit})" if used and limit else ""
-
-
-def bytes_of(count: int) -> str:
-    return f"{count} byte" if count == 1 else f"{count} bytes"
 
 
 def times(count: int) -> str:

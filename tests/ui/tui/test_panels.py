@@ -200,20 +200,6 @@ def test_a_wide_table_tells_what_both_buffers_take_and_may_take_and_a_dash_where
     assert other.split().count("–") >= 2
 
 
-def test_a_wide_table_tells_what_both_buffers_take_and_may_take_and_a_dash_where_that_was_not_read() -> None:
-    scene = Scene().full()
-    end = next(row for row in scene.state.table_of("server").rows.values() if row.state == st.ESTABLISHED)
-    read = msgspec.structs.replace(end, receive_used=2304, receive_limit=131072, send_used=0, send_limit=87040)
-    scene.resume().tell(ev.Sockets(t=9, host="server", set=(read,)))
-    for cells, shown in ((120, True), (100, False)):
-        said = text(drawn_whole(sockets, scene.state, View(cells, 30)))
-        assert ("2304/131K" in said and "0/87K" in said) is shown
-    row = next(line for line in text(drawn_whole(sockets, scene.state, View(120, 30))).splitlines() if "2304" in line)
-    assert row.startswith(" "), "nothing has happened to it"
-    other = next(line for line in text(drawn_whole(sockets, scene.state, View(120, 30))).splitlines() if " –  " in line)
-    assert other.split().count("–") >= 2
-
-
 def test_hexadecimal_state_is_that_of_proc_net_tcp() -> None:
     scene = Scene().before_accept()
     scene.tell(ev.Sockets(t=8, host="server", set=(ev.SocketRow(5, 2, "127.0.0.1:8080", "127.0.0.1:4", 12),)))
