@@ -101,7 +101,7 @@ def _state(text: str, _listens: bool) -> str:
 def _queues(text: str, listens: bool) -> str:
     tx, rx = (int(half, 16) for half in text.split(":"))
     if listens:
-        return f"{_many(rx, 'connection')} in the accept queue; its limit is not in this file"
+        return f"{rx} in the accept queue (limit not told here)"
     return f"{_many(tx, 'byte')} not acknowledged, {_many(rx, 'byte')} not read"
 
 
@@ -115,13 +115,13 @@ def _inode(text: str, _listens: bool) -> str:
 
 
 def _end(text: str, _listens: bool) -> str:
-    return f"{endpoint(text)}, port 0x{text[-4:]}; the address is a number of this machine's byte order"
+    return f"{endpoint(text)} (address: little-endian)"
 
 
 TCP: tuple[_Tcp, ...] = (
     ("sl", "", lambda text, _: f"number {text.rstrip(':')} of the table"),
     ("local_address", "local", _end),
-    ("rem_address", "remote", lambda text, _: endpoint(text)),
+    ("rem_address", "remote", _end),
     ("st", "state", _state),
     ("tx:rx_queue", "queues", _queues),
     ("tr:tm->when", "timer", _timer),
