@@ -101,7 +101,7 @@ def _state(text: str, _listens: bool) -> str:
 def _queues(text: str, listens: bool) -> str:
     tx, rx = (int(half, 16) for half in text.split(":"))
     if listens:
-        return f"{rx} in the accept queue (limit not told here)"
+        return f"{rx} wait for accept (limit: not told here)"
     return f"{_many(tx, 'byte')} not acknowledged, {_many(rx, 'byte')} not read"
 
 

@@ -46,7 +46,7 @@ async def test_r_shows_where_the_panel_was_read_and_what_that_says_and_enter_run
         await shown(pilot, "/proc/net/tcp on server, line 2")
         text = text_of(app)
         assert "▸ st             0A                 LISTEN" in text
-        assert "5 in the accept queue (limit not told here)" in text
+        assert "5 wait for accept (limit: not told here)" in text
         assert "▶1 ss -ltn 'sport = :8080'  on server" in text
         same_as_snapshot(text, "evidence-socket-80x24")
         await pilot.press("enter")
