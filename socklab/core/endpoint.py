@@ -6,7 +6,7 @@ In: the hexadecimal text. Out: an address and a port as people write them. Knows
 from __future__ import annotations
 
 import sys
-from socket import AF_INET, AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Literal
 
 ByteOrder = Literal["little", "big"]
@@ -24,3 +24,12 @@ def endpoint(text: str, byteorder: ByteOrder = sys.byteorder) -> str:
     if len(raw) == 4:
         return f"{inet_ntop(AF_INET, raw)}:{int(port, 16)}"
     return f"[{inet_ntop(AF_INET6, raw)}]:{int(port, 16)}"
+
+
+def hexadecimal(text: str, byteorder: ByteOrder = sys.byteorder) -> str:
+    """The other way round: 127.0.0.1:8080 as `0100007F:1F90`. Raises ValueError, or OSError, for what is no address."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    raw = inet_pton(AF_INET6 if ":" in host else AF_INET, host)
+    words = (int.from_bytes(raw[at : at + 4], byteorder) for at in range(0, len(raw), 4))
+    return f"{''.join(f'{word:08X}' for word in words)}:{int(port):04X}"

@@ -11,8 +11,8 @@ from socklab import state as st
 from socklab.core.errors import UsageError
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
-from socklab.evidence.model import Subject
-from socklab.evidence.subjects import SUBJECTS, Row, of
+from socklab.evidence.model import Row, Subject
+from socklab.evidence.subjects import SUBJECTS, of
 from socklab.lesson import Lesson
 from socklab.protocol import events as ev
 

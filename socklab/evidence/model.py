@@ -17,6 +17,13 @@ Line: TypeAlias = tuple[tuple[str, str], ...]
 """Spans of text with the role each has (see docs/panel-howto.md): number and string are what the panel shows."""
 
 
+Row: TypeAlias = tuple[str, int] | None
+"""The row chosen in a panel, by the panel's own key; None: none is."""
+
+RECORDED = "the row in the lab's own record"
+"""Where a Block is from that is shown of an earlier stop only: of now the kernel is asked."""
+
+
 class Field(msgspec.Struct, frozen=True):
     """One field of a raw thing: its name, its text there, and what that says. `shown`: the panel shows it."""
 

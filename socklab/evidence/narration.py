@@ -9,11 +9,9 @@ from collections.abc import Iterator
 
 from socklab import probes, state as st
 from socklab.core.text import safe
-from socklab.evidence.model import Block, Field, Shell, Subject
+from socklab.evidence.model import Block, Field, Row, Shell, Subject
 from socklab.lesson import Lesson
 from socklab.lesson.model import Step
-
-Row = tuple[str, int] | None
 
 
 def narration(state: st.LabState, lesson: Lesson | None, _row: Row) -> Subject | str:

@@ -12,8 +12,7 @@ import msgspec
 
 from socklab.core.text import safe
 from socklab.evidence import decode
-from socklab.evidence.model import Block, Field, Line, Shell, Subject
-from socklab.evidence.subjects import RECORDED
+from socklab.evidence.model import RECORDED, Block, Field, Line, Shell, Subject
 from socklab.protocol import events as ev
 
 NAME_CELLS, RAW_CELLS = 15, 30
@@ -62,7 +61,10 @@ def page(
 def lines(shown: Page, cells: int, *, whole: bool = False) -> list[Line]:
     """The page's text, not wrapped but for dumps and fields. `whole`: what no panel shows as well."""
     out: list[Line] = [((note, "warn"),) for note in shown.notes]
-    for block in shown.blocks if whole else [each for each in shown.blocks if not each.dull]:
+    blocks = [each for each in shown.blocks if whole or not each.dull]
+    if shown.blocks and not blocks:
+        out.append((("No counter has moved since the lab began.", "dim"),))
+    for block in blocks:
         if out:
             out.append(())
         out += _block(block, cells, whole)

@@ -193,6 +193,31 @@ def test_of_the_descriptors_ls_cat_and_lsof_agree(tmp_path: Path) -> None:
         assert re.search(r"\s3u\s.*(TCP|IPv4)", watcher.run(page, "lsof"))
 
 
+OTHERS = """\
+import os, socket
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("127.0.0.1", 5353))
+x = socket.socket(socket.AF_UNIX); x.bind("\\0socklab-evidence"); x.listen(3)
+r, w = os.pipe()
+listener = socket.create_server(("127.0.0.1", 8080))
+listener.accept()
+"""
+
+
+def test_sockets_of_other_kinds_are_found_in_their_own_table_and_by_ss(tmp_path: Path) -> None:
+    with serving(tmp_path, OTHERS) as watcher:
+        table = watcher.state.descriptors[pid(watcher)]
+        page = watcher.page("descriptors", "3")
+        assert (fields(page, "/net/udp")["local_address"], fields(page, "/net/udp")["inode"]) == (
+            "0100007F:14E9", str(table[3].inode),
+        )  # fmt: skip
+        assert re.search(rf"127.0.0.1:5353\s.*ino:{table[3].inode}\s", watcher.run(page, "ss"))
+        page = watcher.page("descriptors", "4")
+        shown = fields(page, "/net/unix")
+        assert (shown["Inode"], shown["Path"]) == (str(table[4].inode), "@socklab-evidence")
+        assert re.search(rf"LISTEN.*@socklab-evidence {table[4].inode}", watcher.run(page, "ss"))
+        assert told(watcher.page("descriptors", "5"), "/fd/5") == f"-> pipe:[{table[5].inode}]"
+
+
 def test_of_a_process_its_stat_status_and_ps_agree(tmp_path: Path) -> None:
     with serving(tmp_path) as watcher:
         page = watcher.page("processes")

@@ -7,7 +7,9 @@ messages of sock_diag, just as they are. Never decodes one, never reads of a pro
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from socklab.core.errors import UsageError
 from socklab.engine.kernel.procfs import Unread
@@ -106,6 +108,30 @@ def _descriptors(want: Want) -> Iterator[Reading]:
 def _descriptor(want: Want) -> Iterator[Reading]:
     yield _link(f"/proc/{want.number}/fd/{want.fd}")
     yield _file(f"/proc/{want.number}/fdinfo/{want.fd}")
+    with suppress(OSError):  # said above
+        kind = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{want.number}/fd/{want.fd}"))
+        if kind is not None:
+            yield from _socket_line(want.number, kind[1])
+
+
+_SOCKET_TABLES = ("tcp", "tcp6", "udp", "udp6", "unix", "packet", "raw", "raw6", "netlink")
+
+
+def _socket_line(pid: int, inode: str) -> Iterator[Reading]:
+    """The line of /proc/PID/net that lists this socket: the files are those of the process's own network."""
+    wanted = re.compile(rf"(?<!\S){inode}(?!\S)".encode())
+    for name in _SOCKET_TABLES:
+        path = f"/proc/{pid}/net/{name}"
+        try:
+            with open(path, "rb") as file:
+                head = file.readline()
+                for number, line in enumerate(file, 2):
+                    if wanted.search(line):
+                        yield Reading(path, line.rstrip(b"\n"), line=number, head=head.decode().rstrip("\n"))
+                        return
+        except OSError:
+            continue  # a protocol that this kernel has not, or a process that is gone
+    yield Reading(f"/proc/{pid}/net", reason="no line lists this socket: it has no address yet, or is of another kind")
 
 
 def _process(want: Want) -> Iterator[Reading]:

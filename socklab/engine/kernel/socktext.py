@@ -14,6 +14,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
+from socklab.core.endpoint import hexadecimal
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.sockdiag import LISTEN
 from socklab.engine.kernel.socktable import TIMERS_KEPT, Delta, SocketTable
@@ -53,13 +54,13 @@ class TcpText:
     def line_of(self, row: SocketRow) -> Reading | None:
         """The line that lists the socket now, None when no line does. Of several listeners with the same ends, the
         one with the row's inode."""
-        ends = (row.family, row.local, row.remote)
+        ends = f" {hexadecimal(row.local)} {hexadecimal(row.remote)} "
         found: list[tuple[bool, Reading]] = []
         for path, file in self._files.items():
-            text = procfs.read_open(file)
-            head = text.partition("\n")[0]
-            for number, (each, line) in enumerate(procfs.parse_tcp_table(text), 2):
-                if (each.family, each.local, each.remote) == ends:
+            head, *lines = procfs.read_open(file).splitlines() or [""]
+            for number, line in enumerate(lines, 2):
+                if ends in line:
+                    [(each, _)] = procfs.parse_tcp_table(f"{head}\n{line}")
                     found.append((each.inode != row.inode, Reading(path, line.encode(), line=number, head=head)))
         return min(found, key=lambda each: each[0])[1] if found else None
 

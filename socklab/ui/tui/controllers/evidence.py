@@ -113,8 +113,8 @@ class EvidenceController:
             self._answer = now.evidence if now.evidence.wants == subject.wants else None
         if now.ran is not self._ran_before and now.ran is not None:
             self._ran = now.ran
-        if self._notices() > notices and len(now.notices) and not self._refused:
-            self._refused = now.notices[-1].text
+        if self._notices() > notices and len(now.notices) and now.notices[-1].level != "info":
+            self._refused = self._refused or now.notices[-1].text
         self._screen.paint()
 
     # ---------------------------------------------------------------- what the screen asks
