@@ -6,6 +6,7 @@ In: events, in order. Out: the LabState of any stop. Never decides what is shown
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 
 from socklab.protocol import events as ev
 from socklab.state.fold import apply
@@ -84,3 +85,19 @@ class History:
                 break
             state = after
         return state
+
+    def told(self, until: LabState) -> Iterator[tuple[int, ev.Event]]:
+        """Every event kept that `until`, a state of this run, knows of, each with the stop at which it is first seen.
+
+        What comes after the last stop has the number of the one that is yet to come.
+        """
+        past = until.stops < self.now.stops
+        stop, resumed = self._key_states[0][0], False
+        for event in self._events:
+            if type(event) is ev.Held:
+                stop, resumed = stop + 1, False
+            elif type(event) is ev.Resumed and stop:
+                resumed = True
+            if past and stop + resumed > until.stops:
+                return
+            yield stop + resumed, event

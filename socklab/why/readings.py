@@ -1,0 +1,118 @@
+"""What the readings of a run told, one after the other: rows of socket tables, counters, clients, and at which stop.
+
+In: a LabState and the History it stands in, or none. Out: events and rows up to that state, never what came later.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+from socklab.protocol import events as ev
+from socklab.state import Call, History, LabState
+from socklab.why.model import plain
+
+
+class Reading(NamedTuple):
+    """A row of a socket table as one reading told it; `row` None = it was not there any more."""
+
+    stop: int
+    t: int
+    row: ev.SocketRow | None
+
+
+class Readings:
+    """Made once for a state. Without a history only the state's own last reading and the one before are known."""
+
+    def __init__(self, state: LabState, history: History | None) -> None:
+        self._state = state
+        self._history = history
+
+    @cached_property
+    def told(self) -> tuple[tuple[int, ev.Event], ...]:
+        """What the history keeps, as far as this state knew it. Packets, calls and acts are in the state itself."""
+        if self._history is None:
+            return ()
+        return tuple(self._history.told(self._state))
+
+    @property
+    def kept(self) -> bool:
+        """Rows of earlier readings can be asked for."""
+        return self._history is not None
+
+    @cached_property
+    def _stops(self) -> dict[int, int]:
+        """Event (its identity) to the stop at which it is first seen."""
+        return {id(event): stop for stop, event in self.told}
+
+    def stop_of(self, event: ev.Event) -> int:
+        """0 = not known."""
+        return min(self._stops.get(id(event), 0), self._state.stops)
+
+    @cached_property
+    def rows(self) -> dict[tuple[str, int], list[Reading]]:
+        found: dict[tuple[str, int], list[Reading]] = {}
+        for stop, event in self.told:
+            if type(event) is ev.Sockets:
+                for row in event.set:
+                    found.setdefault((event.host, row.id), []).append(Reading(stop, event.t, row))
+                for gone in event.gone:
+                    found.setdefault((event.host, gone), []).append(Reading(stop, event.t, None))
+        return found
+
+    def of(self, host: str, id: int) -> list[Reading]:
+        """Every reading that told something new of the row, oldest first."""
+        found = self.rows.get((self._state.table_host(host), id))
+        if found:
+            return found
+        table = self._state.table_host(host)
+        known = [self._state.changed.sockets.get((table, id)), self._state.table_of(host).rows.get(id)]
+        return [Reading(0, -1, row) for row in known if row is not None]
+
+    def of_ends(self, local: str, remote: str) -> list[Reading]:
+        """The same of whichever socket had these ends, one after the other."""
+        found = [
+            reading
+            for readings in self.rows.values()
+            for reading in readings
+            if reading.row is not None and (plain(reading.row.local), plain(reading.row.remote)) == (local, remote)
+        ]
+        return sorted(found, key=lambda reading: reading.t)
+
+    def at(self, host: str, t: int) -> list[Reading]:
+        """Every row of a table by its last reading until `t`."""
+        found = []
+        for (of, _), readings in self.rows.items():
+            before = [reading for reading in readings if reading.t <= t] if of == host else ()
+            if before:
+                found.append(before[-1])
+        return found
+
+    @cached_property
+    def counter_rises(self) -> dict[tuple[str, str], list[tuple[int, int, int]]]:
+        """(host, counter) to (stop, time, by how much), oldest first."""
+        found: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
+        last: dict[tuple[str, str], int] = {}
+        for stop, event in self.told:
+            if type(event) is ev.Counters:
+                for name, value in event.values.items():
+                    key = (event.host, name)
+                    if key in last and value > last[key]:
+                        found.setdefault(key, []).append((stop, event.t, value - last[key]))
+                    last[key] = value
+        return found
+
+    @cached_property
+    def client_news(self) -> list[ev.Client]:
+        """Every Client event that is kept."""
+        return [event for _, event in self.told if type(event) is ev.Client]
+
+    @cached_property
+    def _resumed(self) -> list[ev.Resumed]:
+        return [event for _, event in self.told if type(event) is ev.Resumed]
+
+    def began(self, call: Call) -> int:
+        """When the kernel carried the call out, at the earliest: while the program is held before it, it has not."""
+        over = call.returned.t if call.returned is not None else 1 << 62
+        within = (e.t for e in self._resumed if e.tid == call.entered.tid and call.entered.t <= e.t <= over)
+        return max(within, default=call.entered.t)
