@@ -196,6 +196,9 @@ COMMANDS = (
     Command("verbose", "Show more: bytes of buffers, every frame of the stack.", LOOK, (SCREEN,), keys="v",
             label="more"),
     Command("raw", "The line of /proc/net/tcp for the chosen socket.", LOOK, (SCREEN,), keys="r", label="raw line"),
+    Command("why", "Where the chosen row came from, backwards; alone: what changed here.", LOOK, _TYPED,
+            (arg.rest("[WHAT]"),), keys="y", examples="why, why client a, why client a 17 (its 17th byte), why packet "
+            "12, why fd 4, why socket 1, why queue 1, why ListenDrops, why call 12"),
     Command("row", "Scroll the panel, or choose a socket, a client, a packet.", LOOK, keys="up down"),
     Command("theme", "Dark, light, the terminal's own colours.", LOOK, (SCREEN,), keys="t"),
 

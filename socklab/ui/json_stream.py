@@ -78,4 +78,4 @@ class _Copy(Consumer):
             raise UsageError("restart: not in a stream, which has one beginning.", fix="quit, and start another one.")
         if isinstance(request, prompt.Capture):
             raise UsageError("pcap: the packets are in the stream.", fix="socklab export --pcap FILE RECORDING")
-        return None if isinstance(request, prompt.Show | prompt.Help) else request
+        return None if isinstance(request, prompt.Show | prompt.Why | prompt.Help) else request

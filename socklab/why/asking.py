@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from msgspec.structs import replace
+
 from socklab import state as st
 from socklab.core.errors import UsageError
 from socklab.core.suggest import suggest
@@ -17,6 +19,7 @@ from socklab.core.text import safe
 from socklab.packets import packet_log
 from socklab.protocol import events as ev
 from socklab.state import History, LabState
+from socklab.state.model import NO_DESCRIPTORS
 from socklab.why import clients, program, queues, states, wire
 from socklab.why.model import Chain, Link, Subject, unknown
 from socklab.why.record import Record
@@ -32,7 +35,15 @@ _MOST_CHANGES = 12
 def why(state: LabState, subject: Subject, history: History | None = None) -> tuple[Chain, ...]:
     """Where a value came from, backwards. Raises UsageError when there is no such row."""
     record = Record(state, history)
-    return tuple(_ASKED[subject.panel](record, subject))
+    return tuple(_visible(chain) for chain in _ASKED[subject.panel](record, subject))
+
+
+def _visible(chain: Chain) -> Chain:
+    """The one place where texts of programs, clients and recordings become ones that may be shown."""
+    links = (
+        replace(link, what=safe(link.what), reason=safe(link.reason), path=safe(link.path)) for link in chain.links
+    )
+    return Chain(safe(chain.title), tuple(links))
 
 
 # ---------------------------------------------------------------- each kind
@@ -145,13 +156,19 @@ def subjects(state: LabState, panel: str) -> list[tuple[Subject, str]]:
 
 def _listed_sockets(state: LabState) -> Iterator[tuple[Subject, str]]:
     for host, table in state.tables.items():
-        for row in table.rows.values():
+        for row in sorted(table.rows.values(), key=_order):
             name = st.TCP_STATES.get(row.state, f"state {row.state}")
             at = f"at {row.local}" if row.state == st.LISTEN else f"{row.local} with {row.remote}"
             yield Subject("sockets", host, row.id), safe(f"{name} {at}")
     for (host, id), before in state.changed.sockets.items():
         if before is not None and id not in state.table_of(host).rows:
             yield Subject("sockets", host, id), safe(f"gone: {before.local} with {before.remote}")
+
+
+def _order(row: ev.SocketRow) -> tuple[object, ...]:
+    """Listeners first, then by the ports."""
+    local, remote = row.local.rpartition(":")[2], row.remote.rpartition(":")[2]
+    return row.state != st.LISTEN, local.rjust(5), remote.rjust(5), row.id
 
 
 def _listed_queues(state: LabState) -> Iterator[tuple[Subject, str]]:
@@ -182,6 +199,10 @@ def _listed_descriptors(state: LabState) -> Iterator[tuple[Subject, str]]:
         for fd in sorted(state.descriptors[pid]):
             target = state.descriptors[pid][fd].target
             yield Subject("descriptors", number=fd, pid=pid), safe(f"descriptor {fd}{whose}: {target}")
+    for (pid, fd), before in state.changed.descriptors.items():
+        if before is not None and fd not in state.descriptors.get(pid, NO_DESCRIPTORS):
+            whose = "" if pid == here else f" of process {pid}"
+            yield Subject("descriptors", number=fd, pid=pid), f"descriptor {fd}{whose}: closed"
 
 
 def _listed_counters(state: LabState) -> Iterator[tuple[Subject, str]]:
@@ -189,7 +210,7 @@ def _listed_counters(state: LabState) -> Iterator[tuple[Subject, str]]:
         first = state.counters_at_start.get(host, {})
         for name, value in values.items():
             if value > first.get(name, value):
-                yield Subject("counters", f"{host} {name}"), safe(f"{host}: {name} +{value - first[name]}")
+                yield Subject("counters", f"{host} {name}"), safe(f"counter {host} {name}: +{value - first[name]}")
 
 
 _LISTED = {
@@ -214,8 +235,11 @@ _WORDS = {
 USAGE = "why, why call 12, why fd 4, why client a, why client a 17, why packet 12, why socket 3, why ListenDrops"
 
 
-def typed(state: LabState, text: str) -> Subject:
-    """`client a` as a subject; nothing: what changed at this stop. Raises UsageError."""
+def typed(state: LabState, text: str) -> Subject | str:
+    """`client a` as a subject; nothing: what changed at this stop; `clients`: the panel whose rows are to choose from.
+
+    Raises UsageError.
+    """
     words = text.split()
     if not words:
         return Subject("stop")
@@ -226,17 +250,20 @@ def typed(state: LabState, text: str) -> Subject:
         raise UsageError(f'why: "{safe(words[0])}" is nothing that can be asked about.', fix=f"For example: {USAGE}.")
     if panel == "call" and not rest:
         return Subject("call")
+    if not rest:
+        return panel
     if panel in ("clients", "counters"):
         return _named(state, panel, rest)
-    number = rest[0].lstrip("#") if rest else ""
+    number = rest[0].lstrip("#")
     if not number.isascii() or not number.isdecimal() or len(number) > 9:
         raise UsageError(f"why {safe(words[0])}: a number is missing.", fix=f"For example: {USAGE}.")
-    return _numbered(state, panel, int(number))
+    found = _numbered(state, panel, int(number))
+    if panel == "descriptors" and len(rest) > 1 and rest[-1].isascii() and rest[-1].isdecimal():
+        found = replace(found, pid=int(rest[-1][:9]))  # descriptor 4 of process 1234
+    return found
 
 
 def _named(state: LabState, panel: str, rest: list[str]) -> Subject:
-    if not rest:
-        raise UsageError("why: which one?", fix=f"For example: {USAGE}.")
     if panel == "counters":
         host = rest[0] if len(rest) > 1 else _host(state)
         return Subject("counters", f"{host} {rest[-1]}")
@@ -245,7 +272,7 @@ def _named(state: LabState, panel: str, rest: list[str]) -> Subject:
 
 
 def _numbered(state: LabState, panel: str, number: int) -> Subject:
-    """Sockets and queues are counted as `show` lists them, from 1; a row's own number is meant where there is one."""
+    """Sockets and queues are counted from 1 as `why sockets` lists them; packets and descriptors have their own."""
     if panel in ("sockets", "queues"):
         listed = subjects(state, panel)
         if not 1 <= number <= len(listed):

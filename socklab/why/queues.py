@@ -126,7 +126,7 @@ def counter(record: Record, host: str, name: str) -> list[Chain]:
     if name in OF_SYNS and risen:
         links += _unanswered(record, risen)
         for row in record.state.listeners:
-            full = f"the accept queue of {row.local}: {row.rx_queue} wait, the limit is {row.tx_queue}"
+            full = f"the accept queue of {row.local} now: {row.rx_queue} wait, the limit is {row.tx_queue}"
             links += [Link(full), *_limit(record, host, row, record.file_of(host, row))]
     elif risen:
         links.append(unknown("which packet or call made it rise", "the kernel counts without saying for which"))

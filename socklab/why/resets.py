@@ -103,7 +103,11 @@ def _by_closing(sender: End, rst: Passed | None) -> list[Link]:
     late = _data_after(sender, closing, rst)
     if late is not None:  # with bytes unread, or SO_LINGER 0, the RST goes out at the close itself: before any answer
         passed, links = late
-        return [record.of_packet(passed, f"data came when {sender.who} had closed"), *links, cause]
+        return [
+            record.of_packet(passed, f"data came when {sender.who} had closed: nobody is left to read it"),
+            *links,
+            cause,
+        ]
     unread = _unread(sender, closing, rst)
     if unread:
         return [*unread, cause]
@@ -154,7 +158,9 @@ def _unread(sender: End, closing: Closing, rst: Passed | None) -> list[Link]:
         start, end = max(0, come - count), max(come, count)
     if end <= start:
         return []
-    what = Link(f"{bytes_of(end - start)} had come and {'was' if end - start == 1 else 'were'} never read")
+    what = Link(
+        f"{bytes_of(end - start)} had come and {'was' if end - start == 1 else 'were'} never read: then close sends RST"
+    )
     if count > 0 and count != end - start:
         what = Link(f"{bytes_of(count)} in its receive queue when the table was read last before")
     out = [what, *streams.carriers(record, sender.conversation, sender.remote, start, end)]

@@ -32,6 +32,10 @@ class Page:
         self.after_gap = False
         """The last line was empty. False again when somebody else has written one."""
 
+    @property
+    def width(self) -> int:
+        return self._width
+
     def _take(self) -> str:
         lines: list[str] = []
         for line in self._out:

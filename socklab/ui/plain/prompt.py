@@ -27,6 +27,10 @@ class Capture(str):
     """A file to write the packets so far to."""
 
 
+class Why(str):
+    """A question where something came from."""
+
+
 class Help(str):
     """The list of commands, or how one of them is used."""
 
@@ -35,7 +39,7 @@ class Restart(msgspec.Struct, frozen=True):
     """A request to end the run and start it anew."""
 
 
-Request: TypeAlias = cmd.AnyCommand | Show | Help | Restart | Capture
+Request: TypeAlias = cmd.AnyCommand | Show | Why | Help | Restart | Capture
 
 
 def _summary(command: Command) -> str:
@@ -58,6 +62,8 @@ def parse(line: str) -> Request:
         return request
     if request.name == "show":
         return Show(request.argument)
+    if request.name == "why":
+        return Why(request.argument)
     if request.name == "pcap":
         return Capture(request.argument)
     if request.name == "restart":

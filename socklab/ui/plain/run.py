@@ -164,6 +164,8 @@ class _Text(Consumer):
         super().__init__(link, lesson, auto=auto, free=free)
         self._new_printer = printer
         self._printer = printer(lesson)
+        self._history = None if auto or free else st.History()
+        """For `why`: where nobody is held nothing is kept."""
         self._used: ev.Ready | None = None
         """The Ready at which a command was sent: another one follows it."""
         self._prompting = False
@@ -192,6 +194,7 @@ class _Text(Consumer):
             if not self._link.ended:
                 self._poll.register(self._link, select.POLLIN)
         self._state, self._pending, self._used = st.LabState(), Pending(), None
+        self._history = st.History() if self._history is not None else None
         self._printer = self._new_printer(self._lesson)
         self._told_end = ""
         self._write("\nStarted anew.\n")
@@ -217,6 +220,13 @@ class _Text(Consumer):
                 text.append(self._printer.flush(self._state))
                 self._go_on()
         self._write("".join(text))
+
+    def _fold(self, event: ev.AnyEvent) -> None:
+        if self._history is None:
+            super()._fold(event)
+        else:
+            self._state = self._history.add(event)
+            self._pending.feed(event)
 
     def _send(self, command: cmd.AnyCommand) -> None:
         if isinstance(command, cmd.Quit):
@@ -287,12 +297,17 @@ class _Text(Consumer):
     def _obey(self, line: str) -> None:
         predict = self._question
         asks_itself = line.strip() in ("q", "quit", "exit", "h", "help", "?", "restart")
-        if predict is not None and not asks_itself and not line.startswith("show "):
+        if predict is not None and not asks_itself and line.split()[:1] not in (["show"], ["why"]):
             self._send(cmd.Answer(choice=prompt.parse_answer(line, predict)))
             return
         request = prompt.parse(line)
         if isinstance(request, prompt.Show):
             self._write(self._printer.show(self._state, str(request)))
+        elif isinstance(request, prompt.Why):
+            from socklab.ui.plain import why_text
+
+            width = self._printer.width
+            self._write(why_text.told(self._lesson, self._state, str(request), self._history, width))
         elif isinstance(request, prompt.Capture):
             from socklab.packets import capture_file
 

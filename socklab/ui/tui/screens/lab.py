@@ -27,6 +27,7 @@ from socklab.ui.tui.controllers.program import Leave, ProgramController
 from socklab.ui.tui.controllers.prompt_line import PromptLine
 from socklab.ui.tui.controllers.question import QuestionController
 from socklab.ui.tui.controllers.view import ViewController
+from socklab.ui.tui.controllers.why import WhyController
 from socklab.ui.tui.controllers.wire import WireController, footer_situation
 from socklab.ui.tui.failures import Sturdy, Survivor
 from socklab.ui.tui.keys import KEYS, bound, footer
@@ -88,6 +89,7 @@ class LabScreen(Sturdy, Screen[None]):
         self.wire = WireController(lab, lambda: panes.selected.get("wire"), self.prompt.open)
         self.question = QuestionController(lab)
         self.view = ViewController(lab, panes, self.question, self, self.act)
+        self.why = WhyController(lab, panes, self)
         self._next_theme = next_theme
         self._plan: Plan = layout.plan(80, 24, groups(lab.now))
         self._wanted: tuple[object, ...] = ()
@@ -125,7 +127,7 @@ class LabScreen(Sturdy, Screen[None]):
             "stack": view.stack, "verbose": view.verbose, "raw": view.raw, "choice": self.question.choose,
             "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
             "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "palette": self._palette,
-            "quit_lab": program.quit_lab, "restart": program.restart,
+            "quit_lab": program.quit_lab, "restart": program.restart, "why": self.why.ask,
         }  # fmt: skip
 
     def act(self, action: str, *arguments: object) -> None:
@@ -148,6 +150,8 @@ class LabScreen(Sturdy, Screen[None]):
             self.wire.export(command.argument)
         elif command.name == "show":
             self.view.panel(command.argument)
+        elif command.name == "why":
+            self.why.ask(command.argument)
         elif command.name == "help" and command.argument:
             self.prompt.tell_usage(command.argument)
         else:
