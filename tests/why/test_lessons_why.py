@@ -99,9 +99,7 @@ def test_who_closed_first_is_who_has_time_wait() -> None:
     assert len(found) == 2
     for local, (host, row) in found.items():
         (chain,) = why.why(now, why.Subject("sockets", host, row.id), history)
-        first, second = (
-            next(p for p in now.packets if p.id == link.packet) for link in chain.links if link.packet
-        )
+        first, second = (next(p for p in now.packets if p.id == link.packet) for link in chain.links if link.packet)
         assert "closed first" in chain.links[0].what
         own = packet_log.at(now.packets, packet_log.index_of(now.packets, second.id))
         assert own.segment.source_end == local and own.segment.flags & FIN

@@ -13,7 +13,7 @@ import pytest
 from socklab import state as st, why
 from socklab.packets import packet_log
 from socklab.packets.decode import RST
-from socklab.protocol import commands as cmd, events as ev
+from socklab.protocol import commands as cmd
 from socklab.protocol.pending import Pending
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
@@ -106,7 +106,9 @@ server.bind(("", 8080))
 server.listen(5)
 """
 
-WRITES = LISTENS + """\
+WRITES = (
+    LISTENS
+    + """\
 one, peer = server.accept()
 one.recv(100)
 one.sendall(b"x" * 4000)
@@ -114,6 +116,7 @@ one.sendall(b"second")
 one.send(b"third")
 server.accept()
 """
+)
 
 
 def test_a_byte_is_told_apart_by_sequence_numbers_however_writes_were_cut_into_packets(tmp_path: Path) -> None:
@@ -152,12 +155,15 @@ def test_a_call_at_which_nobody_was_held_has_no_line_and_says_so(tmp_path: Path)
         assert not written.line and "not held" in written.reason and written.call
 
 
-READS = LISTENS + """\
+READS = (
+    LISTENS
+    + """\
 one, peer = server.accept()
 one.recv(4)
 one.recv(1)
 server.accept()
 """
+)
 
 
 def test_bytes_that_wait_are_those_behind_the_last_read_and_the_act_that_sent_them(tmp_path: Path) -> None:
@@ -212,7 +218,9 @@ def test_syn_recv_is_a_held_syn_ack_and_the_clients_connect(tmp_path: Path) -> N
         assert "the SYN-ACK has not arrived" in waiting[0].what
 
 
-FORKS = LISTENS + """\
+FORKS = (
+    LISTENS
+    + """\
 one, peer = server.accept()
 if os.fork() == 0:
     server.close()
@@ -224,6 +232,7 @@ one.close()
 os.wait()
 server.accept()
 """
+)
 
 
 def test_a_descriptor_of_a_child_leads_through_the_fork_to_its_parents_accept(tmp_path: Path) -> None:
@@ -259,7 +268,9 @@ def test_the_connection_ends_with_the_last_descriptor_not_with_the_parents_close
         assert "exit_group" in last.what or f"process {child} is gone" in last.what, last
 
 
-PIPE = LISTENS + """\
+PIPE = (
+    LISTENS
+    + """\
 one, peer = server.accept()
 one.recv(10)
 for _ in range(3):
@@ -269,6 +280,7 @@ for _ in range(3):
         print(error.errno)
 server.accept()
 """
+)
 
 
 def test_epipe_leads_to_the_rst_and_that_to_data_behind_the_clients_close(tmp_path: Path) -> None:
@@ -297,7 +309,9 @@ def test_epipe_leads_to_the_rst_and_that_to_data_behind_the_clients_close(tmp_pa
         assert found[-1].what == "you: close a" and not unknown(found)
 
 
-IN_USE = LISTENS + """\
+IN_USE = (
+    LISTENS
+    + """\
 other = socket.socket()
 try:
     other.bind(("", 8080))
@@ -305,6 +319,7 @@ except OSError as error:
     print(error.errno)
 server.accept()
 """
+)
 
 
 def test_eaddrinuse_names_the_row_that_holds_the_port_and_who_made_it_listen(tmp_path: Path) -> None:
