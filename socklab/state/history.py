@@ -86,6 +86,11 @@ class History:
             state = after
         return state
 
+    @property
+    def origin(self) -> LabState:
+        """The state before the first event that is kept."""
+        return self._key_states[0][2]
+
     def told(self, until: LabState) -> Iterator[tuple[int, ev.Event]]:
         """Every event kept that `until`, a state of this run, knows of, each with the stop at which it is first seen.
 

@@ -5,6 +5,7 @@ In: a LabState and the History it stands in, or none. Out: events and rows up to
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -33,7 +34,11 @@ class Readings:
         """What the history keeps, as far as this state knew it. Packets, calls and acts are in the state itself."""
         if self._history is None:
             return ()
-        return tuple(self._history.told(self._state))
+        return (*_standing(self._history.origin), *self._history.told(self._state))
+
+    def any_before(self, t: int) -> bool:
+        """The tables had been read by then: at each stop they are."""
+        return any(type(event) is ev.Held and event.t <= t for _, event in self.told)
 
     @property
     def kept(self) -> bool:
@@ -116,3 +121,17 @@ class Readings:
         over = call.returned.t if call.returned is not None else 1 << 62
         within = (e.t for e in self._resumed if e.tid == call.entered.tid and call.entered.t <= e.t <= over)
         return max(within, default=call.entered.t)
+
+
+def _standing(origin: LabState) -> Iterator[tuple[int, ev.Event]]:
+    """What had been read before the oldest event that is kept, and may hold ever since."""
+    if not origin.t:
+        return
+    for host, table in origin.tables.items():
+        yield origin.stops, ev.Sockets(origin.t, host, tuple(table.rows.values()))
+    for pid, descriptors in origin.descriptors.items():
+        yield origin.stops, ev.Descriptors(origin.t, pid, tuple(descriptors.values()))
+    for host, values in origin.counters.items():
+        yield origin.stops, ev.Counters(origin.t, host, values)
+    if origin.stops:
+        yield origin.stops, ev.Held(origin.t, origin.focus, "")

@@ -64,6 +64,8 @@ def _refused(sender: End, syn: Passed) -> list[Link]:
 def _listeners_at(record: Record, host: str, port: str, t: int) -> list[ev.SocketRow] | None:
     """LISTEN rows on that port by the last reading before `t`; None = not known."""
     table = record.state.table_host(host)
+    if record.readings.kept and not record.readings.any_before(t):
+        return None
     if not record.readings.kept:
         rows = record.state.table_of(host).rows
         known = [row for row in rows.values() if row.state == LISTEN and row.local.endswith(f":{port}")]

@@ -167,3 +167,25 @@ def test_sockets_that_come_and_go_while_the_program_runs_on_leave_nothing_behind
         state = apply_all(state, [lab.sockets(*rows), lab.sockets(gone=tuple(row.id for row in rows))])
     assert len(state.table_of("server").rows) == 1
     assert list(state.changed.sockets) == [("server", 1)]
+
+
+@pytest.mark.parametrize("limits", [{}, {"stride": 2, "keep_events": 40}])
+def test_each_event_is_told_with_the_first_stop_that_shows_it(limits: dict[str, int]) -> None:
+    events = run(9)
+    history = history_of(events, **limits)
+    told = list(history.told(history.now))
+    assert [event for _, event in told] == events[len(events) - len(told) :]
+    assert (len(told) < len(events)) == history.is_cut
+    for stop, event in told:
+        if history.first <= stop <= history.now.stops:
+            assert event.t <= history.at(stop).t, "it has happened"
+        if history.first <= stop - 1 < history.now.stops:
+            assert event.t > history.at(stop - 1).t, "and had not before"
+
+
+def test_a_past_state_is_told_nothing_of_what_came_later() -> None:
+    events = run(9)
+    history = history_of(events)
+    for stop in range(history.now.stops):
+        last = history.at(stop).t
+        assert [event for _, event in history.told(history.at(stop))] == [e for e in events if e.t <= last]

@@ -85,6 +85,8 @@ class WhyScreen(Sturdy, ModalScreen[int]):
         self._chains = chains
         self._subjects = subjects
         self._chosen = -1
+        self._came_from = 0
+        """The row of the list that was asked about."""
         self._rows: list[Row] = []
         self._view = LineView(theme, name="why")
         self._view.cursor_rows = True
@@ -162,6 +164,7 @@ class WhyScreen(Sturdy, ModalScreen[int]):
             return
         row = self._rows[self._chosen]
         if row.subject is not None:
+            self._came_from = self._chosen
             self._chains, self._chosen, self._view.top = self._ask(row.subject), -1, 0
             self._paint()
         elif row.link is not None and row.link.stop:
@@ -172,7 +175,7 @@ class WhyScreen(Sturdy, ModalScreen[int]):
         if not self.is_current:
             return
         if self._chains and self._subjects:
-            self._chains, self._chosen = (), 0
+            self._chains, self._chosen = (), self._came_from
             self._paint()
         else:
             self.dismiss(0)
