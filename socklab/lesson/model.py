@@ -134,6 +134,10 @@ class Step(Part, frozen=True):
     """What `before` (and the explanation of a question that is answered now) relies on: "packets.held is 1"."""
     holds_after: list[str] = []
     """What `after` relies on (and the explanation of a question that is answered then)."""
+    focus: str = ""
+    """The panel that comes to the front at this step, unless the user has chosen another."""
+    point: str = ""
+    """What the picture marks at this step: "listener", "client f", "fd 4"."""
 
 
 class Check(Bounds, Part, frozen=True, rename={"is_": "is"}):

@@ -11,6 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from socklab.protocol import commands as cmd, events as ev
+from socklab.ui.tui.app import SocklabApp
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import MOST_LETTERS
 from socklab.ui.tui.screens.lab import LabScreen
@@ -30,6 +31,11 @@ async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
 
 async def shown(pilot: Pilot[int], text: str) -> None:
     await until(pilot, lambda: text in text_of(pilot.app))  # type: ignore[arg-type]
+
+
+def place_line(app: SocklabApp) -> str:
+    """The line that says where the program is."""
+    return next(row for row in text_of(app).splitlines() if row.startswith("1 server.c"))
 
 
 def lab(pilot: Pilot[int]) -> LabScreen:
@@ -56,7 +62,8 @@ async def test_an_open_question_hides_what_would_answer_it(size: tuple[int, int]
         assert "hidden until you answer" in text
         assert "5 of 4" not in text
         assert "ockets*" not in text, "that a hidden panel moved may be the answer"
-        assert "accept(listener" in text, "the source stays in sight"
+        assert "server.c:23" in text, "where the program is stays in sight"
+        assert "Ten clients" in text, "and so does what the lesson says"
 
 
 async def test_a_terminal_too_small_gets_one_clear_sentence() -> None:
@@ -72,7 +79,7 @@ async def test_growing_the_terminal_brings_the_panels_back() -> None:
         await shown(pilot, "Terminal is 40x10")
         await pilot.resize_terminal(120, 36)
         await shown(pilot, "held before listen")
-        await shown(pilot, "4 Queues")
+        await shown(pilot, "4 queues")
 
 
 async def test_the_step_key_sends_one_step_and_shows_the_next_stop() -> None:
@@ -270,6 +277,8 @@ async def test_a_click_on_a_tab_shows_its_panel() -> None:
         y = next(index for index, row in enumerate(rows) if "8 output" in row)
         await pilot.click(offset=(rows[y].index("8 output") + 1, y))
         await shown(pilot, "8 Output")
+        await pilot.click(offset=(1, text_of(app).splitlines().index(place_line(app))))
+        await shown(pilot, "▶20")
 
 
 async def test_a_click_on_the_timeline_shows_that_stop() -> None:
@@ -287,30 +296,37 @@ async def test_a_number_brings_its_panel_and_the_same_number_lets_go() -> None:
         await shown(pilot, "held before listen")
         await pilot.press("9")
         await shown(pilot, "━━")
-        assert lab(pilot).slots[3].panel == "counters"
+        assert lab(pilot).slots[0].panel == "counters"
         await pilot.press("9")
-        await until(pilot, lambda: lab(pilot).slots[3].panel == "queues")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "stage")
 
 
-async def test_the_tab_group_follows_the_call_until_the_user_chooses() -> None:
+async def test_a_group_of_tabs_follows_the_call_until_the_user_chooses() -> None:
     app, _ = app_of(backlog(), at_once=3)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(200, 60)) as pilot:
         await shown(pilot, "held before bind")
-        assert lab(pilot).slots[3].panel == "descriptors"
+        assert lab(pilot).slots[4].panel == "descriptors"
         await pilot.press("o")
         await pilot.press("o")
         await shown(pilot, "held before listen")
-        assert lab(pilot).slots[3].panel == "queues"
+        await until(pilot, lambda: lab(pilot).slots[4].panel == "queues")
+        await pilot.press("6", "o")
+        await shown(pilot, "held after listen")
+        assert lab(pilot).slots[4].panel == "sockets"
 
 
 async def test_maximise_gives_one_panel_the_screen_and_back() -> None:
     app, _ = app_of(backlog(), at_once=5)
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, "held before listen")
-        await pilot.press("m")
-        await until(pilot, lambda: "2 Call" not in text_of(app))
-        await pilot.press("m")
-        await shown(pilot, "2 Call")
+        for name, key in (("stage", "z"), ("queues", "m")):
+            await pilot.press(key)
+            await until(pilot, lambda: "The address is taken" not in text_of(app))
+            assert lab(pilot).slots[0].panel == name
+            assert "server.c:20" in text_of(app)
+            await pilot.press(key)
+            await shown(pilot, "The address is taken")
+            await pilot.press("4")
 
 
 async def test_every_theme_draws_the_same_text() -> None:
@@ -352,7 +368,7 @@ async def test_ten_thousand_events_leave_the_keys_alive() -> None:
             flood += [ev.Enter(10 + n, 4242, 0, (4, 0, 0, 0, 0, 0)), ev.Return(10 + n, 4242, 0, 1)]
         link.give(*flood)
         await pilot.press("9")
-        await until(pilot, lambda: lab(pilot).slots[3].panel == "counters")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "counters")
         await until(pilot, lambda: lab(pilot).lab.bridge.now.entered >= 5_000)
 
 

@@ -51,6 +51,11 @@ class SourcePanel(Panel):
         name = safe(frame.path.rpartition("/")[2])
         return f"{name}:{frame.line}" + (f" {safe(frame.function)}" if frame.function else "") if frame.line else name
 
+    def folded(self, state: st.LabState, room: int) -> Line:
+        """ "server.c:23 main", without the function where there is little room."""
+        title = self.title(state)
+        return clip(((title if len(title) < room // 3 else title.partition(" ")[0], "strong"),), room)
+
     def lines(self, state: st.LabState, view: View) -> list[Line]:
         frame = frame_of(state, view)
         task = state.task

@@ -77,6 +77,10 @@ class View(msgspec.Struct, frozen=True):
     """An earlier stop is shown."""
     maximised: bool = False
     """The panel has the screen to itself: say more."""
+    hidden: frozenset[str] = frozenset()
+    """Panels that an open prediction hides. Only of use to one that masks itself: the others are not asked."""
+    pointed: str = ""
+    """What the lesson's step points at: "client f", "listener", "fd 4"; "" = nothing."""
 
     @property
     def compact(self) -> bool:
