@@ -13,9 +13,11 @@ from textual.pilot import Pilot
 from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.app import SocklabApp
 from socklab.ui.tui.panels import registry
+from socklab.ui.tui.panels.panel import Body
 from socklab.ui.tui.prompt import MOST_LETTERS
 from socklab.ui.tui.screens.lab import LabScreen
-from tests.ui.tui.support import FakeLink, app_of, backlog, same_as_snapshot, text_of
+from socklab.ui.tui.widgets.lines import View
+from tests.ui.tui.support import TOML, FakeLink, a_lesson, app_of, backlog, same_as_snapshot, text_of
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 
@@ -533,3 +535,65 @@ async def test_a_click_beside_the_open_prompt_closes_it_and_the_keys_work_again(
         await until(pilot, lambda: not lab(pilot).prompt.is_open)
         await pilot.press("s")
         await until(pilot, lambda: link.commands == [cmd.Step()])
+
+
+FOCUSED = TOML.replace(
+    '[[step]]\nat = { syscall = "accept" }',
+    '[[step]]\nat = { syscall = "accept" }\nfocus = "clients"\npoint = "listener"',
+)
+
+
+@pytest.mark.parametrize(("size", "slot"), [((80, 24), 0), ((120, 36), 2), ((200, 60), 5)], ids=str)
+async def test_a_step_brings_its_panel_to_the_front_and_gives_it_back(size: tuple[int, int], slot: int) -> None:
+    app, link = app_of(backlog(), at_once=6, lesson=a_lesson(FOCUSED))
+    async with app.run_test(size=size) as pilot:
+        await shown(pilot, "held after listen")
+        before = lab(pilot).slots[slot].panel
+        await pilot.press("s")
+        await shown(pilot, "Your prediction")
+        await until(pilot, lambda: lab(pilot).slots[slot].panel == "clients")
+        await pilot.press("escape")
+        assert size == (200, 60) or lab(pilot).slots[slot].panel == before
+        await pilot.press("left")
+        await until(pilot, lambda: lab(pilot).slots[slot].panel == before)
+        assert link.commands == [cmd.Step()], "Esc has not answered the question"
+
+
+async def test_what_the_user_brought_to_the_front_stays_there_at_a_step_with_another_wish() -> None:
+    app, _ = app_of(backlog(), at_once=6, lesson=a_lesson(FOCUSED))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held after listen")
+        await pilot.press("5", "s")
+        await shown(pilot, "Your prediction")
+        assert lab(pilot).slots[0].panel == "descriptors"
+        await pilot.press("5")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "clients")
+        await pilot.press("escape")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "stage")
+
+
+async def test_the_stage_is_told_what_is_pointed_at_and_what_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[View] = []
+    stage = registry.panel("stage")
+    monkeypatch.setattr(stage, "body", lambda _state, view: seen.append(view) or Body([(("drawn", ""),)]))
+    app, _ = app_of(backlog(), lesson=a_lesson(FOCUSED.replace('focus = "clients"\n', "")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "Your prediction")
+        await shown(pilot, "drawn")
+    assert seen[-1].pointed == "listener"
+    assert seen[-1].hidden == {"queues", "sockets"}
+
+
+async def test_nothing_moves_from_stop_to_stop() -> None:
+    app, link = app_of(backlog(), at_once=1)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before socket")
+        await until(pilot, lambda: not lab(pilot).panes.frame_only)
+        boxes = [slot.box for slot in lab(pilot).placed]
+        head = text_of(app).split("\n")[0]
+        while link.stops_left > 1:
+            stops = lab(pilot).lab.now.stops
+            await pilot.press("s")
+            await until(pilot, lambda stops=stops: lab(pilot).lab.now.stops > stops)
+            assert [slot.box for slot in lab(pilot).placed] == boxes
+            assert text_of(app).split("\n")[0].replace("*", " ") == head

@@ -12,6 +12,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import Lesson, Step
 from socklab.ui.tui.layout.plan import Groups, Slot
+from socklab.ui.tui.layout.remembered import Arrangement
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets.formats import call_name
 from socklab.ui.tui.widgets.line_view import Hot, LineView
@@ -35,13 +36,14 @@ def groups(state: st.LabState) -> Groups:
 class Panes:
     """Tabs, choices, details, scroll positions."""
 
-    def __init__(self, lesson: Lesson | None) -> None:
+    def __init__(self, lesson: Lesson | None, kept: Arrangement) -> None:
         self.expanded: frozenset[str] = frozenset()
         """Details that are open: View.expanded."""
-        self.maximised = ""
+        known = registry.names()
+        self.maximised = kept.maximised if kept.maximised in known else ""
         self.frame_only = True
         """The first frame has titles and bars only: it is there before the panels' modules are imported."""
-        self.pinned: tuple[str, ...] = ()
+        self.pinned = tuple(name for name in kept.front if name in known)
         """Panels the user brought to the front, the last one last; a group of tabs without one follows the program."""
         self._sizes: dict[str, tuple[int, int]] = {}
         self.begin(lesson)
@@ -63,6 +65,11 @@ class Panes:
         self._moment = (0, 0)
         self._declined = -1
         """The lesson's step whose own panel the user has sent back."""
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """What of it is kept for the next run."""
+        return Arrangement(front=self.pinned, maximised=self.maximised)
 
     # ---------------------------------------------------------------- which panel is in front
 

@@ -33,6 +33,7 @@ from socklab.ui.tui.keys import KEYS, bound, footer
 from socklab.ui.tui.layout import plan as layout
 from socklab.ui.tui.layout.panes import Panes, groups
 from socklab.ui.tui.layout.plan import Box, Plan, Slot
+from socklab.ui.tui.layout.remembered import Arrangement
 from socklab.ui.tui.layout.surface import Places, Surface
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.theme import Theme
@@ -77,11 +78,12 @@ class LabScreen(Sturdy, Screen[None]):
         leave: Leave,
         restart: Callable[[], None],
         next_theme: Callable[[], None],
+        kept: Arrangement,
     ) -> None:
         super().__init__()
         self.theme = theme
         self.lab = lab = Lab(link, lesson, self.paint)
-        self.panes = panes = Panes(lesson)
+        self.panes = panes = Panes(lesson, kept)
         self.prompt = PromptLine(lab, self._mount, self.set_focus, self._typed)
         self.program = ProgramController(lab, leave, restart)
         self.clients = ClientsController(lab, lambda: panes.selected.get("clients"), self.prompt.open)
