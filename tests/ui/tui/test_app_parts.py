@@ -20,7 +20,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
 from socklab.ui.tui.theme import themes
 from socklab.ui.tui.widgets import question, timeline
-from socklab.ui.tui.widgets.lines import cell_len, clip, pad, plain, spread, width, wrap
+from socklab.ui.tui.widgets.lines import cell_len, clip, masked, pad, plain, spread, width, wrap
 from tests.support import streams as lab
 from tests.ui.tui.panel_support import Scene
 from tests.ui.tui.support import a_lesson
@@ -166,7 +166,7 @@ def test_the_timeline_fills_its_width_and_shows_where_we_are(count: int, columns
 def test_the_future_is_dim_and_results_not_known_at_a_stop_are_not_shown() -> None:
     line, _ = timeline.draw(run_of(3), 3, 100, running=False)
     assert "[call1]" in plain(line)
-    assert dict(line)["[call1]  "] == "changed"
+    assert dict(line)["[call1]  "] == "focus"
 
 
 # ---------------------------------------------------------------- prompt
@@ -209,6 +209,26 @@ def test_settings_complete_themselves_in_full_and_as_they_are_spoken_of() -> Non
     assert completions("set tcp_sync", []) == ["set tcp_syncookies "]
     assert "set @server net.core.somaxconn " in completions("set @server ", [])
     assert completions("set tcp_syncookies ", []) == []
+
+
+@pytest.mark.parametrize("palette", themes(no_color=False))
+def test_the_colour_of_what_changed_is_that_of_nothing_else(palette: str) -> None:
+    theme = themes(no_color=False)[palette]
+    changed = theme.style("changed")
+    assert changed.bold
+    for role in theme.roles - {"changed"}:
+        assert theme.style(role).color != changed.color, role
+        assert theme.style(role).bgcolor != changed.color, role
+        if "current" not in role:
+            assert theme.style(f"{role} changed").color == changed.color, role
+
+
+def test_a_hidden_panel_is_one_quiet_line() -> None:
+    lines = [line for line in masked(60, 9) if line]
+    assert len(lines) == 1
+    assert "hidden until you answer" in plain(lines[0])
+    assert plain(lines[0]).count("░") <= 16
+    assert {role for text, role in lines[0] if text.strip()} == {"mask", "dim"}
 
 
 @pytest.mark.parametrize("role", ["changed", "warn", "key", "focus", "syn", "good", "bad", "name", "client4"])

@@ -148,7 +148,7 @@ def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
     if task.status == "held" and task.at == "signal" and task.signal is not None:
         return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "strong warn"))
     if state.blocked(task.tid):
-        return (("▷ ", "warn"), ("asleep in the call", "strong warn"))
+        return (("▷ ", "focus"), ("asleep in the call", "strong"))
     if task.in_call:
         return (("▷ ", "good"), ("in the kernel", "strong"))
     what = "paused; the last call" if task.status == "held" else "running; the last call"
@@ -205,7 +205,7 @@ def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View
     process = state.processes.get(task.tid) or state.processes.get(task.pid)
     where = sleeps_in(process)
     why = SLEEPS_UNTIL.get(canonical(decoded.name), "")
-    spans: list[Span] = [("sleeping", "warn")]
+    spans: list[Span] = [("sleeping", "strong")]
     if where:
         spans += [(" in ", ""), (where, "name")]
     if why:

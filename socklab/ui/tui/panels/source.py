@@ -238,7 +238,7 @@ def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:
         # It runs on, and has not fallen asleep: where in the source it is, nobody has looked.
         return "·", (("was here last", "dim"),)
     if state.blocked(task.tid):
-        return "▷", ((f"asleep in {call_name(state, task.call.entered.nr)}" if task.call else "asleep", "warn"),)
+        return "▷", ((f"asleep in {call_name(state, task.call.entered.nr)}" if task.call else "asleep", "strong"),)
     if task.in_call:
         return "▷", (("running", "dim"),)
     return "·", (("running", "dim"),)

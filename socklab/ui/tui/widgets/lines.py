@@ -36,11 +36,12 @@ keyword: source: a word of the language
 comment: source: a comment
 path: a file, a host, an address
 current: the line about to make the call, the selected row; whole line when first
-changed: is different since the program last ran (the panel also puts a marker: *)
+changed: is different since the program last ran (the panel also puts a marker: *); nothing else has its colour
 new: was not there before (marker: +)
 gone: is not there any more (marker: -)
 good: success, a right answer, a check that holds
 warn: a limit reached, a drop, a refusal
+focus: where the keys go, the question, what the lesson points at
 bad: an error, a signal, a wrong answer
 mask: hidden until the student answers (░)
 key: a key to press
@@ -232,18 +233,14 @@ def _joined(line: Line) -> Line:
 
 
 def masked(cells: int, height: int, why: str = "hidden until you answer") -> list[Line]:
-    """What stands in for a panel while a prediction is open."""
+    """What stands in for a panel while a prediction is open: one quiet line, so that the question is what one sees."""
     if cells < 4 or height < 1:
         return []
-    bar = "░" * cells
-    middle = height // 2
     label = f" {why} " if cell_len(why) + 4 <= cells else ""
-    before = (cells - cell_len(label)) // 2
-    after = cells - before - cell_len(label)
-    return [
-        (("░" * before, "mask"), (label, "strong"), ("░" * after, "mask")) if row == middle else ((bar, "mask"),)
-        for row in range(height)
-    ]
+    bar = "░" * min(8, (cells - cell_len(label)) // 2)
+    before = (cells - 2 * len(bar) - cell_len(label)) // 2
+    line: Line = ((" " * before, ""), (bar, "mask"), (label, "dim"), (bar, "mask"))
+    return [*[EMPTY] * ((height - 1) // 2), line]
 
 
 def with_keys(text: str, role: str = "dim") -> Line:

@@ -42,7 +42,7 @@ def program(state: st.LabState) -> Line:
     elif state.ended is not None:
         mark = ("✗ ", "bad") if state.ended.reason == "failed" else ("✓ ", "good")
     elif task.status == "held":
-        mark = ("■ ", "changed")
+        mark = ("■ ", "focus")
     elif state.blocked(task.tid):
         name = call_name(state, task.call.entered.nr) if task.call is not None else ""
         helps = said(_HELPS.get(name, ""))
