@@ -69,7 +69,9 @@ class Terminal:
         master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", self.rows, self.columns, 0, 0))
         environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "TMUX", "NO_COLOR")}
-        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | _bytecode() | self.env
+        environment |= (
+            {"TERM": "xterm-256color", "COLORTERM": "truecolor", "SOCKLAB_LAYOUT": os.devnull} | _bytecode() | self.env
+        )
         self._fd = master
         self._tail = self._rest = b""
         self._emulated: Any = None

@@ -17,6 +17,8 @@ from collections.abc import Generator
 
 import pytest
 
+os.environ["SOCKLAB_LAYOUT"] = os.devnull  # nobody's own screen is rearranged, and nobody's arranges a test's
+
 SHARED = "SOCKLAB_TESTS_SHARED"
 """Names the folder that all workers of this run share; see tests/support/shared.py."""
 

@@ -21,6 +21,9 @@ FORMAT = 1
 PANELS = ("source", "call", "narration", "queues", "descriptors", "sockets", "clients", "output", "counters", "wire")
 """What a prediction may hide."""
 
+FOCUSED = (*PANELS, "processes", "stage")
+"""What a step may bring to the front."""
+
 SAME_CALL = WORDS
 """The words that mean several calls, and those calls."""
 
@@ -134,6 +137,10 @@ class Step(Part, frozen=True):
     """What `before` (and the explanation of a question that is answered now) relies on: "packets.held is 1"."""
     holds_after: list[str] = []
     """What `after` relies on (and the explanation of a question that is answered then)."""
+    focus: str = ""
+    """The panel that comes to the front at this step, unless the user has chosen another."""
+    point: str = ""
+    """What the picture marks at this step: "listener", "client f", "fd 4"."""
 
 
 class Check(Bounds, Part, frozen=True, rename={"is_": "is"}):
@@ -179,6 +186,21 @@ class File(Part, frozen=True, rename={"steps": "step", "checks": "check"}):
     one_language: str = ""
     """Why there is a server in one language only; empty = there is one in each."""
 
+    @property
+    def clients(self) -> frozenset[str]:
+        """The names its clients and programs get: a, b, curl, curl2. A student's own get others."""
+        from socklab.commands import actions
+
+        names: set[str] = set()
+        for step in self.steps:
+            for line in (*step.do, *step.offer):
+                action = actions.parse(line)
+                if isinstance(action, actions.Connect):
+                    names.update(action.names or islice(actions.free_names(names), action.count))
+                elif isinstance(action, actions.Run):
+                    names.add(next(actions.numbered(action.argv[0], names)))
+        return frozenset(names)
+
 
 class Lesson(File, frozen=True, kw_only=True):
     """A lesson that was found to be in order: its file, and where that came from."""
@@ -201,21 +223,6 @@ class Lesson(File, frozen=True, kw_only=True):
 
         done = (actions.parse(line) for step in self.steps for line in (*step.do, *step.offer))
         return tuple(dict.fromkeys(action.argv[0] for action in done if isinstance(action, actions.Run)))
-
-    @property
-    def clients(self) -> frozenset[str]:
-        """The names its clients and programs get: a, b, curl, curl2. A student's own get others."""
-        from socklab.commands import actions
-
-        names: set[str] = set()
-        for step in self.steps:
-            for line in (*step.do, *step.offer):
-                action = actions.parse(line)
-                if isinstance(action, actions.Connect):
-                    names.update(action.names or islice(actions.free_names(names), action.count))
-                elif isinstance(action, actions.Run):
-                    names.add(next(actions.numbered(action.argv[0], names)))
-        return frozenset(names)
 
     def server_file(self, language: str) -> Path:
         """Where the server's source is. Raises UsageError when the lesson has none in that language."""

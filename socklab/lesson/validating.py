@@ -14,7 +14,20 @@ from socklab.core.errors import LessonError, SocklabError
 from socklab.core.suggest import suggest
 from socklab.core.text import safe
 from socklab.lesson.claims import claim, told_after
-from socklab.lesson.model import CALLS, CHOICE_LETTERS, FORMAT, PANELS, At, Check, File, Predict, Settle, Step, Value
+from socklab.lesson.model import (
+    CALLS,
+    CHOICE_LETTERS,
+    FOCUSED,
+    FORMAT,
+    PANELS,
+    At,
+    Check,
+    File,
+    Predict,
+    Settle,
+    Step,
+    Value,
+)
 
 
 class Validator:
@@ -47,6 +60,10 @@ class Validator:
         for index, step in enumerate(file.steps):
             self._step(f"step[{index}]", step)
             self._beat(f"step[{index}].at.beat", step.at, file.steps[index - 1].at if index else None)
+        pointing = [(f"step[{index}].point", step.point) for index, step in enumerate(file.steps) if step.point]
+        clients = file.clients if pointing else frozenset()
+        for key, point in pointing:
+            self._point(key, point, clients)
         for index, check in enumerate(file.checks):
             self._check(f"check[{index}]", check)
 
@@ -68,6 +85,8 @@ class Validator:
         for name, at in (("holds", step.at), ("holds_after", told_after(step))):
             for index, line in enumerate(getattr(step, name)):
                 self._claim(f"{key}.{name}[{index}]", line, at)
+        if step.focus and step.focus not in FOCUSED:
+            raise self.refusal(f"{key}.focus", f'no panel "{safe(step.focus)}"', suggest(step.focus, FOCUSED))
         if step.predict is not None:
             self._predict(f"{key}.predict", step, step.predict)
         if step.offer:
@@ -123,6 +142,16 @@ class Validator:
         elif predict.when == "done":
             self.need(bool(step.offer), f"{key}.when", 'nothing is offered that could be "done"; leave `when` at "now"')
             self.need(not predict.hides, f"{key}.hides", nothing + "it is done")
+
+    def _point(self, key: str, point: str, clients: frozenset[str]) -> None:
+        """`listener`, `client f` for one of the lesson's, `fd 4`."""
+        word, _, rest = point.partition(" ")
+        if point == "listener" or (word == "fd" and rest.isdecimal()) or (word == "client" and rest in clients):
+            return
+        if word == "client" and rest:
+            fix = suggest(rest, clients) or "No step connects one."
+            raise self.refusal(key, f'no client "{safe(rest)}" in this lesson', fix)
+        raise self.refusal(key, f'"{safe(point)}" is nothing to point at', 'It is "client a", "listener" or "fd 4".')
 
     def _claim(self, key: str, line: str, at: At) -> None:
         try:

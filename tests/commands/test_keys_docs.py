@@ -21,7 +21,7 @@ def table() -> str:
         if command.group != group:
             group = command.group
             lines += ["", f"### {group}", "", "| command | key | typed | |", "|---|---|---|---|"]
-        keys = " ".join(f"`{face(key)}`" for key in command.keys.split())
+        keys = " ".join("`` ` ``" if key == "`" else f"`{face(key)}`" for key in command.keys.split())
         typed = ", ".join((command.usage, *command.words[1:])).replace("|", "\\|") if command.where else ""
         lines.append(f"| `{command.name}` | {keys} | {typed and f'`{typed}`'} | {command.help} |")
     return "\n".join(lines[1:])

@@ -218,3 +218,24 @@ def test_a_mistake_in_a_table_within_a_table_is_named_with_its_path() -> None:
     assert refusal(("format = 1", "format = 1.5")) == "format: expected a whole number, got a number with a point"
     assert refusal((SERVER, "server = []")) == "server: expected a table { ... }, got a list [...]"
     assert refusal(("format = 1", "format = 1\nstep = 3"), text=GOOD[: GOOD.index("[[step]]")]).startswith("step: ")
+
+
+@pytest.mark.parametrize("point", ["listener", "fd 4", "client a"])
+@pytest.mark.parametrize("focus", ["stage", "sockets", "processes"])
+def test_a_step_may_bring_a_panel_to_the_front_and_point_at_something(focus: str, point: str) -> None:
+    step = parsed(('"Room for', f'"""x"""\nfocus = "{focus}"\npoint = "{point}"\nafter = "Room for')).steps[0]
+    assert (step.focus, step.point) == (focus, point)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('focus = "sokets"', 'step[0].focus: no panel "sokets"'),
+        ('point = "client b"', 'step[0].point: no client "b" in this lesson'),
+        ('point = "fd four"', 'step[0].point: "fd four" is nothing to point at'),
+        ('point = "client"', 'step[0].point: "client" is nothing to point at'),
+        ('point = "queue"', 'step[0].point: "queue" is nothing to point at'),
+    ],
+)
+def test_a_step_points_at_what_there_is(line: str, told: str) -> None:
+    assert refusal(('before = "Room', f'{line}\nbefore = "Room')) == told

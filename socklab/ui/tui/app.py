@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 _SET_HERE = [name for name in ("TEXTUAL_ANIMATIONS", "TEXTUAL_FPS") if name not in os.environ]
 os.environ.update({name: {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "240"}[name] for name in _SET_HERE})
 
+from msgspec.structs import replace  # noqa: E402
 from rich.segment import Segment  # noqa: E402
 from textual.app import App  # noqa: E402
 from textual.binding import Binding, BindingType  # noqa: E402
@@ -33,6 +34,8 @@ from socklab.lesson import CHOICE_LETTERS, Lesson  # noqa: E402
 from socklab.ui.tui import keys  # noqa: E402
 from socklab.ui.tui.bridge import Source  # noqa: E402
 from socklab.ui.tui.failures import MOST, Failures, Sturdy  # noqa: E402
+from socklab.ui.tui.layout import remembered  # noqa: E402
+from socklab.ui.tui.layout.remembered import Arrangement  # noqa: E402
 from socklab.ui.tui.screens.lab import LabScreen  # noqa: E402
 from socklab.ui.tui.theme import textual_theme, themes  # noqa: E402
 
@@ -84,7 +87,11 @@ class SocklabApp(Sturdy, App[int]):
         # Known before the theme is: Textual chooses between grey and no colour at all here.
         super().__init__(ansi_color=True if no_color else None)
         self.palettes = themes(no_color=no_color)
-        self.palette = next(iter(self.palettes.values()))
+        self._kept, self._not_kept = remembered.load()
+        self._last: LabScreen | None = None
+        """The lab that is shown, or was last: the next one looks like it."""
+        usual = next(iter(self.palettes.values()))
+        self.palette = self.palettes.get(self._kept.theme, usual)
         self._link = link
         self._lesson = lesson
         self._menu: MenuScreen | None = None
@@ -120,7 +127,7 @@ class SocklabApp(Sturdy, App[int]):
         loop.set_exception_handler(self._callback_failed)
 
         self.set_keymap(keys.rebound())
-        if problem := effective().problem:
+        for problem in filter(None, (effective().problem, self._not_kept)):
             self.notify(problem, severity="warning", timeout=10, markup=False)
         self.app_resume_signal.subscribe(self, self._come_back)
 
@@ -184,7 +191,23 @@ class SocklabApp(Sturdy, App[int]):
         self.push_screen(self._lab_screen(link))
 
     def _lab_screen(self, link: Source) -> LabScreen:
-        return LabScreen(link, self._lesson, self.palette, self._leave_lab, self._restart_lab, self.next_theme)
+        self._last = LabScreen(
+            link, self._lesson, self.palette, self._leave_lab, self._restart_lab, self.next_theme, self._arranged
+        )
+        return self._last
+
+    @property
+    def _arranged(self) -> Arrangement:
+        """How the screen is arranged now."""
+        now = self._last.panes.arrangement if self._last is not None else self._kept
+        if self.palette.name == (self._kept.theme or next(iter(self.palettes))) or len(self.palettes) == 1:
+            return replace(now, theme=self._kept.theme)
+        return replace(now, theme=self.palette.name)
+
+    def on_unmount(self) -> None:
+        """Keep the arrangement for the next time, if it is another than it was."""
+        if self._arranged != self._kept and (why := remembered.save(self._arranged)):
+            self.last_words += (why,)
 
     def _restart_lab(self) -> None:
         """End the lab and start the same one anew, its lesson read again; the screen stays."""

@@ -15,7 +15,7 @@ from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets.lines import Line
 
 _READING: tuple[tuple[str, str, str], ...] = (
-    ("▶", "changed", "the line about to make the call"),
+    ("▶", "focus", "the line about to make the call"),
     ("*", "changed", "is different since the program last ran"),
     ("+", "new", "was not there before"),
     ("-", "gone", "is not there any more"),

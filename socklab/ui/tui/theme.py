@@ -1,8 +1,9 @@
 """What roles look like: four palettes, and the Rich style of any role in each.
 
-In: a palette's name and a role of `lines.Span`. Out: a rich Style. One accent (amber) means *now*: the line about to
-make the call, and what the last call changed. No meaning rests on colour alone: every such role is bold, reversed or
-underlined too, and the panels put markers. Never draws.
+In: a palette's name and a role of `lines.Span`. Out: a rich Style. One colour, amber, is reserved: it means that the
+last call changed this, and nothing else has it. Blue is where one is: the line about to make the call, the focus, the
+question. Keys and titles are bold; what is wrong is red. No meaning rests on colour alone: panels put markers too.
+Never draws.
 """
 
 from __future__ import annotations
@@ -22,17 +23,19 @@ _COLOURS = {
     "fg": ("#e9edf2", "#16191d", "default"),
     "dim": ("#8f9aa8", "#586270", "default"),
     "rule": ("#38414d", "#b9c2cc", "default"),
-    "accent": ("#ffb000", "#a04b00", "magenta"),
-    "on_accent": ("#14100a", "#ffffff", "default"),
+    "changed": ("#ffb000", "#a04b00", "magenta"),
+    "here": ("#1f5a94", "#cfe4fb", "default"),
+    "on_here": ("#ffffff", "#0a1a2b", "default"),
     "blue": ("#7cc4ff", "#0b57a8", "cyan"),
     "green": ("#7ee2a0", "#0e6b30", "green"),
     "red": ("#ff7b72", "#b3180f", "red"),
+    "quiet": ("#5a6572", "#8b95a1", "default"),
     "client0": ("#7cc4ff", "#0b57a8", "blue"),
     "client1": ("#d8a6ff", "#7a2fb0", "cyan"),
     "client2": ("#5fe0d3", "#006c6a", "green"),
     "client3": ("#ff9fcf", "#a8186a", "red"),
     "client4": ("#c3e070", "#4c6400", "default"),
-    "client5": ("#ffc58f", "#8a4b00", "magenta"),
+    "client5": ("#a8b4ff", "#4350b0", "default"),
 }
 _DARK, _LIGHT, _ANSI = ({name: colours[place] for name, colours in _COLOURS.items()} for place in range(3))
 
@@ -53,24 +56,22 @@ def _rich(palette: Mapping[str, str]) -> dict[str, Style]:
         "keyword": Style(color=p["blue"], bold=True),
         "comment": Style(color=p["dim"], italic=True, dim=ansi),
         "path": Style(color=p["fg"]),
-        "changed": Style(color=p["accent"], bold=True),
+        "changed": Style(color=p["changed"], bold=True),
         "new": Style(color=p["green"], bold=True),
         "gone": Style(color=p["red"], strike=True),
         "good": Style(color=p["green"], bold=True),
-        "warn": Style(color=p["accent"], bold=True),
+        "warn": Style(color=p["red"]),
         "bad": Style(color=p["red"], bold=True),
-        "mask": Style(color=p["rule"], dim=ansi),
-        "key": Style(color=p["accent"], bold=True),
+        "mask": Style(color=p["quiet"], dim=ansi),
+        "key": Style(color=p["fg"], bold=True),
         "accept": Style(color=p["green"], bold=True),
-        "syn": Style(color=p["accent"], bold=True),
+        "syn": Style(color=p["blue"], bold=True),
         "free": Style(color=p["dim"], dim=ansi),
         "listen": Style(color=p["blue"], bold=True),
         "link": Style(color=p["fg"], underline=True),
-        "current": Style(reverse=True, bold=True)
-        if ansi
-        else Style(color=p["on_accent"], bgcolor=p["accent"], bold=True),
+        "current": Style(reverse=True, bold=True) if ansi else Style(color=p["on_here"], bgcolor=p["here"], bold=True),
         "tile": Style(reverse=True, bold=True),
-        "focus": Style(color=p["accent"], bold=True),
+        "focus": Style(color=p["blue"], bold=True),
         **{f"client{n}": Style(color=p[f"client{n}"], bold=ansi) for n in range(6)},
     }
 
@@ -91,6 +92,7 @@ class Theme:
         self._roles = _rich(palette)
         self.current = self._roles["current"]
         """The line about to make the call."""
+        self.roles = frozenset(self._roles)
         self._styles: dict[str, Style] = {}
 
     def style(self, role: str) -> Style:
@@ -129,14 +131,14 @@ def textual_theme(theme: Theme, known: Mapping[str, TextualTheme]) -> TextualThe
         return next((name for name in ("ansi-dark", "textual-ansi") if name in known), "textual-dark")
     return TextualTheme(
         name=f"socklab-{theme.name}",
-        primary=p["accent"],
-        secondary=p["blue"],
-        accent=p["accent"],
+        primary=p["blue"],
+        secondary=p["fg"],
+        accent=p["blue"],
         foreground=p["fg"],
         background=p["bg"],
         surface=p["bg"],
         panel=p["raised"],
-        warning=p["accent"],
+        warning=p["red"],
         error=p["red"],
         success=p["green"],
         dark=theme.name == "dark",

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-os.environ["SOCKLAB_KEYMAP"] = os.devnull
+os.environ["SOCKLAB_KEYMAP"] = os.environ["SOCKLAB_LAYOUT"] = os.devnull
 
 from textual import events
 from textual.keys import _character_to_key

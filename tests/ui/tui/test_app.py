@@ -11,10 +11,13 @@ from textual import events
 from textual.pilot import Pilot
 
 from socklab.protocol import commands as cmd, events as ev
+from socklab.ui.tui.app import SocklabApp
 from socklab.ui.tui.panels import registry
+from socklab.ui.tui.panels.panel import Body
 from socklab.ui.tui.prompt import MOST_LETTERS
 from socklab.ui.tui.screens.lab import LabScreen
-from tests.ui.tui.support import FakeLink, app_of, backlog, same_as_snapshot, text_of
+from socklab.ui.tui.widgets.lines import View
+from tests.ui.tui.support import TOML, FakeLink, a_lesson, app_of, backlog, same_as_snapshot, text_of
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 
@@ -30,6 +33,11 @@ async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
 
 async def shown(pilot: Pilot[int], text: str) -> None:
     await until(pilot, lambda: text in text_of(pilot.app))  # type: ignore[arg-type]
+
+
+def place_line(app: SocklabApp) -> str:
+    """The line that says where the program is."""
+    return next(row for row in text_of(app).splitlines() if row.startswith("1 server.c"))
 
 
 def lab(pilot: Pilot[int]) -> LabScreen:
@@ -56,7 +64,8 @@ async def test_an_open_question_hides_what_would_answer_it(size: tuple[int, int]
         assert "hidden until you answer" in text
         assert "5 of 4" not in text
         assert "ockets*" not in text, "that a hidden panel moved may be the answer"
-        assert "accept(listener" in text, "the source stays in sight"
+        assert "server.c:23" in text, "where the program is stays in sight"
+        assert "Ten clients" in text, "and so does what the lesson says"
 
 
 async def test_a_terminal_too_small_gets_one_clear_sentence() -> None:
@@ -72,7 +81,7 @@ async def test_growing_the_terminal_brings_the_panels_back() -> None:
         await shown(pilot, "Terminal is 40x10")
         await pilot.resize_terminal(120, 36)
         await shown(pilot, "held before listen")
-        await shown(pilot, "4 Queues")
+        await shown(pilot, "4 queues")
 
 
 async def test_the_step_key_sends_one_step_and_shows_the_next_stop() -> None:
@@ -270,6 +279,8 @@ async def test_a_click_on_a_tab_shows_its_panel() -> None:
         y = next(index for index, row in enumerate(rows) if "8 output" in row)
         await pilot.click(offset=(rows[y].index("8 output") + 1, y))
         await shown(pilot, "8 Output")
+        await pilot.click(offset=(1, text_of(app).splitlines().index(place_line(app))))
+        await shown(pilot, "▶20")
 
 
 async def test_a_click_on_the_timeline_shows_that_stop() -> None:
@@ -287,30 +298,37 @@ async def test_a_number_brings_its_panel_and_the_same_number_lets_go() -> None:
         await shown(pilot, "held before listen")
         await pilot.press("9")
         await shown(pilot, "━━")
-        assert lab(pilot).slots[3].panel == "counters"
+        assert lab(pilot).slots[0].panel == "counters"
         await pilot.press("9")
-        await until(pilot, lambda: lab(pilot).slots[3].panel == "queues")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "stage")
 
 
-async def test_the_tab_group_follows_the_call_until_the_user_chooses() -> None:
+async def test_a_group_of_tabs_follows_the_call_until_the_user_chooses() -> None:
     app, _ = app_of(backlog(), at_once=3)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(200, 60)) as pilot:
         await shown(pilot, "held before bind")
-        assert lab(pilot).slots[3].panel == "descriptors"
+        assert lab(pilot).slots[4].panel == "descriptors"
         await pilot.press("o")
         await pilot.press("o")
         await shown(pilot, "held before listen")
-        assert lab(pilot).slots[3].panel == "queues"
+        await until(pilot, lambda: lab(pilot).slots[4].panel == "queues")
+        await pilot.press("6", "o")
+        await shown(pilot, "held after listen")
+        assert lab(pilot).slots[4].panel == "sockets"
 
 
 async def test_maximise_gives_one_panel_the_screen_and_back() -> None:
     app, _ = app_of(backlog(), at_once=5)
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, "held before listen")
-        await pilot.press("m")
-        await until(pilot, lambda: "2 Call" not in text_of(app))
-        await pilot.press("m")
-        await shown(pilot, "2 Call")
+        for name, key in (("stage", "z"), ("queues", "m")):
+            await pilot.press(key)
+            await until(pilot, lambda: "The address is taken" not in text_of(app))
+            assert lab(pilot).slots[0].panel == name
+            assert "server.c:20" in text_of(app)
+            await pilot.press(key)
+            await shown(pilot, "The address is taken")
+            await pilot.press("4")
 
 
 async def test_every_theme_draws_the_same_text() -> None:
@@ -352,7 +370,7 @@ async def test_ten_thousand_events_leave_the_keys_alive() -> None:
             flood += [ev.Enter(10 + n, 4242, 0, (4, 0, 0, 0, 0, 0)), ev.Return(10 + n, 4242, 0, 1)]
         link.give(*flood)
         await pilot.press("9")
-        await until(pilot, lambda: lab(pilot).slots[3].panel == "counters")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "counters")
         await until(pilot, lambda: lab(pilot).lab.bridge.now.entered >= 5_000)
 
 
@@ -517,3 +535,65 @@ async def test_a_click_beside_the_open_prompt_closes_it_and_the_keys_work_again(
         await until(pilot, lambda: not lab(pilot).prompt.is_open)
         await pilot.press("s")
         await until(pilot, lambda: link.commands == [cmd.Step()])
+
+
+FOCUSED = TOML.replace(
+    '[[step]]\nat = { syscall = "accept" }',
+    '[[step]]\nat = { syscall = "accept" }\nfocus = "clients"\npoint = "listener"',
+)
+
+
+@pytest.mark.parametrize(("size", "slot"), [((80, 24), 0), ((120, 36), 2), ((200, 60), 5)], ids=str)
+async def test_a_step_brings_its_panel_to_the_front_and_gives_it_back(size: tuple[int, int], slot: int) -> None:
+    app, link = app_of(backlog(), at_once=6, lesson=a_lesson(FOCUSED))
+    async with app.run_test(size=size) as pilot:
+        await shown(pilot, "held after listen")
+        before = lab(pilot).slots[slot].panel
+        await pilot.press("s")
+        await shown(pilot, "Your prediction")
+        await until(pilot, lambda: lab(pilot).slots[slot].panel == "clients")
+        await pilot.press("escape")
+        assert size == (200, 60) or lab(pilot).slots[slot].panel == before
+        await pilot.press("left")
+        await until(pilot, lambda: lab(pilot).slots[slot].panel == before)
+        assert link.commands == [cmd.Step()], "Esc has not answered the question"
+
+
+async def test_what_the_user_brought_to_the_front_stays_there_at_a_step_with_another_wish() -> None:
+    app, _ = app_of(backlog(), at_once=6, lesson=a_lesson(FOCUSED))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held after listen")
+        await pilot.press("5", "s")
+        await shown(pilot, "Your prediction")
+        assert lab(pilot).slots[0].panel == "descriptors"
+        await pilot.press("5")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "clients")
+        await pilot.press("escape")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "stage")
+
+
+async def test_the_stage_is_told_what_is_pointed_at_and_what_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[View] = []
+    stage = registry.panel("stage")
+    monkeypatch.setattr(stage, "body", lambda _state, view: seen.append(view) or Body([(("drawn", ""),)]))
+    app, _ = app_of(backlog(), lesson=a_lesson(FOCUSED.replace('focus = "clients"\n', "")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "Your prediction")
+        await shown(pilot, "drawn")
+    assert seen[-1].pointed == "listener"
+    assert seen[-1].hidden == {"queues", "sockets"}
+
+
+async def test_nothing_moves_from_stop_to_stop() -> None:
+    app, link = app_of(backlog(), at_once=1)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before socket")
+        await until(pilot, lambda: not lab(pilot).panes.frame_only)
+        boxes = [slot.box for slot in lab(pilot).placed]
+        head = text_of(app).split("\n")[0]
+        while link.stops_left > 1:
+            stops = lab(pilot).lab.now.stops
+            await pilot.press("s")
+            await until(pilot, lambda stops=stops: lab(pilot).lab.now.stops > stops)
+            assert [slot.box for slot in lab(pilot).placed] == boxes
+            assert text_of(app).split("\n")[0].replace("*", " ") == head

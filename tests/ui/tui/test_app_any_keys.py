@@ -52,7 +52,7 @@ async def at_rest(pilot: Pilot[int]) -> None:
         pilot.app.pop_screen()
     for _ in range(8):
         await pilot.press("escape")
-    await until(pilot, lambda: "1 " in text_of(pilot.app) and "2 Call" in text_of(pilot.app))  # type: ignore[arg-type]
+    await until(pilot, lambda: "` Stage" in text_of(pilot.app) and "2 Call" in text_of(pilot.app))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -112,7 +112,7 @@ async def test_a_panel_can_be_asked_for_while_the_terminal_is_too_small_for_any(
         await shown(pilot, "Terminal is 40x10")
         await pilot.press("6")
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: "Sockets" in text_of(app) and "Queues" not in text_of(app))
+        await until(pilot, lambda: "6 Sockets" in text_of(app) and "4 Queues" not in text_of(app))
 
 
 async def test_a_chosen_tab_stays_with_its_panel_when_the_places_change() -> None:
@@ -121,7 +121,7 @@ async def test_a_chosen_tab_stays_with_its_panel_when_the_places_change() -> Non
         await shown(pilot, "held before listen")
         await pilot.press("7")
         await shown(pilot, "7 Clients")
-        await pilot.resize_terminal(120, 36)
+        await pilot.resize_terminal(200, 60)
         await shown(pilot, "4 Queues")
         for slot, view in zip(lab(pilot).placed, lab(pilot).slots, strict=False):
             assert view.panel in slot.panels

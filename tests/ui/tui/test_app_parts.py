@@ -20,7 +20,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
 from socklab.ui.tui.theme import themes
 from socklab.ui.tui.widgets import question, timeline
-from socklab.ui.tui.widgets.lines import cell_len, clip, pad, plain, spread, width, wrap
+from socklab.ui.tui.widgets.lines import cell_len, clip, masked, pad, plain, spread, width, wrap
 from tests.support import streams as lab
 from tests.ui.tui.panel_support import Scene
 from tests.ui.tui.support import a_lesson
@@ -34,16 +34,16 @@ def plan(columns: int, rows: int, state: st.LabState | None = None, **wishes: An
 
 @given(
     some.integers(1, 300), some.integers(1, 90), some.integers(0, 12), some.integers(0, 6),
-    some.sampled_from(("", "source", "sockets")),
+    some.sampled_from(("", "source", "sockets")), some.sampled_from(("", "source", "sockets", "stage")),
 )  # fmt: skip
-@example(50, 18, 7, 0, "")
-@example(110, 30, 8, 6, "")
+@example(50, 18, 7, 0, "", "")
+@example(110, 30, 8, 6, "", "")
 def test_no_two_places_of_a_plan_overlap_and_none_leaves_the_screen(
-    columns: int, rows: int, asked: int, told: int, maximised: str
+    columns: int, rows: int, asked: int, told: int, maximised: str, front: str
 ) -> None:
-    found = plan(columns, rows, question=asked, notice=told, maximised=maximised)
+    found = plan(columns, rows, question=asked, text=9, notice=told, maximised=maximised, front=front)
     boxes = [slot.box for slot in found.slots]
-    boxes += [found.header, found.question, found.notice, found.timeline, found.status, found.footer]
+    boxes += [found.header, found.place, found.question, found.notice, found.timeline, found.status, found.footer]
     seen: set[tuple[int, int]] = set()
     for box in boxes:
         cells = {(x, y) for x in range(box.x, box.x + box.width) for y in range(box.y, box.y + box.height)}
@@ -52,26 +52,56 @@ def test_no_two_places_of_a_plan_overlap_and_none_leaves_the_screen(
         seen |= cells
 
 
-@given(some.integers(80, 300), some.integers(24, 90), some.integers(0, 8))
-def test_source_call_and_a_kernel_panel_are_always_in_sight_together(columns: int, rows: int, asked: int) -> None:
-    found = plan(columns, rows, question=asked)
-    heights = {slot.panels[0]: slot.box.height for slot in found.slots}
-    assert heights["source"] >= 6
-    assert heights["call"] >= 6
+def rows_of(found: Plan) -> dict[str, int]:
+    """Rows under the title of each panel in sight."""
+    return {slot.panels[0]: slot.box.height - 1 for slot in found.slots}
+
+
+@given(some.integers(80, 300), some.integers(24, 90), some.integers(0, 8), some.integers(0, 9))
+def test_stage_text_and_question_are_always_in_sight_together(columns: int, rows: int, asked: int, text: int) -> None:
+    found = plan(columns, rows, question=asked, text=text)
+    heights = rows_of(found)
+    assert heights["stage"] >= 7
     assert heights["narration"] >= 3
-    assert heights["queues"] >= 4
-    assert not asked or found.question.height >= min(asked, 5)
+    assert found.question.height == asked
+    if columns >= 110 and rows >= 30:
+        assert heights["source"] >= 5
+        assert heights["call"] >= 4
 
 
-def test_every_panel_has_a_place_at_every_size() -> None:
-    for size in ((50, 12), (80, 24), (120, 36), (200, 60)):
-        names = {name for slot in plan(*size).slots for name in slot.panels}
-        assert names == set(registry.names()) - {"wire"}
+@given(some.integers(50, 300), some.integers(12, 90), some.integers(0, 12), some.sampled_from(("", "queues", "source")))
+def test_source_and_call_have_a_line_where_they_have_no_place(columns: int, rows: int, asked: int, front: str) -> None:
+    for maximised in ("", "stage"):
+        found = plan(columns, rows, question=asked, front=front, maximised=maximised)
+        assert {"source", "call"} <= set(rows_of(found)) or found.place.height == 1
+
+
+@given(some.integers(50, 300), some.integers(12, 90), some.integers(4, 12), some.integers(0, 9))
+def test_the_text_stays_while_a_question_is_open(columns: int, rows: int, asked: int, text: int) -> None:
+    found = plan(columns, rows, question=asked, text=text)
+    assert rows_of(found)["narration"] >= 2
+    assert found.question.height >= min(asked, 4)
+
+
+def test_at_80x24_the_stage_has_twelve_rows_with_a_question_of_four_lines_or_without() -> None:
+    for asked in (0, 4):
+        assert plan(80, 24, question=asked, text=3).slots[0].box == Box(0, 0, 80, 12)
+    assert plan(80, 24).place == Box(0, 12, 80, 1)
+
+
+@pytest.mark.parametrize("size", [(50, 12), (80, 24), (110, 50), (120, 36), (200, 60)], ids=str)
+def test_every_panel_has_one_place_or_tab_and_is_in_sight_once_it_is_in_front(size: tuple[int, int]) -> None:
+    every = set(registry.names()) - {"wire"}
+    for front in ("", *every):
+        slots = plan(*size, front=front).slots
+        named = [name for slot in slots for name in (*slot.panels, *slot.tabs)]
+        assert set(named) | ({"source", "call"} if front else set()) == every
+        assert not front or front in [name for slot in slots for name in slot.panels if slot.box.height > 1]
 
 
 def test_the_wire_has_a_tab_only_when_there_is_one() -> None:
     with_packets = Scene().tell(ev.Packet(1, 1, "client", "server", b"", 40)).state
-    names = [name for slot in plan(120, 36, with_packets).slots for name in slot.panels]
+    names = [name for slot in plan(120, 36, with_packets).slots for name in slot.tabs]
     assert names.count("wire") == 1
 
 
@@ -136,7 +166,7 @@ def test_the_timeline_fills_its_width_and_shows_where_we_are(count: int, columns
 def test_the_future_is_dim_and_results_not_known_at_a_stop_are_not_shown() -> None:
     line, _ = timeline.draw(run_of(3), 3, 100, running=False)
     assert "[call1]" in plain(line)
-    assert dict(line)["[call1]  "] == "changed"
+    assert dict(line)["[call1]  "] == "focus"
 
 
 # ---------------------------------------------------------------- prompt
@@ -179,6 +209,26 @@ def test_settings_complete_themselves_in_full_and_as_they_are_spoken_of() -> Non
     assert completions("set tcp_sync", []) == ["set tcp_syncookies "]
     assert "set @server net.core.somaxconn " in completions("set @server ", [])
     assert completions("set tcp_syncookies ", []) == []
+
+
+@pytest.mark.parametrize("palette", themes(no_color=False))
+def test_the_colour_of_what_changed_is_that_of_nothing_else(palette: str) -> None:
+    theme = themes(no_color=False)[palette]
+    changed = theme.style("changed")
+    assert changed.bold
+    for role in theme.roles - {"changed"}:
+        assert theme.style(role).color != changed.color, role
+        assert theme.style(role).bgcolor != changed.color, role
+        if "current" not in role:
+            assert theme.style(f"{role} changed").color == changed.color, role
+
+
+def test_a_hidden_panel_is_one_quiet_line() -> None:
+    lines = [line for line in masked(60, 9) if line]
+    assert len(lines) == 1
+    assert "hidden until you answer" in plain(lines[0])
+    assert plain(lines[0]).count("░") <= 16
+    assert {role for text, role in lines[0] if text.strip()} == {"mask", "dim"}
 
 
 @pytest.mark.parametrize("role", ["changed", "warn", "key", "focus", "syn", "good", "bad", "name", "client4"])

@@ -32,8 +32,10 @@ def test_its_key_has_no_other_meaning(key: str) -> None:
 
 @pytest.mark.parametrize("size", [(50, 12), (80, 24), (120, 36), (200, 60)], ids=str)
 def test_it_has_one_place_at_every_size(key: str, size: tuple[int, int]) -> None:
-    placed = [name for slot in plan(*size, groups(st.LabState())).slots for name in slot.panels]
-    assert placed.count("routes") == 1
+    slots = plan(*size, groups(st.LabState())).slots
+    assert [name for slot in slots for name in (*slot.panels, *slot.tabs)].count("routes") == 1
+    front = plan(*size, groups(st.LabState()), front="routes").slots
+    assert [slot.box.height > 2 for slot in front if "routes" in slot.panels] == [True]
 
 
 async def test_its_key_shows_it_and_it_is_drawn_scrolled_and_chosen_in(key: str) -> None:
@@ -46,8 +48,8 @@ async def test_its_key_shows_it_and_it_is_drawn_scrolled_and_chosen_in(key: str)
         await shown(pilot, "route number 0")
         await pilot.press("down", "down", "down", "up")
         assert lab(pilot).panes.selected["routes"] == ("route", 1)
-        await pilot.press("m")
-        await until(pilot, lambda: "Call" not in text_of(app))
+        await pilot.press("z")
+        await until(pilot, lambda: "The address" not in text_of(app))
         await pilot.press(*["pagedown"] * 3)
         await until(pilot, lambda: "route number 0" not in text_of(app))
 
@@ -66,7 +68,7 @@ async def test_a_click_chooses_its_row(key: str) -> None:
 
 async def test_among_tabs_it_comes_to_the_front_at_its_call(key: str) -> None:
     app, _ = app_of(backlog(), at_once=5)
-    async with app.run_test(size=(120, 36)) as pilot:
+    async with app.run_test(size=(200, 60)) as pilot:
         await shown(pilot, "held before listen")
         await shown(pilot, f"{key} Routes 1000")
         await pilot.press("left", "left")

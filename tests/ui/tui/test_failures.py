@@ -56,7 +56,7 @@ async def test_a_panel_that_fails_says_so_and_the_others_are_drawn(
     app, link = app_of(backlog(), at_once=5)
     async with app.run_test(size=(120, 36)) as pilot:
         await shown(pilot, "This panel can't be drawn: ZeroDivisionError")
-        await shown(pilot, "4 Queues")
+        await shown(pilot, "4 queues")
         await goes_on(pilot, link)
         for _ in range(3 * MOST):
             lab(pilot).paint()

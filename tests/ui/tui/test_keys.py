@@ -57,7 +57,7 @@ async def test_commands_typed_at_the_prompt_do_what_their_keys_do() -> None:
         await pilot.press(*":s", "enter")
         await until(pilot, lambda: sent(link) == [cmd.Step()])
         await pilot.press(*":maximise", "enter")
-        await until(pilot, lambda: lab(pilot).panes.maximised == "source")
+        await until(pilot, lambda: lab(pilot).panes.maximised == "stage")
         await pilot.press(*":show counters", "enter")
         await until(pilot, lambda: lab(pilot).panes.maximised == "counters")
         await pilot.press(*":focus 1", "enter")
@@ -84,8 +84,8 @@ async def test_a_panels_title_shows_the_key_that_brings_it(keymap: Path) -> None
     keymap.write_text('wire-panel = ["A"]\n')
     app, _ = app_of(held_syn_ack())
     async with app.run_test(size=(80, 24)) as pilot:
-        await shown(pilot, "A Wire")
-        assert "w Wire" not in text_of(app)
+        await shown(pilot, "A wire")
+        assert "w wire" not in text_of(app)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
 from socklab.commands.wire import HOSTS, parse
 from socklab.protocol import commands as cmd, events as ev
@@ -45,6 +46,13 @@ async def test_nothing_that_would_show_or_change_the_answer_is_done_while_it_is_
         await until(pilot, lambda: link.commands == [cmd.Answer(None)])
 
 
+async def the_wire(pilot: Pilot[int]) -> None:
+    """The wire's panel is in front, with the focus."""
+    await shown(pilot, "held before accept")
+    await pilot.press("w")
+    await shown(pilot, "[SYN-ACK")
+
+
 def verbs(commands: list[cmd.AnyCommand]) -> list[str]:
     return [command.line for command in commands if isinstance(command, cmd.Do)]
 
@@ -53,6 +61,7 @@ def verbs(commands: list[cmd.AnyCommand]) -> list[str]:
 async def test_the_held_packet_is_seen_on_the_wire_at_every_size(size: tuple[int, int]) -> None:
     app, _ = app_of(held_syn_ack())
     async with app.run_test(size=size) as pilot:
+        await the_wire(pilot)
         await shown(pilot, "◁[SYN-ACK seq 0 ack 1")
         text = text_of(app)
         assert "holding syn-ack" in text
@@ -62,7 +71,7 @@ async def test_the_held_packet_is_seen_on_the_wire_at_every_size(size: tuple[int
 async def test_the_keys_ask_for_what_they_say() -> None:
     app, link = app_of(held_syn_ack())
     async with app.run_test(size=(120, 36)) as pilot:
-        await shown(pilot, "[SYN-ACK")
+        await the_wire(pilot)
         for key in ("d", "D", "X", "H", "u"):
             await pilot.press(key)
         await until(pilot, lambda: len(link.commands) == 5)
@@ -76,7 +85,7 @@ async def test_hold_all_is_a_switch() -> None:
     events = [event for event in held_syn_ack() if not isinstance(event, ev.WireRules)]
     app, link = app_of(events)
     async with app.run_test(size=(120, 36)) as pilot:
-        await shown(pilot, "[SYN-ACK")
+        await the_wire(pilot)
         await pilot.press("H")
         link.give(ev.WireRules(9, ("hold all",)))
         await shown(pilot, "holding all")
@@ -87,7 +96,7 @@ async def test_hold_all_is_a_switch() -> None:
 async def test_the_prompt_opens_with_the_verb_typed() -> None:
     app, link = app_of(held_syn_ack())
     async with app.run_test(size=(120, 36)) as pilot:
-        await shown(pilot, "[SYN-ACK")
+        await the_wire(pilot)
         await pilot.press("g", *"ack", "enter")
         await until(pilot, lambda: verbs(link.commands) == ["hold ack"])
 
@@ -95,8 +104,8 @@ async def test_the_prompt_opens_with_the_verb_typed() -> None:
 async def test_the_chosen_packet_is_delivered_where_it_is_held() -> None:
     app, link = app_of(held_syn_ack())
     async with app.run_test(size=(120, 36)) as pilot:
-        await shown(pilot, "[SYN-ACK")
-        await pilot.press("w", "up", "d", "up", "d")
+        await the_wire(pilot)
+        await pilot.press("up", "d", "up", "d")
         await until(pilot, lambda: len(link.commands) == 2)
         assert verbs(link.commands) == ["deliver #5", "deliver"]  # the fourth is no longer on its way
 
@@ -104,8 +113,8 @@ async def test_the_chosen_packet_is_delivered_where_it_is_held() -> None:
 async def test_enter_tells_the_chosen_packet_in_full_and_escape_goes_back() -> None:
     app, _ = app_of(held_syn_ack())
     async with app.run_test(size=(80, 24)) as pilot:
-        await shown(pilot, "[SYN-ACK")
-        await pilot.press("w", "up", "enter", "m")
+        await the_wire(pilot)
+        await pilot.press("up", "enter", "z")
         await shown(pilot, "source port 8080")
         assert "┄◁[" not in text_of(app)
         await pilot.press("escape")
@@ -118,7 +127,9 @@ async def test_enter_tells_the_chosen_packet_in_full_and_escape_goes_back() -> N
 async def test_a_click_chooses_a_packet_and_a_big_panel_tells_it_below() -> None:
     app, _ = app_of(held_syn_ack())
     async with app.run_test(size=(200, 60)) as pilot:
-        await shown(pilot, "[SYN-ACK")
+        await the_wire(pilot)
+        await pilot.press("z")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "wire")
         rows = text_of(app).split("\n")
         y = next(n for n, row in enumerate(rows) if "[SYN-ACK" in row)
         await pilot.click(offset=(rows[y].index("[SYN-ACK"), y))
@@ -130,12 +141,12 @@ async def test_the_wire_follows_its_end_until_it_is_scrolled() -> None:
     scene = WireScene()
     scene.number, scene.clock = 65, 9_000_000_000
     async with app.run_test(size=(120, 36)) as pilot:
-        await shown(pilot, "[SYN-ACK")
+        await the_wire(pilot)
         before = len(scene.events)
         scene.up(40001, ACK, 777, 1)
         link.give(*scene.events[before:])
         await shown(pilot, "seq 777")
-        await pilot.press("w", "pageup", "pageup")
+        await pilot.press("pageup", "pageup")
         await until(pilot, lambda: "seq 777" not in text_of(app))
         before = len(scene.events)
         scene.up(40001, ACK, 888, 1)
@@ -169,14 +180,11 @@ async def test_nothing_held_is_said_and_nothing_sent() -> None:
         assert verbs(link.commands) == []
 
 
-def test_with_two_hosts_the_wire_has_a_place_of_its_own_from_thirty_rows_on() -> None:
+def test_with_two_hosts_the_wire_is_the_first_of_the_panels_that_a_key_opens() -> None:
     state = WireScene().state
-    for size in ((120, 36), (200, 60)):
-        alone = [slot for slot in plan(*size, groups(state)).slots if slot.panels == ("wire",)]
-        assert len(alone) == 1
-        assert alone[0].box.height >= 10
-    tabs = plan(80, 24, groups(state)).slots[-1].panels
-    assert "wire" in tabs
+    for size in ((80, 24), (120, 36)):
+        assert plan(*size, groups(state)).slots[0].tabs[0] == "wire"
+    assert plan(200, 60, groups(state)).slots[-1].panels[0] == "wire"
 
 
 def test_no_key_has_two_meanings() -> None:
@@ -197,7 +205,7 @@ def test_what_is_in_the_hand_comes_first_in_the_footer() -> None:
 async def test_the_packets_so_far_are_written_from_the_prompt(tmp_path: Path) -> None:
     app, link = app_of(held_syn_ack())
     async with app.run_test(size=(120, 36)) as pilot:
-        await shown(pilot, "[SYN-ACK")
+        await the_wire(pilot)
         screen = lab(pilot)
         screen.prompt.open(f"pcap {tmp_path}/wire.pcap")
         await pilot.press("enter")
@@ -223,8 +231,8 @@ def test_the_prompt_completes_kinds_ends_and_clients() -> None:
 async def test_the_chosen_packet_stays_in_sight_when_the_panel_gets_the_whole_screen_and_back() -> None:
     app, _ = app_of(held_syn_ack(extra=60))
     async with app.run_test(size=(120, 36)) as pilot:
-        await shown(pilot, "[SYN-ACK")
-        await pilot.press("w", "up")
+        await the_wire(pilot)
+        await pilot.press("up")
         for _ in range(3):
             await pilot.press("m")
             await until(pilot, lambda: "[SYN-ACK" in text_of(app))
@@ -236,7 +244,8 @@ async def test_a_question_that_hides_the_wire_hides_every_arrow_and_number_of_it
     app, link = app_of([*held_syn_ack(), step, ev.Asked(t=9, index=1)], lesson=lesson)
     async with app.run_test(size=(120, 36)) as pilot:
         await shown(pilot, "Your prediction")
-        assert "hidden until you answer" in text_of(app)
+        await pilot.press("w")
+        await shown(pilot, "hidden until you answer")
         for word in ("SYN-ACK", "holding", "1 held", "Wire 5"):
             assert word not in text_of(app)
         link.give(ev.Measured(t=10, index=1, value=5))

@@ -228,7 +228,7 @@ async def test_rows_of_the_process_panel_choose_the_task_and_escape_lets_go() ->
         await pilot.press("0", "up")
         await on_screen(pilot, f"{FIRST} asleep in read")
         await on_screen(pilot, "chosen, Esc")
-        await on_screen(pilot, "▷24")
+        await on_screen(pilot, "server.c:24")
         await pilot.press("escape", "escape")
         await on_screen(pilot, f"{SECOND} held before close")
         assert sent(link) == []
@@ -241,7 +241,7 @@ async def test_a_click_on_a_row_chooses_the_task() -> None:
         await pilot.press("0")
         lines = text_of(app).split("\n")
         (row,) = [row for row, line in enumerate(lines) if f"server {FIRST}" in line]
-        await pilot.click(offset=(80, row))
+        await pilot.click(offset=(20, row))
         await on_screen(pilot, f"{FIRST} asleep in read")
 
 

@@ -21,7 +21,7 @@ from socklab.ui.tui.widgets.lines import Key
 _EVERY_DETAIL = frozenset({"hex", "stack"})
 
 
-class Stage(Protocol):
+class Views(Protocol):
     """What is needed of the screen: its views, which of them shows what, and the focus."""
 
     slots: list[LineView]
@@ -30,6 +30,8 @@ class Stage(Protocol):
     def placed(self) -> tuple[Slot, ...]:
         """The slots of the plan; the first views show them, in order."""
         ...
+
+    def slots_with(self, front: str) -> tuple[Slot, ...]: ...
 
     @property
     def focused(self) -> Widget | None: ...
@@ -41,24 +43,24 @@ class ViewController:
     """The keys for looking. `act`: runs an action of the screen by its name."""
 
     def __init__(
-        self, lab: Lab, panes: Panes, question: QuestionController, stage: Stage, act: Callable[..., None]
+        self, lab: Lab, panes: Panes, question: QuestionController, views: Views, act: Callable[..., None]
     ) -> None:
         self._lab = lab
         self._panes = panes
         self._question = question
-        self._stage = stage
+        self._screen = views
         self._act = act
 
     # ---------------------------------------------------------------- panels
 
     def _focused(self) -> str:
         """The panel with the focus; "" = none."""
-        view = self._stage.focused
+        view = self._screen.focused
         return view.panel if isinstance(view, LineView) else ""
 
     def _unfocus(self) -> None:
-        self._panes.release(self._focused())
-        self._stage.set_focus(None)
+        self._panes.send_back(self._lab.shown, self._focused())
+        self._screen.set_focus(None)
 
     def panel(self, name: str) -> None:
         """Show a panel and give it the focus; the focused one again: let go of it."""
@@ -72,9 +74,9 @@ class ViewController:
         elif self._focused() == name:
             self._unfocus()
         else:
-            index = self._panes.bring(name, self._stage.placed)
+            index = self._panes.bring(name, self._lab.shown, self._screen.slots_with)
             if index >= 0:
-                self._stage.set_focus(self._stage.slots[index])
+                self._screen.set_focus(self._screen.slots[index])
         self._lab.paint()
 
     def number(self, key: str) -> None:
@@ -85,15 +87,15 @@ class ViewController:
 
     def cycle(self, by: int) -> None:
         """The panel after this one, or before."""
-        placed = groups(self._lab.shown).all if self._panes.maximised else [slot.panels for slot in self._stage.placed]
-        order = [name for names in placed for name in names]
-        if order:
-            here = self._panes.maximised or self._focused()
-            index = (order.index(here) + by) % len(order) if here in order else (0 if by > 0 else -1)
-            self.panel(order[index])
+        order = [name for names in groups(self._lab.shown).all for name in names]
+        here = self._panes.maximised or self._focused()
+        index = (order.index(here) + by) % len(order) if here in order else (0 if by > 0 else -1)
+        self.panel(order[index])
 
     def maximise(self) -> None:
-        self._panes.maximised = "" if self._panes.maximised else self._focused() or registry.names()[0]
+        panes, placed = self._panes, self._screen.placed
+        shown = self._focused() or panes.front(self._lab.shown) or (placed[0].panels[0] if placed else "")
+        panes.maximised = "" if panes.maximised else shown
         self._lab.paint()
 
     def verbose(self) -> None:
@@ -118,11 +120,20 @@ class ViewController:
     # ---------------------------------------------------------------- rows
 
     def _view(self) -> LineView | None:
-        """The view that row keys are for: the maximised one, the focused one, else the first."""
-        view = self._stage.focused
+        """The view that row keys are for: the maximised one, the focused one, else the first with more to show."""
+        view = self._screen.focused
         if isinstance(view, LineView) and not self._panes.maximised:
             return view
-        return self._stage.slots[0] if self._stage.placed else None
+        views = self._screen.slots[: len(self._screen.placed)]
+        return next((view for view in views if self._moves(view)), views[0] if views else None)
+
+    def _moves(self, view: LineView) -> bool:
+        """There is something to choose or to scroll in it."""
+        if len(view.lines) > view.body_height:
+            return True
+        return bool(view.panel) and bool(
+            registry.panel(view.panel).choices(self._lab.shown, self._panes.view(view.panel))
+        )
 
     def page(self, by: int) -> None:
         view = self._view()
@@ -131,7 +142,7 @@ class ViewController:
 
     def row(self, by: int) -> None:
         """Choose the row above or below, or scroll where there is nothing to choose."""
-        if not isinstance(self._stage.focused, LineView) and self._question.move(by):
+        if not isinstance(self._screen.focused, LineView) and self._question.move(by):
             return
         view = self._view()
         if view is None or not view.panel:
@@ -178,7 +189,7 @@ class ViewController:
             self._lab.paint()
 
     def _view_of(self, name: str) -> LineView | None:
-        return next((view for view in self._stage.slots if view.panel == name), None)
+        return next((view for view in self._screen.slots if view.panel == name), None)
 
     def _leave_choice(self, name: str) -> bool:
         """Out of the row in full, then out of the choice. False = there was neither."""
@@ -209,10 +220,10 @@ class ViewController:
             lab.at = None
         elif panes.with_detail():
             panes.toggle_detail(panes.with_detail())
-        elif self._question.show_me():
-            pass
-        elif self._stage.focused is not None:
+        elif self._screen.focused is not None:
             self._unfocus()
+        elif panes.send_back(lab.shown) or self._question.show_me():
+            pass
         elif lab.following.chosen:
             lab.following.let_go()
         else:

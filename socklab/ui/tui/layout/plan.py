@@ -1,8 +1,8 @@
 """Where everything is on a screen of a given size.
 
-In: width and height in cells, groups of panels, what is maximised, how high the question and the notice want to be.
-Out: a Plan of slots that never depends on what the program does, so nothing jumps from stop to stop. Pure; knows no
-panel by name; never draws.
+In: width and height in cells, groups of panels, what is in front or maximised, how high the question, the lesson's
+text and the notice want to be. Out: a Plan of slots that never depends on what the program does, so nothing jumps from
+stop to stop. Pure; knows no panel by name; never draws.
 """
 
 from __future__ import annotations
@@ -27,33 +27,52 @@ NOWHERE = Box(0, 0, 0, 0)
 class Groups(msgspec.Struct, frozen=True):
     """Names of panels by their place, in the order of their tabs (panels/registry.py has the table)."""
 
+    stage: tuple[str, ...]
+    """The picture of all of it: on top."""
     source: tuple[str, ...]
     call: tuple[str, ...]
     text: tuple[str, ...]
     kernel: tuple[str, ...]
-    """The other column: the first ones have places of their own where there is room, the last ones share one."""
+    """Opened by their keys; a tall screen has places for some of them."""
     own: tuple[str, ...] = ()
-    """Of the kernel's column too, with a place of their own."""
+    """As `kernel`, of more weight in this lab."""
 
     @property
     def all(self) -> tuple[tuple[str, ...], ...]:
-        return self.source, self.call, self.text, self.kernel, self.own
+        return self.stage, self.source, self.call, self.text, self.kernel, self.own
+
+    @property
+    def program(self) -> tuple[tuple[str, ...], ...]:
+        """Where the program is: always in sight, if only in one line."""
+        return self.source, self.call
+
+    @property
+    def opened(self) -> tuple[str, ...]:
+        """Those that have no place of their own unless there is much room."""
+        return *self.own, *self.kernel
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """A place for one panel at a time. With several panels it is a group of tabs."""
+    """A place for one panel at a time. With several panels it is a group of tabs that follows the program."""
 
     box: Box
     panels: tuple[str, ...]
+    tabs: tuple[str, ...] = ()
+    """Panels that its title names too: their keys open them here or elsewhere."""
+    names_run: bool = False
+    """Its title says which run this is: there is no header."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Everything on the screen. `slots` in reading order; a box of height 0 is not shown."""
+    """Everything on the screen. `slots` always in the order stage, text, source, call, kernel; a box of height 0 is not
+    shown."""
 
     kind: str
     """tiny, tabs, wide or tall."""
     slots: tuple[Slot, ...]
     header: Box = NOWHERE
+    place: Box = NOWHERE
+    """One line for the panels of the program's column that have no room of their own."""
     question: Box = NOWHERE
     notice: Box = NOWHERE
     timeline: Box = NOWHERE
@@ -66,140 +85,147 @@ def plan(
     height: int,
     groups: Groups,
     *,
+    front: str = "",
     maximised: str = "",
     question: int = 0,
+    text: int = 0,
     notice: int = 0,
 ) -> Plan:
     """The plan of a screen.
 
-    `question` and `notice` are the heights these would like to have; 0 = there is none.
+    `front`: the panel that was brought to the front; "" = none. `question` and `notice` are the heights these would
+    like to have, 0 = there is none; `text` is what the lesson's text would like beside a question.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return Plan("tiny", ())
     kind = _kind(width, height)
     head = 0 if kind == "tabs" else 1
     timeline = 1 if height >= 16 else 0
-    footer = Box(0, height - 1, width, 1)
-    status = Box(0, height - 2, width, 1)
     bottom = height - 2 - timeline
     line = Box(0, bottom, width, timeline)
     told = min(notice, max(1, (bottom - head) // 4)) if notice else 0
     bottom -= told
-    asked = min(question, max(5, (bottom - head) // 2)) if question else 0
     area = Box(0, head, width, bottom - head)
     if maximised:
-        top = area.height - asked
-        slots: tuple[Slot, ...] = (Slot(Box(0, head, width, top), (maximised,)),)
-        asked_box = Box(0, head + top, width, asked)
+        slots, place, asked = _maximised(area, maximised, question, header=bool(head))
     elif kind == "tabs":
-        slots, asked_box = _tabs(area, groups, asked)
+        slots, place, asked = _tabs(area, groups, front, question, text)
     else:
-        slots, asked_box = _columns(area, groups, asked, tall=kind == "tall")
+        slots, place, asked = _columns(area, groups, front, question, text, tall=kind == "tall")
     return Plan(
         kind,
         slots,
         Box(0, 0, width, head),
-        asked_box if asked else NOWHERE,
+        place,
+        asked if question else NOWHERE,
         Box(0, bottom, width, told) if told else NOWHERE,
         line if timeline else NOWHERE,
-        status,
-        footer,
+        Box(0, height - 2, width, 1),
+        Box(0, height - 1, width, 1),
     )
 
 
-def question_width(width: int, height: int, *, maximised: bool) -> int:
-    """Cells a question has on a screen of this size."""
-    return width if maximised or _kind(width, height) == "tabs" else _left(width) - 1
+def text_width(width: int, height: int, *, maximised: bool) -> int:
+    """Cells that a question, and the lesson's text above it, have on a screen of this size."""
+    kind = _kind(width, height)
+    return width if maximised or kind == "tabs" else _columns_of(width, three=_three(width, kind == "tall"))[-1][1]
 
 
 def _kind(width: int, height: int) -> str:
     return "tabs" if width < 110 or height < 30 else "wide" if height < 48 else "tall"
 
 
-def _gap(width: int) -> int:
-    """Cells between the columns."""
-    return 2 if width < 150 else 4
+_Found = tuple[tuple[Slot, ...], Box, Box]
+"""The slots, the line for what has no room, the question."""
 
 
-def _left(width: int) -> int:
-    """Cells of the left column: code is seldom wider than 96."""
-    return min((width - _gap(width)) * 48 // 100, 96)
+def _maximised(area: Box, name: str, asked: int, *, header: bool) -> _Found:
+    """One panel, the line that says where the program is, and the question."""
+    asked = min(asked, max(5, area.height // 2))
+    top = area.height - asked - 1
+    slot = Slot(Box(0, area.y, area.width, top), (name,), names_run=not header)
+    y = area.y + top
+    return (slot,), Box(0, y, area.width, 1), Box(0, y + 1, area.width, asked)
 
 
-def _tabs(area: Box, groups: Groups, asked: int) -> tuple[tuple[Slot, ...], Box]:
-    """Source and call side by side, the narration under both, then one tab group over the whole width."""
+def _tabs(area: Box, groups: Groups, front: str, asked: int, text: int) -> _Found:
+    """The stage, or what is in front of it; the line of source and call; the lesson's text and the question."""
+    every = (*groups.stage, *groups.opened, *groups.source, *groups.call)
+    shown = front if front in every else every[0]
+    top, told, asked = _shared_rows(area.height - 1, (area.height - 1) * 3 // 5, asked, text)
+    y = area.y + top
+    tabs = tuple(name for name in every if name != shown)
+    slots = (
+        Slot(Box(0, area.y, area.width, top), (shown,), tabs),
+        Slot(Box(0, y + 1, area.width, told), groups.text, names_run=True),
+    )
+    return slots, Box(0, y, area.width, 1), Box(0, y + 1 + told, area.width, asked)
+
+
+def _shared_rows(rows: int, top: int, asked: int, text: int) -> tuple[int, int, int]:
+    """Rows of the stage, of the lesson's text, of the question: the stage gives way to a question, the text stays.
+
+    A stage of one row is folded: it has its title only.
+    """
+    if not asked:
+        return top, rows - top, 0
+    asked = min(asked, rows - 4)
+    wanted = min(max(text, 4), 8)
+    for least, enough in ((8 if rows >= 20 else 6, 4), (4, 3)):
+        stage = min(top, max(least, rows - asked - wanted))
+        if rows - stage - asked >= enough:
+            return stage, rows - stage - asked, asked
+    return 1, rows - 1 - asked, asked
+
+
+def _three(width: int, tall: bool) -> bool:
+    """Room for the kernel's panels between the program and the text."""
+    return tall and width >= 160
+
+
+def _columns_of(width: int, *, three: bool) -> list[tuple[int, int]]:
+    """(x, width) of the columns below the stage. Code is seldom wider than 96, text is not read well in long lines."""
+    if not three:
+        gap = 2 if width < 150 else 4
+        left = min((width - gap) * 48 // 100, 96) - 1
+        return [(1, left), (1 + left + gap, width - 1 - left - gap)]
+    gap = 3
+    right = min((width - 2 * gap) * 31 // 100, 80)
+    left = min((width - 2 * gap - right) * 54 // 100, 96)
+    middle = 1 + left + gap
+    return [(1, left), (middle, width - middle - gap - right), (width - right, right)]
+
+
+def _columns(area: Box, groups: Groups, front: str, asked: int, text: int, *, tall: bool) -> _Found:
+    """The stage over the whole width; below it the program on the left, text and question on the right."""
+    three = _three(area.width, tall)
+    columns = _columns_of(area.width, three=three)
     rows = area.height
-    kernel = (*groups.kernel, *groups.own)
-    if rows < (18 if asked else 15):  # too low for all of them: the source keeps the top, the others share the rest
-        top = max(4, rows // 2) if not asked else max(3, rows - asked - 4)
-        rest = rows - top - asked
-        question = Box(area.x, area.y + top, area.width, asked)
-        group = (*groups.call, *groups.text, *kernel)
-        return (
-            Slot(Box(area.x, area.y, area.width, top), groups.source),
-            Slot(Box(area.x, area.y + top + asked, area.width, rest), group),
-        ), question
-    asked = min(asked, rows - 12)
-    told = 6 if rows >= 26 else max(3, min(5, rows - asked - 11))
-    top = max(6, (rows - told - asked) * (11 if asked else 9) // 16)
-    left = area.width * 11 // 20
-    y = area.y
+    stage, told, asked = _shared_rows(rows, min(rows // 2, rows - 12), asked, text)
+    below, y = rows - stage, area.y + stage
+    (left, left_width), (right, right_width) = columns[0], columns[-1]
+    group = 0
+    if tall and not three:  # the kernel's panels are below the text
+        group = max(0, min(below * 45 // 100, below - asked - min(max(text, 4), 8)))
+        told -= group
+    source = below * 55 // 100
     slots = [
-        Slot(Box(0, y, left, top), groups.source),
-        Slot(Box(left + 1, y, area.width - left - 1, top), groups.call),
+        Slot(Box(0, area.y, area.width, stage), groups.stage, () if tall else groups.opened),
+        Slot(Box(right, y, right_width, told), groups.text),
+        Slot(Box(left, y, left_width, source), groups.source),
+        Slot(Box(left, y + source, left_width, below - source), groups.call),
     ]
-    y += top
-    if told:
-        slots.append(Slot(Box(0, y, area.width, told), groups.text))
-        y += told
-    question = Box(0, y, area.width, asked)
-    y += asked
-    slots.append(Slot(Box(0, y, area.width, area.y + rows - y), kernel))
-    return tuple(slots), question
-
-
-def _columns(area: Box, groups: Groups, asked: int, *, tall: bool) -> tuple[tuple[Slot, ...], Box]:
-    """Two columns: the program on the left, the kernel on the right."""
-    gap = _gap(area.width)
-    left = _left(area.width) - 1
-    x = left + 1 + gap
-    wide = area.width - x
-    rows = area.height
-    told = max(6, rows * 22 // 100) if not asked else max(5, rows * 16 // 100)
-    call = max(8, rows * 28 // 100)
-    source = rows - call - told - asked
-    if source < 6:  # little room: the lesson's text gives first, then the call, then the question
-        lacking, source = 6 - source, 6
-        given = min(lacking, told - 3)
-        told, lacking = told - given, lacking - given
-        given = min(lacking, call - 5)
-        call, asked = call - given, asked - (lacking - given)
-    y = area.y
-    slots = [
-        Slot(Box(1, y, left, source), groups.source),
-        Slot(Box(1, y + source, left, call), groups.call),
-        Slot(Box(1, y + source + call, left, told), groups.text),
-    ]
-    question = Box(1, y + source + call + told, left, asked)
-    kernel = groups.kernel
-    if groups.own:
-        # A place of its own for one: the first two, of which the call is about one or the other, make room for it.
-        shares = [kernel[:2], kernel[2:3], groups.own, kernel[3:]]
-        heights = _shared(rows, (20, 27, 35, 18) if tall else (22, 29, 32, 17))
+    place = NOWHERE
+    if tall and three:
+        upper = (below + 1) // 2
+        x, wide = columns[1]
+        slots += [
+            Slot(Box(x, y, wide, upper), groups.kernel[:3]),
+            Slot(Box(x, y + upper, wide, below - upper), (*groups.own, *groups.kernel[3:])),
+        ]
     elif tall:
-        shares = [kernel[:1], kernel[1:2], kernel[2:3], kernel[3:4], kernel[4:]]
-        heights = _shared(rows, (22, 18, 27, 19, 14))
-    else:
-        shares = [kernel[:1], kernel[1:2], kernel[2:3], kernel[3:]]
-        heights = _shared(rows, (26, 22, 29, 23))
-    for panels, height in zip(shares, heights, strict=True):
-        slots.append(Slot(Box(x, y, wide, height), panels))
-        y += height
-    return tuple(slots), question
-
-
-def _shared(total: int, percents: tuple[int, ...]) -> list[int]:
-    """`total` rows in these proportions; the last takes what rounding leaves."""
-    heights = [total * percent // 100 for percent in percents]
-    heights[-1] += total - sum(heights)
-    return heights
+        slots.append(Slot(Box(right, y + told + asked, right_width, group), groups.opened))
+    elif front in groups.opened:
+        place = Box(left, y, left_width, 1)
+        slots[2:] = [Slot(Box(left, y + 1, left_width, below - 1), (front,))]
+    return tuple(slots), place, Box(right, y + told, right_width, asked)

@@ -61,6 +61,20 @@ class CallPanel(Panel):
         task = state.task
         return call_name(state, task.call.entered.nr) if task is not None and task.call is not None else ""
 
+    def folded(self, state: st.LabState, room: int) -> Line:
+        """`accept(3, …)  ▶ about to call`: of the arguments as many as fit, the moment always."""
+        task = state.task
+        if task is None or task.call is None:
+            return super().folded(state, room)
+        moment = _moment(state, task, task.call)
+        decoded = _decoded(state, task, task.call)
+        for said in (moment, moment[:1]):
+            for args in range(len(decoded.args), -1, -1):
+                line = (*_spelled(decoded, 24, args), ("  ", ""), *said)
+                if width(line) <= room:
+                    return line
+        return clip(moment, room)
+
     def nothing(self, state: st.LabState) -> str:
         return "" if state.task is not None else "No call yet."
 
@@ -135,7 +149,7 @@ def _moment(state: st.LabState, task: st.Task, call: st.Call) -> Line:
     if task.status == "held" and task.at == "signal" and task.signal is not None:
         return (("! ", "warn"), (f"{signal_name(task.signal.signo)} is about to be delivered", "strong warn"))
     if state.blocked(task.tid):
-        return (("▷ ", "warn"), ("asleep in the call", "strong warn"))
+        return (("▷ ", "focus"), ("asleep in the call", "strong"))
     if task.in_call:
         return (("▷ ", "good"), ("in the kernel", "strong"))
     what = "paused; the last call" if task.status == "held" else "running; the last call"
@@ -154,15 +168,15 @@ def _call(decoded: DecodedCall, view: View) -> list[Line]:
     return wrap(_spelled(decoded, room), view.width, indent=min(2, view.width - 1))[: most + 1]
 
 
-def _spelled(decoded: DecodedCall, room: int) -> Line:
-    """The call as one line, every argument in at most `room` cells."""
+def _spelled(decoded: DecodedCall, room: int, most: int = 10) -> Line:
+    """The call as one line, every argument in at most `room` cells, at most so many of them."""
     spans: list[Span] = [(safe(decoded.name), "strong name"), ("(", "dim")]
     last = len(decoded.args) - 1
-    for place, arg in enumerate(decoded.args):
+    for place, arg in enumerate(decoded.args[:most]):
         ((text, role),) = clip(((safe(arg.text), _role(arg)),), room)
         spans.append((text, role))
         spans.append((", " if place < last else "", "dim"))
-    spans.append((")", "dim"))
+    spans.append(("…)" if most <= last else ")", "dim"))
     if decoded.result:
         spans += [(" = ", "dim"), (safe(decoded.result), "strong bad" if decoded.errno else "strong good")]
     return tuple(spans)
@@ -192,7 +206,7 @@ def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View
     process = state.processes.get(task.tid) or state.processes.get(task.pid)
     where = sleeps_in(process)
     why = SLEEPS_UNTIL.get(canonical(decoded.name), "")
-    spans: list[Span] = [("sleeping", "warn")]
+    spans: list[Span] = [("sleeping", "strong")]
     if where:
         spans += [(" in ", ""), (where, "name")]
     if why:

@@ -17,7 +17,7 @@ from socklab.ui.tui.widgets.formats import address, count, error_words, obvious,
 from socklab.ui.tui.widgets.index import client_index
 from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, pad, width
 
-_PHASE_ROLES = {"open": "good", "connecting": "warn", "failed": "bad", "reset": "warn", "running": "good"}
+_PHASE_ROLES = {"open": "good", "connecting": "strong", "failed": "bad", "reset": "warn", "running": "good"}
 _OVER = ("closed", "reset", "failed", "done")
 _MANY = 40
 

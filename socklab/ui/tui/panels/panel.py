@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from socklab import state as st
 from socklab.ui.tui.widgets.formats import fit, words
-from socklab.ui.tui.widgets.lines import Key, Line, View
+from socklab.ui.tui.widgets.lines import Key, Line, View, clip
 from socklab.ui.tui.widgets.virtual_lines import VirtualLines
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Panel:
     """What socklab.evidence calls the raw things it is drawn from; "" = it shows what others show."""
     detail: ClassVar[str] = ""
     """A detail of its own that a key opens (View.expanded): its rows can be chosen while it is open."""
+    masks_itself: ClassVar[bool] = False
+    """While a prediction is open it leaves out by itself what belongs to hidden panels (View.hidden)."""
 
     # ---------------------------------------------------------------- what is shown
 
@@ -65,6 +67,10 @@ class Panel:
 
     def title(self, state: st.LabState, view: View | None = None) -> str:
         return f"{self.title_text} {self.number(state)}".rstrip()
+
+    def folded(self, state: st.LabState, room: int) -> Line:
+        """What it says where it has one line, and shares that, instead of a place: at most `room` cells."""
+        return clip(((self.title(state), "strong"),), room)
 
     def nothing(self, state: st.LabState) -> str:
         """Why there are no lines; "" = there are."""

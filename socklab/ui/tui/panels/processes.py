@@ -74,7 +74,7 @@ def _sign(state: st.LabState, task: st.Task) -> Span:
         well = task.exited is None or not (task.exited.signo or task.exited.code)
         return ("✓", "good") if well else ("✗", "bad")
     if task.status == "held":
-        return "■", "changed"
+        return "■", "focus"
     return ("◌", "dim") if plain(task_words(state, task)).startswith("asleep") else ("▶", "good")
 
 

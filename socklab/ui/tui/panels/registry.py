@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     name: str
     place: str
-    """source, call, text: the places of the program's column; kernel: the groups of the other one."""
+    """stage: on top; source, call, text: below it; kernel: opened by its key where there is no room for more."""
     title: str
     short: str
     """The title where many tabs share a line."""
@@ -114,6 +114,7 @@ def panel(name: str) -> Panel:
 
 
 for _entry in (
+    Entry("stage", "stage", "Stage", "stage", key="`"),
     Entry("source", "source", "Source", "source"),
     Entry("call", "call", "Call", "call"),
     Entry("narration", "text", "Lesson", "text", title_alone="Your program"),

@@ -26,7 +26,7 @@ _WIDEST = 118
 
 _STATE_ROLES = {
     st.LISTEN: "listen",
-    st.SYN_SENT: "warn",
+    st.SYN_SENT: "strong",
     st.SYN_RECV: "syn",
     st.NEW_SYN_RECV: "syn",
     st.CLOSE_WAIT: "warn",

@@ -52,6 +52,11 @@ class SourcePanel(Panel):
         name = safe(frame.path.rpartition("/")[2])
         return f"{name}:{frame.line}" + (f" {safe(frame.function)}" if frame.function else "") if frame.line else name
 
+    def folded(self, state: st.LabState, room: int) -> Line:
+        """ "server.c:23 main", without the function where there is little room."""
+        title = self.title(state)
+        return clip(((title if len(title) < room // 3 else title.partition(" ")[0], "strong"),), room)
+
     def lines(self, state: st.LabState, view: View) -> list[Line]:
         frame = frame_of(state, view)
         task = state.task
@@ -234,7 +239,7 @@ def _sign(state: st.LabState, task: st.Task) -> tuple[str, Line]:
         # It runs on, and has not fallen asleep: where in the source it is, nobody has looked.
         return "·", (("was here last", "dim"),)
     if state.blocked(task.tid):
-        return "▷", ((f"asleep in {call_name(state, task.call.entered.nr)}" if task.call else "asleep", "warn"),)
+        return "▷", ((f"asleep in {call_name(state, task.call.entered.nr)}" if task.call else "asleep", "strong"),)
     if task.in_call:
         return "▷", (("running", "dim"),)
     return "·", (("running", "dim"),)

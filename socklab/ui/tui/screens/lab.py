@@ -35,6 +35,7 @@ from socklab.ui.tui.keys import KEYS, bound, footer
 from socklab.ui.tui.layout import plan as layout
 from socklab.ui.tui.layout.panes import Panes, groups
 from socklab.ui.tui.layout.plan import Box, Plan, Slot
+from socklab.ui.tui.layout.remembered import Arrangement
 from socklab.ui.tui.layout.surface import Places, Surface
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.theme import Theme
@@ -79,11 +80,12 @@ class LabScreen(Sturdy, Screen[None]):
         leave: Leave,
         restart: Callable[[], None],
         next_theme: Callable[[], None],
+        kept: Arrangement,
     ) -> None:
         super().__init__()
         self.theme = theme
         self.lab = lab = Lab(link, lesson, self.paint)
-        self.panes = panes = Panes(lesson)
+        self.panes = panes = Panes(lesson, kept)
         self.prompt = PromptLine(lab, self._mount, self.set_focus, self._typed)
         self.program = ProgramController(lab, leave, restart)
         self.clients = ClientsController(lab, lambda: panes.selected.get("clients"), self.prompt.open)
@@ -103,11 +105,11 @@ class LabScreen(Sturdy, Screen[None]):
             return LineView(theme, titled=False, focusable=False)
 
         self.slots = [LineView(theme, name=f"slot{index}") for index in range(_MOST_SLOTS)]
-        self.header, self.asked, self.notice = bar(), bar(), bar()
+        self.header, self.place, self.asked, self.notice = bar(), bar(), bar(), bar()
         self.timeline, self.status, self.footer, self.tiny = bar(), bar(), bar(), bar()
         self.status.raised = True
         self.asked.row_action = self.question.click
-        bars = (self.header, self.asked, self.notice, self.timeline, self.status, self.footer, self.tiny)
+        bars = (self.header, self.place, self.asked, self.notice, self.timeline, self.status, self.footer, self.tiny)
         self.surface = Surface(*self.slots, *bars, places=self._places)
         self.actions = self._actions()
         for name, method in self.actions.items():
@@ -201,21 +203,31 @@ class LabScreen(Sturdy, Screen[None]):
     def placed(self) -> tuple[Slot, ...]:
         return self._plan.slots
 
-    def _places(self, size: Size) -> Places:
-        """Where each widget is on a screen of this size."""
-        asked, told = self._wishes(size)
-        plan = self._plan = layout.plan(
+    def slots_with(self, front: str) -> tuple[Slot, ...]:
+        """The slots there are with this panel in front; "" = none."""
+        return self._planned(self.size, front).slots
+
+    def _planned(self, size: Size, front: str) -> Plan:
+        asked, text, told = self._wishes(size)
+        return layout.plan(
             size.width,
             size.height,
             groups(self.lab.shown),
+            front=front,
             maximised=self.panes.maximised,
             question=asked,
+            text=text,
             notice=told,
         )
+
+    def _places(self, size: Size) -> Places:
+        """Where each widget is on a screen of this size."""
+        plan = self._plan = self._planned(size, self.panes.front(self.lab.shown))
         if plan.kind == "tiny":
             return {self.tiny: Box(0, 0, size.width, size.height)}
         places: dict[Widget, Box] = {
             self.header: plan.header,
+            self.place: plan.place,
             self.asked: plan.question,
             self.notice: plan.notice,
             self.timeline: plan.timeline,
@@ -229,13 +241,15 @@ class LabScreen(Sturdy, Screen[None]):
             places[self.prompt.field] = Box(box.x + 2, box.y, box.width - 2, 1)
         return places
 
-    def _wishes(self, size: Size) -> tuple[int, int]:
-        """Rows the question and the notices would like to have."""
-        asked = len(self.question.lines(self._question_width(size)))
-        return asked + bool(asked), len(self._notices(size.width))
+    def _wishes(self, size: Size) -> tuple[int, int, int]:
+        """Rows that the question, the lesson's text beside it, and the notices would like to have."""
+        width = self._text_width(size)
+        asked = len(self.question.lines(width))
+        text = self.panes.rows_of_text(self.lab.shown, width) if asked else 0
+        return asked + bool(asked), text, len(self._notices(size.width))
 
-    def _question_width(self, size: Size) -> int:
-        return layout.question_width(size.width, size.height, maximised=bool(self.panes.maximised))
+    def _text_width(self, size: Size) -> int:
+        return layout.text_width(size.width, size.height, maximised=bool(self.panes.maximised))
 
     def _notices(self, width: int) -> list[Line]:
         return notices.lines(self.lab.bridge.now.notices, self.lab.notices_read, width)
@@ -250,9 +264,11 @@ class LabScreen(Sturdy, Screen[None]):
             self.program.leave_unstarted()
             return
         now, state = self.lab.now, self.lab.shown
-        wanted = (*self._wishes(self.size), self.panes.maximised, self.prompt.is_open, groups(state))
+        front = self.panes.front(state)
+        wanted = (*self._wishes(self.size), front, self.panes.maximised, self.prompt.is_open, groups(state))
         if wanted != self._wanted:
             self._wanted = wanted
+            self._plan = self._planned(self.size, front)
             self.surface.arrange_anew()
             self.call_after_refresh(self._paint_soon)  # another tab may have come without any place changing
         plan, width = self._plan, self.size.width
@@ -263,7 +279,7 @@ class LabScreen(Sturdy, Screen[None]):
         if plan.header.height:
             self.header.show([status.header(state, self.lab.lesson, width)])
         if plan.question.height:
-            self.asked.show(self.question.titled(self._question_width(self.size), plan.question.width))
+            self.asked.show(self.question.titled(self._text_width(self.size), plan.question.width))
         if plan.notice.height:
             self.notice.show(self._notices(width))
         bridge = self.lab.bridge
@@ -284,6 +300,12 @@ class LabScreen(Sturdy, Screen[None]):
                 self.panes.paint(state, slot, view, hidden=hidden, past=lab.at is not None, focused=focused)
             except Exception as error:  # of one panel: the others are seen
                 self._panel_failed(view, error)
+        if self._plan.place.height:
+            try:
+                line, hot = self.panes.folded(state, self._plan.place.width, hidden)
+                self.place.show([line], hot=hot)
+            except Exception as error:
+                self._panel_failed(self.place, error)
         if self.panes.frame_only and not self._framed:
             self._framed = True
             self.set_timer(0.015, self._fill)  # behind the frame that shows the frame

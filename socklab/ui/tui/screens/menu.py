@@ -45,7 +45,7 @@ def listed(all_lessons: list[Lesson | str], chosen: int, width: int) -> tuple[li
     index_of: list[int] = []
     names = max((len(known.name) for known in all_lessons if isinstance(known, Lesson)), default=8)
     for index, known in enumerate(all_lessons):
-        mark = ("▶ " if index == chosen else "  ", "current changed" if index == chosen else "")
+        mark = ("▶ " if index == chosen else "  ", "current focus" if index == chosen else "")
         if isinstance(known, str):
             lines.append((mark, (safe(known), "bad")))
         else:

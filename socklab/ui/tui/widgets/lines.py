@@ -36,11 +36,12 @@ keyword: source: a word of the language
 comment: source: a comment
 path: a file, a host, an address
 current: the line about to make the call, the selected row; whole line when first
-changed: is different since the program last ran (the panel also puts a marker: *)
+changed: is different since the program last ran (the panel also puts a marker: *); nothing else has its colour
 new: was not there before (marker: +)
 gone: is not there any more (marker: -)
 good: success, a right answer, a check that holds
 warn: a limit reached, a drop, a refusal
+focus: where the keys go, the question, what the lesson points at
 bad: an error, a signal, a wrong answer
 mask: hidden until the student answers (░)
 key: a key to press
@@ -71,16 +72,16 @@ class View(msgspec.Struct, frozen=True):
     opened: bool = False
     """The chosen row is told in full."""
     expanded: frozenset[str] = frozenset()
-    """Details opened by the user: "hex" (bytes of buffers), "stack" (several frames), and those of single panels:
-    "frames" (every frame, to choose from)."""
+    """Details opened by the user: "hex" (bytes of buffers), "stack" (several frames), "raw" (the /proc line), and those
+    of single panels: "frames" (every frame, to choose from)."""
     past: bool = False
     """An earlier stop is shown."""
     maximised: bool = False
     """The panel has the screen to itself: say more."""
     hidden: frozenset[str] = frozenset()
-    """Panels whose content a prediction hides: for a panel that masks parts of itself."""
+    """Panels that an open prediction hides. Only of use to one that masks itself: the others are not asked."""
     pointed: str = ""
-    """What the lesson's step points at: "client f", "fd 4", "listener"."""
+    """What the lesson's step points at: "client f", "listener", "fd 4"; "" = nothing."""
 
     @property
     def compact(self) -> bool:
@@ -232,18 +233,14 @@ def _joined(line: Line) -> Line:
 
 
 def masked(cells: int, height: int, why: str = "hidden until you answer") -> list[Line]:
-    """What stands in for a panel while a prediction is open."""
+    """What stands in for a panel while a prediction is open: one quiet line, so that the question is what one sees."""
     if cells < 4 or height < 1:
         return []
-    bar = "░" * cells
-    middle = height // 2
     label = f" {why} " if cell_len(why) + 4 <= cells else ""
-    before = (cells - cell_len(label)) // 2
-    after = cells - before - cell_len(label)
-    return [
-        (("░" * before, "mask"), (label, "strong"), ("░" * after, "mask")) if row == middle else ((bar, "mask"),)
-        for row in range(height)
-    ]
+    bar = "░" * min(8, (cells - cell_len(label)) // 2)
+    before = (cells - 2 * len(bar) - cell_len(label)) // 2
+    line: Line = ((" " * before, ""), (bar, "mask"), (label, "dim"), (bar, "mask"))
+    return [*[EMPTY] * ((height - 1) // 2), line]
 
 
 def with_keys(text: str, role: str = "dim") -> Line:

@@ -88,5 +88,5 @@ def _answer(measured: ev.Measured) -> list[Line]:
     if measured.right:
         return [(("✓ Right. ", "good"), ("The kernel says ", ""), (value, "good"))]
     if measured.choice is None:
-        return [(("The kernel says ", ""), (value, "changed"))]
-    return [(("✗ You said ", "bad"), (shown(measured.choice), "bad"), ("; the kernel says ", ""), (value, "changed"))]
+        return [(("The kernel says ", ""), (value, "strong"))]
+    return [(("✗ You said ", "bad"), (shown(measured.choice), "bad"), ("; the kernel says ", ""), (value, "strong"))]

@@ -42,7 +42,7 @@ def program(state: st.LabState) -> Line:
     elif state.ended is not None:
         mark = ("✗ ", "bad") if state.ended.reason == "failed" else ("✓ ", "good")
     elif task.status == "held":
-        mark = ("■ ", "changed")
+        mark = ("■ ", "focus")
     elif state.blocked(task.tid):
         name = call_name(state, task.call.entered.nr) if task.call is not None else ""
         helps = said(_HELPS.get(name, ""))
@@ -107,12 +107,19 @@ def _program(state: st.LabState) -> str:
 
 def header(state: st.LabState, lesson: Lesson | None, width: int) -> Line:
     """The lesson's title on the left, the machine on the right."""
-    title = lesson.title if lesson is not None else _program(state)
-    left: Line = ((" socklab", "focus"), ("   ", ""), (safe(title), "title"))
+    title, where = run_words(state, lesson)
+    left: Line = ((" socklab", "focus"), ("   ", ""), (title, "title"))
     head = state.header
     if head is None:
         return clip(left, width)
-    networks = {"private": "private host", "two-hosts": "two hosts", "machine": "this machine's network"}
     language = {"c": "C", "python": "Python"}.get(head.language, safe(head.language))
-    parts = (networks.get(head.network, safe(head.network)), language, f"Linux {safe(head.kernel)}")
+    parts = (where, language, f"Linux {safe(head.kernel)}")
     return spread(left, ((" · ".join(filter(None, parts)) + " ", "dim"),), width)
+
+
+def run_words(state: st.LabState, lesson: Lesson | None) -> tuple[str, str]:
+    """The lesson's title, or the program as it was called; the network it plays on."""
+    title = safe(lesson.title if lesson is not None else _program(state))
+    networks = {"private": "private host", "two-hosts": "two hosts", "machine": "this machine's network"}
+    network = state.header.network if state.header is not None else ""
+    return title, networks.get(network, safe(network))

@@ -162,13 +162,13 @@ def task_words(state: st.LabState, task: st.Task) -> Line:
             return (("held at ", "strong"), (signal_name(task.signal.signo), "warn"))
         return (("paused in its own code", "strong"),)
     if state.blocked(task.tid):
-        return (("asleep in ", "warn"), (name, "name"))
+        return (("asleep in ", "strong"), (name, "name"))
     if task.in_call:
         return (("running ", "good"), (name, "name"))
     if has_left(state, task):
         return (("has ended, its threads go on", "dim"),)
     if sleeps_unseen(state, task):
-        return (("asleep in the kernel", "warn"),)
+        return (("asleep in the kernel", "strong"),)
     return (("running", "good"),)
 
 

@@ -125,7 +125,7 @@ def _chip(chip: Chip, *, here: bool, past: bool, at: int | None) -> list[Span]:
     if here:
         shown = chip.name if chip.result and at is not None and at < chip.known else chip.text
         text = f"[{shown}]" + " " * (cell_len(chip.text) - cell_len(shown))
-        return [gap, (text, "changed")]
+        return [gap, (text, "focus")]
     role = "dim" if past else "bad" if chip.failed else ""
     return [gap, (f" {chip.text} ", role)]
 
