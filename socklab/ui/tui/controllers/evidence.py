@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from socklab import guide
 from socklab.core.errors import SocklabError
 from socklab.protocol import commands as cmd, events as ev
@@ -84,9 +86,9 @@ class EvidenceController:
         lab.on_top = self._told
 
     def _wanted(self, words: str) -> Subject | str:
-        name = self._front()
         if not words:
-            view = self._panes.view(name, past=self._lab.at is not None)
+            name, key = self._panes.chosen(self._front(), self._lab.shown)
+            view = replace(self._panes.view(name, past=self._lab.at is not None), selected=key)
             return registry.panel(name).evidence(self._lab.shown, view)
         from socklab import evidence
 

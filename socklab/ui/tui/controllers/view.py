@@ -168,11 +168,10 @@ class ViewController:
             self._lab.paint()
 
     def front(self) -> str:
-        """The panel that a key is about: the one with the focus, the maximised one, else the kernel's first."""
+        """The panel that a key is about: the one with the focus, the maximised one, else the first one seen."""
         name = self._panes.maximised or self._focused()
-        shown = [view.panel for view, _ in zip(self._stage.slots, self._stage.placed, strict=False) if view.panel]
-        kernel = (each for each in shown if registry.entry(each).place == "kernel")
-        return name or next(kernel, "") or next(iter(shown), "sockets")
+        shown = [view.panel for view, _ in zip(self._screen.slots, self._screen.placed, strict=False) if view.panel]
+        return name or next(iter(shown), "sockets")
 
     # ---------------------------------------------------------------- in and out
 

@@ -82,12 +82,12 @@ class WhyController:
         from socklab import why
 
         view = self._place.focused
-        name = self._panes.maximised or (view.panel if isinstance(view, LineView) else "")
-        if name not in why.PANELS:
+        front = self._panes.maximised or (view.panel if isinstance(view, LineView) else "")
+        name, key = self._panes.chosen(front, state) if front else ("", None)
+        if name not in why.PANELS or (name != front and key is None):
             return why.Subject("stop")
         if name == "call":
             return why.Subject("call")
-        key = self._panes.selected.get(name)
         if key is not None:
             return _subject(name, key)
         listed = why.subjects(state, name)

@@ -148,6 +148,11 @@ class Panes:
             pointed=pointed,
         )
 
+    def chosen(self, name: str, state: st.LabState) -> tuple[str, Key | None]:
+        """The panel and the row that a question about this panel is about: the stage shows rows of the tables."""
+        key = self.selected.get(name)
+        return registry.panel(name).row_of(state, key) or (name, key)
+
     def toggle_detail(self, name: str) -> bool:
         """Open a panel's own detail, or close it; what was chosen in it is chosen no more. True = it is open now."""
         self.selected.pop(name, None)

@@ -129,6 +129,10 @@ class Panel:
         """What is chosen, where `stored` was chosen last."""
         return stored
 
+    def row_of(self, state: st.LabState, key: Key | None) -> tuple[str, Key | None] | None:
+        """The panel and the row of it that `key` stands for, where it is another panel's; None = its own."""
+        return None
+
     def step(self, state: st.LabState, view: View, by: int) -> Key | None:
         """What up or down chooses from here; None = nothing can be chosen."""
         choices = self.choices(state, view)

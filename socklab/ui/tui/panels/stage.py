@@ -36,6 +36,15 @@ class StagePanel(Panel):
         keys = _picture(state, view).keys
         return keys[line] if line < len(keys) else None
 
+    def row_of(self, state: st.LabState, key: Key | None) -> tuple[str, Key | None]:
+        """Everything on the stage is a row of one of the tables."""
+        if key is None:
+            return "queues" if state.listeners else "descriptors", None
+        name, number = key
+        if name == "fd":
+            return "descriptors", (str(state.task.pid if state.task is not None else 0), number)
+        return ("clients" if name in state.clients and not number else "sockets"), key
+
 
 def _picture(state: st.LabState, view: View) -> Picture:
     return draw(

@@ -72,8 +72,8 @@ class View(msgspec.Struct, frozen=True):
     opened: bool = False
     """The chosen row is told in full."""
     expanded: frozenset[str] = frozenset()
-    """Details opened by the user: "hex" (bytes of buffers), "stack" (several frames), "raw" (the /proc line), and those
-    of single panels: "frames" (every frame, to choose from)."""
+    """Details opened by the user: "hex" (bytes of buffers), "stack" (several frames), and those of single panels:
+    "frames" (every frame, to choose from)."""
     past: bool = False
     """An earlier stop is shown."""
     maximised: bool = False
