@@ -221,7 +221,7 @@ class Lab:
             return BLOCKED_AFTER_S
         if running:
             return _TICK_LIVE_S
-        return poller.due_in_s if self._actor.busy or poller.owed else _TICK_IDLE_S
+        return min(poller.due_in_s, _TICK_IDLE_S)
 
     def _running(self) -> list[Task]:
         left = self._poller.left if self._poller is not None else ()

@@ -51,8 +51,8 @@ def looked(pid: int = 0, *, still: bool = True, listed: frozenset[int] = frozens
         table.close()
 
 
-def behind(fd: int, pid: int = 0) -> KernelObject:
-    found = looked(pid)[fd].behind
+def behind(fd: int, pid: int = 0, *listed: socket.socket) -> KernelObject:
+    found = looked(pid, listed=frozenset(os.fstat(each.fileno()).st_ino for each in listed))[fd].behind
     assert found is not None
     return found
 
@@ -261,7 +261,7 @@ def test_a_connection_that_takes_no_more_bytes_is_asked_without_being_polled() -
         poll.register(near, select.POLLIN | select.POLLOUT | select.POLLRDHUP)
 
         def ready() -> int:
-            return dict(behind(watcher.fileno()).ready).get(near.fileno(), 0)
+            return dict(behind(watcher.fileno(), 0, near).ready).get(near.fileno(), 0)
 
         assert ready() == select.EPOLLOUT == dict(poll.poll(0))[near.fileno()]
         near.setblocking(False)

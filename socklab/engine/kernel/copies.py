@@ -240,12 +240,18 @@ def of_pipe(copy: int) -> KernelObject:
 # ---------------------------------------------------------------- epoll
 
 
-Watches = tuple[tuple[int, int, int], ...]
+class Watching(NamedTuple):
+    """The table an epoll instance stands in: copies of it, the text of /proc/PID/fd/N, and whether a TCP table lists a
+    socket's inode."""
+
+    copies: Copies
+    link: Callable[[int], str]
+    listed: Callable[[int], bool]
 
 
-def of_epoll(copies: Copies, watches: Watches, text: str, link: Callable[[int], str]) -> KernelObject | None:
-    """An epoll instance: which of the descriptors on its list are ready. `text` is its fdinfo, `link(fd)` the text of
-    /proc/PID/fd/N. None when none of them could be asked.
+def of_epoll(table: Watching, watches: tuple[tuple[int, int, int], ...], text: str) -> KernelObject | None:
+    """An epoll instance: which of the descriptors on its list are ready. `text` is its fdinfo. None when none of them
+    could be asked.
 
     Each one is asked itself, by poll(2) with the events it is watched for. The instance's own ready list can't be read:
     epoll_wait would take edge-triggered events from it, and disarm what is EPOLLONESHOT. So "ready" is the level: an
@@ -259,7 +265,7 @@ def of_epoll(copies: Copies, watches: Watches, text: str, link: Callable[[int], 
     unasked: list[int] = []
     for fd, flags, _ in watches:
         events = flags & _EVENTS
-        found = _revents(copies, fd, events, inodes.get(fd), link) if events else 0
+        found = _revents(table, fd, events, inodes.get(fd)) if events else 0
         if found is None:
             unasked.append(fd)
         elif found:
@@ -269,20 +275,20 @@ def of_epoll(copies: Copies, watches: Watches, text: str, link: Callable[[int], 
     return KernelObject(ready=tuple(ready), unasked=tuple(unasked))
 
 
-def _revents(copies: Copies, fd: int, events: int, inodes: set[int] | None, link: Callable[[int], str]) -> int | None:
+def _revents(table: Watching, fd: int, events: int, inodes: set[int] | None) -> int | None:
     """Those of `events` that hold now; None where the kernel can't be asked without doing something to it."""
     try:
-        target = link(fd)
+        target = table.link(fd)
         if target == _SIGNALFD:
-            return _pending(copies.task, fd) & events
-        copy = copies.take(fd)
+            return _pending(table.copies.task, fd) & events
+        copy = table.copies.take(fd)
         if isinstance(copy, Unread):
             return None
         try:
             status = os.fstat(copy)
             if inodes is not None and inodes != {status.st_ino}:  # the number stands for another file by now
                 return None
-            found = _full_socket(copy) if stat.S_ISSOCK(status.st_mode) else None
+            found = _full_socket(copy) if table.listed(status.st_ino) else None
             if found is None and not _may_be_polled(copy, status.st_mode, target):
                 return None
             return (_polled(copy, events) if found is None else found) & events
@@ -307,15 +313,13 @@ def _polled(copy: int, events: int) -> int:
 
 
 def _full_socket(copy: int) -> int | None:
-    """The events of a TCP socket that takes no more bytes; None for any other.
+    """The events of a TCP socket that takes no more bytes; None for one that does.
 
     Poll of such a one leaves a mark (SOCK_NOSPACE), for which the kernel wakes the program's watchers once there is
     room: an EPOLLOUT edge that was not its own. So it is not polled: its state and its bytes say what poll would say.
     Source: net/ipv4/tcp.c, tcp_poll; include/net/sock.h, __sk_stream_is_writeable.
     """
     with socket.socket(fileno=os.dup(copy)) as tcp:
-        if tcp.family not in _INTERNET or tcp.type != socket.SOCK_STREAM or tcp.proto != socket.IPPROTO_TCP:
-            return None
         state = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
         held = _memory(tcp)
         if state not in (_ESTABLISHED, _CLOSE_WAIT) or not held:

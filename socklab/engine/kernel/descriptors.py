@@ -52,6 +52,7 @@ class DescriptorTable:
         self._task = pid
         """The thread whose table is read: all share it, but that of a leader that has ended is empty."""
         self._copies = Copies(pid)
+        self._watching = copies.Watching(self._copies, self._link, listed)
         self._asks = False
         """Objects are asked about themselves in this look."""
         self._fd_directory = self._info_directory = -1
@@ -175,7 +176,7 @@ class DescriptorTable:
             return None
         if target == _EPOLL:
             watches, more = procfs.parse_epoll_targets(text, MOST_WATCHED)
-            behind = copies.of_epoll(self._copies, watches, text, self._link) if self._asks else None
+            behind = copies.of_epoll(self._watching, watches, text) if self._asks else None
             return Descriptor(fd, target, flags=info.flags, watches=watches, watches_more=more, behind=behind)
         if target == rings.TARGET:
             ring = self._rings.setdefault(fd, rings.RingReader()).read(text)
@@ -209,7 +210,8 @@ class DescriptorTable:
         if isinstance(copy, Unread):
             return detail or ("" if copy.gone or copy.reason == "EBADF" else f"not readable: {copy.reason}"), None
         with copy:
-            detail = self._details[inode] = copies.describe(int(copy.family), int(copy.type), copy.proto)
+            if not detail:
+                detail = self._details[inode] = copies.describe(int(copy.family), int(copy.type), copy.proto)
             return detail, copies.of_socket(copy) if self._asks else None
 
     # ---- the table

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import zip_longest
 
 from socklab import syscalls
 from socklab.engine.kernel import procfs
@@ -29,7 +30,9 @@ _MOST_STILL = 16
 """A process of more threads is not found to be still: that would cost a reading for each of them at each look."""
 _HELD_PERIOD_S = 0.5
 _HELD_COST_SHARE = 100
-"""The same where everything is held and no client of the lab is alive: timers run on, and so do clients of others."""
+"""The same where everything is held and no packet or client moves: timers run on, and so do clients of others."""
+_RESTLESS_S = 0.3
+"""So long after a packet was seen or a client did something, the tables may still follow."""
 
 
 class Poller:
@@ -48,7 +51,8 @@ class Poller:
         self._fold = fold
         self._tasks = tasks
         """Those that are traced, as the tracer knows them now."""
-        self._due = 0.0
+        self._due = self._next = 0.0
+        """When the next periodic snapshot was due at first; when it is, as of the last tick."""
         self._owed_since = 0.0
         """When a stop was first given less than a full snapshot, which is owed since; 0 = nothing is."""
         self._taken = 0.0
@@ -65,6 +69,10 @@ class Poller:
         self._zombie_since: dict[int, float] = {}
         self._left: set[int] = set()
         self._wired = topology.wire is not None
+        self._sees_packets = topology.network != "machine"
+        self._seen: tuple[object, ...] = ()
+        self._moved = 0.0
+        """Packets, their fates and clients at the last tick, and when they were last others than before."""
         hosts = [host.name for host in topology.hosts if not host.shares_table_with]
         self._snapshots: dict[str, Snapshot] = {}
         for name in hosts:
@@ -83,7 +91,7 @@ class Poller:
     @property
     def due_in_s(self) -> float:
         """Until the next periodic snapshot."""
-        return max(0.001, self._due - time.monotonic())
+        return max(0.001, self._next - time.monotonic())
 
     def follow(self, pid: int) -> None:
         self._server.watch(pid)
@@ -211,12 +219,21 @@ class Poller:
             self._sees_leave(task, now)
             if self._falls_asleep(task, now):
                 asleep.append(task.tid)
-        due = self._due
-        if not (anybody or moving or self.owed):
-            due = self._taken + max(_HELD_PERIOD_S, _HELD_COST_SHARE * self._cost_s)
-        if asleep or now >= due:
+        self._next = self._due
+        if not (anybody or (self._is_restless(now) and moving) or self.owed):
+            self._next = self._taken + max(_HELD_PERIOD_S, _HELD_COST_SHARE * self._cost_s)
+        if asleep or now >= self._next:
             self.snapshot_all()
+            self._next = self._due
         return asleep
+
+    def _is_restless(self, now: float) -> bool:
+        """Whether clients that are alive may have moved something: where packets are seen, only after one of them."""
+        state = self._fold()
+        seen = (state.packets, state.fates, state.clients)
+        if any(now_ is not before for now_, before in zip_longest(seen, self._seen)):
+            self._seen, self._moved = seen, now
+        return not self._sees_packets or now - self._moved < _RESTLESS_S
 
     def _falls_asleep(self, task: Task, now: float) -> bool:
         if task.tid in self.blocked:
