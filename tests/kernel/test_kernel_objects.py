@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import select
 import signal
 import socket
+import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -16,11 +19,17 @@ from pathlib import Path
 
 import pytest
 
+from socklab import probes
 from socklab.engine.kernel import copies
 from socklab.engine.kernel.descriptors import READ_ALL, DescriptorTable
 from socklab.engine.network import topology
 from socklab.host.libc import c_library
+from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.rows import Descriptor, KernelObject
+from socklab.protocol.run_spec import RunSpec
+from socklab.session import Link
+from socklab.state import LabState, apply
+from tests.support import shared
 from tests.support.children import NOBODY, in_child
 from tests.support.shared import open_folder
 
@@ -288,6 +297,41 @@ def test_a_connection_that_takes_no_more_bytes_is_asked_without_being_polled() -
     privately(act)
 
 
+@pytest.mark.parametrize("by", ["our look", "a poll"])
+def test_looking_at_a_full_connection_adds_no_edge_as_a_poll_would(by: str) -> None:
+    def act() -> None:
+        server = socket.create_server(("127.0.0.1", 0))
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 60_000)
+        watcher = select.epoll()
+        watcher.register(near, select.EPOLLOUT | select.EPOLLET)
+        assert watcher.poll(0) == [(near.fileno(), select.EPOLLOUT)]
+
+        def memory() -> tuple[int, ...]:
+            return struct.unpack("=9I", near.getsockopt(socket.SOL_SOCKET, 55, 36))
+
+        def unacknowledged() -> int:
+            return int.from_bytes(fcntl.ioctl(near, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+        while memory()[5] * 3 // 2 <= memory()[3]:  # until it counts as full, but no send was refused
+            near.send(b"x" * 2000)
+        if by == "our look":
+            assert behind(watcher.fileno(), 0, near).ready == ()
+        else:
+            poll = select.poll()
+            poll.register(near, select.POLLOUT)
+            assert poll.poll(0) == []
+        far.setblocking(False)
+        while unacknowledged():
+            with contextlib.suppress(BlockingIOError):
+                far.recv(100_000)
+        assert (watcher.poll(0) != []) is (by == "a poll")
+
+    privately(act)
+
+
 def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
@@ -346,3 +390,48 @@ def test_an_event_that_poll_would_take_is_left_to_the_program() -> None:
             assert (found.watches[0][0], found.behind) == (mounts.fileno(), None)
 
     in_child(act)
+
+
+# ---------------------------------------------------------------- a traced program
+
+
+def test_a_stepped_event_loop_gets_the_edges_it_gets_alone_and_is_told_as_it_stands() -> None:
+    """Held at each of its calls, and looked at there, it counts the same events; what is told of it is so."""
+    program = shared.compiled(Path(__file__).parents[1] / "support" / "servers" / "edges.c", "-g")
+    alone = in_child(lambda: _alone(program), seconds=120)
+    state, told = LabState(), b""
+    watched: dict[str, object] = {}
+    with Link.start(RunSpec(argv=(program,), network="private")) as link:
+        for event in link.events():
+            state = apply(state, event)
+            if isinstance(event, ev.Output) and event.stream == "out":
+                told += event.data
+            if not isinstance(event, ev.Ready) or event.wants == "nothing":
+                if isinstance(event, ev.Ready):
+                    break
+                continue
+            if state.header is not None and state.header.network != "private":
+                pytest.skip("this machine refuses private networks")
+            task = state.task
+            if task is not None and task.at == "enter" and probes.measure(state, "call.name") == "epoll_wait":
+                before = told.decode().count("\n")
+                watched[str(before)] = probes.measure(state, "fd.3.ready"), probes.measure(state, "fd.3.watched")
+            if task is not None and task.at == "enter" and probes.measure(state, "call.name") == "listen":
+                watched["bound"] = probes.measure(state, "fd.call.local")
+            if task is not None and task.at == "enter" and probes.measure(state, "call.name") == "accept":
+                rows = state.table_of("server").rows.values()
+                watched["unread"] = [row.local for row in rows if not row.receive_limit]
+            for tid in event.held:
+                link.send(cmd.Step(tid=tid))
+        link.send(cmd.Quit())
+    assert told.decode().split("\n") == alone.split("\n")
+    assert watched == {
+        "0": (3, 5), "1": (3, 5), "2": (4, 6), "3": (3, 6), "4": (4, 7), "5": (4, 7), "6": (4, 7),
+        "bound": "127.0.0.1:8080", "unread": [],
+    }  # fmt: skip
+
+
+def _alone(program: str) -> str:
+    if topology.create("private").network != "private":
+        pytest.skip("this machine refuses private networks")
+    return subprocess.run([program], capture_output=True, text=True, check=True).stdout
