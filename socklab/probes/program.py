@@ -14,7 +14,7 @@ from socklab.core.signals import signal_name
 from socklab.core.text import safe
 from socklab.probes.registry import STATES, Unmeasured, Value, probes, probes_of, the_state
 from socklab.protocol import events as ev
-from socklab.state import CLOSE, TCP_STATES, Call, LabState, Task
+from socklab.state import CLOSE, LISTEN, TCP_STATES, Call, LabState, Task
 
 # ---------------------------------------------------------------- descriptors of the program
 
@@ -89,6 +89,22 @@ def _waiting(behind: ev.KernelObject) -> Value:
     if behind.waiting_bytes is None:
         raise Unmeasured("it has no bytes to be read")
     return behind.waiting_bytes
+
+
+def _queue(which: str) -> Callable[[LabState, dict[str, str]], Value]:
+    """Of a listener: a TCP one by the table, a UNIX one by unix_diag."""
+
+    def read(state: LabState, parts: dict[str, str]) -> Value:
+        descriptor = _descriptor(state, parts)
+        number: int | None = getattr(descriptor.behind, which, None)
+        if number is not None:
+            return number
+        row = state.socket_of(_task(state).pid, descriptor.fd)
+        if row is None or row.state != LISTEN:
+            raise Unmeasured(f"descriptor {descriptor.fd} is no listener whose queue was read")
+        return row.rx_queue if which == "accept_queue" else row.tx_queue
+
+    return read
 
 
 def _capacity(behind: ev.KernelObject) -> Value:
@@ -202,6 +218,8 @@ probes_of(_epoll, {
 probes({
     "fd.FD.local": ("its own address and port; the name of a UNIX socket", _end("local"), str),
     "fd.FD.remote": ("address and port of the other end; its name", _end("remote"), str),
+    "fd.FD.accept_queue": ("connections that wait for accept at this listener, TCP or UNIX", _queue("accept_queue")),
+    "fd.FD.backlog": ("the limit of that queue", _queue("backlog")),
     "fd.FD.open": ("yes when the number is in use",
                    lambda state, parts: _fd_number(state, parts["FD"]) in _open_descriptors(state), bool),
     "fd.FD.listed": ("yes when the host's TCP table lists it (/proc/net/tcp, tcp6)", _is_listed, bool),

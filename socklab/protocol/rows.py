@@ -83,6 +83,12 @@ class KernelObject(msgspec.Struct, frozen=True, omit_defaults=True):
     """The peer, where there is one that has an address."""
     listening: bool = False
     """SO_ACCEPTCONN: of a UNIX socket; a TCP one is in the table."""
+    accept_queue: int | None = None
+    """Of a UNIX listener: connections that wait for accept. None = it is none, or the kernel has no unix_diag."""
+    backlog: int | None = None
+    """Of a UNIX listener: the limit of that queue, as listen was given it."""
+    peer_inode: int = 0
+    """Of a connected UNIX socket: the socket at the other end, which need not have a name."""
     waiting_bytes: int | None = None
     """FIONREAD: bytes to be read. Of a pipe and of a UNIX stream all of them, of a datagram socket those of the next
     datagram (0 also where that one is empty). None = it has no such number."""

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from socklab.core.text import safe
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import Unread
+from socklab.engine.kernel.unixdiag import UNKNOWN, UnixDiag
 from socklab.host.libc import c_library, checked
 from socklab.protocol.rows import KernelObject
 
@@ -160,15 +161,21 @@ def ends(copy: socket.socket) -> Ends | None:
     return Ends(copy.family, _end(copy.family, local), _end(copy.family, remote))
 
 
-def of_socket(copy: socket.socket) -> KernelObject:
-    """A socket that no TCP table lists, by its own account."""
+def of_socket(copy: socket.socket, unix: UnixDiag | None = None) -> KernelObject:
+    """A socket that no TCP table lists, by its own account; its peer and its queue by unix_diag."""
     listening = _option(copy, socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
     of_tcp = copy.family in _INTERNET and copy.type == socket.SOCK_STREAM
     held = () if of_tcp else _memory(copy)
+    known = UNKNOWN
+    if unix is not None and copy.family == socket.AF_UNIX:
+        known = unix.read(os.fstat(copy.fileno()).st_ino)
     return KernelObject(
         local=_address(copy, copy.getsockname),
         remote=_address(copy, copy.getpeername),
         listening=listening,
+        accept_queue=known.depth,
+        backlog=known.backlog,
+        peer_inode=known.peer,
         waiting_bytes=None if listening or of_tcp else _number(copy.fileno(), termios.FIONREAD),
         receive_used=held[0] if held else 0,
         receive_limit=held[1] if held else 0,

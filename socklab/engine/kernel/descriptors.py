@@ -15,6 +15,7 @@ from socklab.core.text import safe
 from socklab.engine.kernel import copies, procfs, rings
 from socklab.engine.kernel.copies import Copies
 from socklab.engine.kernel.procfs import Unread
+from socklab.engine.kernel.unixdiag import UnixDiag
 from socklab.host.processes import is_over, living_task
 from socklab.protocol.rows import Descriptor, KernelObject
 
@@ -35,12 +36,13 @@ class DescriptorTable:
     when the kernel refuses to show the table.
     """
 
-    def __init__(self, pid: int, listed: Callable[[int], bool]) -> None:
+    def __init__(self, pid: int, listed: Callable[[int], bool], unix: UnixDiag | None = None) -> None:
         self.pid = pid
         self.known: dict[int, Descriptor] = {}
         self.gone = False
         self.unread: Unread | None = None
         self._listed = listed
+        self._unix = unix
         self._details: dict[int, str] = {}
         """inode to detail: what a socket is never changes."""
         self._detailed: set[int] = set()
@@ -212,7 +214,7 @@ class DescriptorTable:
         with copy:
             if not detail:
                 detail = self._details[inode] = copies.describe(int(copy.family), int(copy.type), copy.proto)
-            return detail, copies.of_socket(copy) if self._asks else None
+            return detail, copies.of_socket(copy, self._unix) if self._asks else None
 
     # ---- the table
 

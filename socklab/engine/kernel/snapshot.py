@@ -20,6 +20,7 @@ from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.procfs import Unread
 from socklab.engine.kernel.socktable import Delta, DiagTable, SocketTable
 from socklab.engine.kernel.socktext import TcpText, TextTable
+from socklab.engine.kernel.unixdiag import UnixDiag
 from socklab.host.processes import living_task
 from socklab.protocol.events import (
     Counters,
@@ -80,6 +81,7 @@ class Snapshot:
         self._notices: list[tuple[str, str, str]] = []
         self._rings_told: set[int] = set()
         self._text = TcpText()
+        self._unix = UnixDiag()
         self._counter_files = [
             os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in COUNTER_FILES
         ]
@@ -105,6 +107,7 @@ class Snapshot:
             self.unwatch(pid)
         self._table.close()
         self._text.close()
+        self._unix.close()
         while self._counter_files:
             os.close(self._counter_files.pop())
 
@@ -113,7 +116,7 @@ class Snapshot:
     def watch(self, pid: int) -> None:
         """Read this process's descriptors and state from now on. Threads share both: watch their leader."""
         if pid not in self._watched:
-            self._watched[pid] = DescriptorTable(pid, self._lists)
+            self._watched[pid] = DescriptorTable(pid, self._lists, self._unix)
 
     def unwatch(self, pid: int) -> None:
         """Forget the process, without an event."""

@@ -93,8 +93,10 @@ def _behind(descriptor: ev.Descriptor, behind: ev.KernelObject) -> Iterator[str]
         yield "listens"
     if behind.local:
         yield f"at {safe(behind.local)}"
-    if behind.remote:
-        yield f"with {safe(behind.remote)}"
+    if behind.remote or behind.peer_inode:
+        yield f"with {safe(behind.remote) or f'socket:[{behind.peer_inode}]'}"
+    if behind.accept_queue is not None:
+        yield f"accept queue {behind.accept_queue} of {behind.backlog}"
     if behind.capacity:
         yield f"holds {behind.waiting_bytes or 0} of {counted(behind.capacity, 'byte')}"
     elif behind.waiting_bytes:
@@ -111,8 +113,9 @@ def _behind(descriptor: ev.Descriptor, behind: ev.KernelObject) -> Iterator[str]
 def _descriptor_essence(descriptor: ev.Descriptor) -> tuple[object, ...]:
     """What makes a descriptor worth telling again: not that a file was read on, nor what its buffers take."""
     behind = descriptor.behind or ev.KernelObject()
-    itself = (behind.local, behind.remote, behind.listening, behind.waiting_bytes, behind.drops, behind.ready)
-    return (descriptor.target, descriptor.flags, descriptor.ring, itself)
+    moves = (behind.accept_queue, behind.waiting_bytes, behind.drops, behind.ready)
+    stays = (behind.local, behind.remote, behind.peer_inode, behind.listening)
+    return (descriptor.target, descriptor.flags, descriptor.ring, moves, stays)
 
 
 def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:

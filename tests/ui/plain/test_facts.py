@@ -108,6 +108,12 @@ OBJECTS = [
         "udp, at 127.0.0.1:53, with 127.0.0.1:54, 12 bytes to read in its next datagram, 2 dropped",
     ),
     (("socket:[9]", "unix stream"), ev.KernelObject("@\x1b", listening=True), "unix stream, listens, at @␛"),
+    (
+        ("socket:[9]", "unix stream"),
+        ev.KernelObject("@a", listening=True, accept_queue=2, backlog=3),
+        "unix stream, listens, at @a, accept queue 2 of 3",
+    ),
+    (("socket:[9]", "unix stream"), ev.KernelObject(peer_inode=8), "unix stream, with socket:[8]"),
     (("socket:[9]", "unix stream"), ev.KernelObject(waiting_bytes=1), "unix stream, 1 byte to read"),
     (("anon_inode:[eventpoll]", ""), ev.KernelObject(ready=((4, 1), (6, 1)), unasked=(7,)), "2 of 3 ready: 4, 6"),
     (("anon_inode:[eventpoll]", ""), ev.KernelObject(), "0 of 4 ready"),

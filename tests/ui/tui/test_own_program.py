@@ -160,8 +160,14 @@ OBJECTS = [
         "unix stream listens …␛/with/a/long/path/socket",
     ),
     (
-        ev.Descriptor(5, "socket:[77]", 77, detail="unix stream", behind=ev.KernelObject("", "@peer", waiting_bytes=0)),
-        "unix stream ⇄ @peer",
+        ev.Descriptor(5, "socket:[77]", 77, detail="unix stream",
+                      behind=ev.KernelObject("", "@peer", peer_inode=70077)),
+        "unix stream ⇄ fd 4 @peer",
+    ),
+    (
+        ev.Descriptor(5, "socket:[77]", 77, detail="unix stream",
+                      behind=ev.KernelObject("@a", listening=True, accept_queue=2, backlog=3)),
+        "unix stream listens @a  queue 2 of 3",
     ),
     (ev.Descriptor(5, "socket:[77]", 77, detail="tcp", behind=ev.KernelObject("0.0.0.0:80")), "tcp 0.0.0.0:80"),
     (ev.Descriptor(5, "socket:[77]", 77, detail="tcp", behind=ev.KernelObject()), "tcp socket, not in /proc/net/tcp"),

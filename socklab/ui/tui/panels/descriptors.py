@@ -124,7 +124,7 @@ def _row(
     )
     if now is None:
         return (*head, (_kind(descriptor), "gone"), (" closed", ""))
-    body = _socket(state, row, view) if row is not None else _other(fd, descriptor, view)
+    body = _socket(state, row, view) if row is not None else _other(state, pid, descriptor, view)
     told: Line = (*head, *body, *_sharers(state, pid, fd, descriptor))
     return (*told, *_flags(descriptor, view.width - width(told)))
 
@@ -161,12 +161,12 @@ def _socket(state: st.LabState, row: ev.SocketRow, view: View) -> Line:
     return ((name, ""), (" ⇄ ", "dim"), *to)
 
 
-def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
+def _other(state: st.LabState, pid: int, descriptor: ev.Descriptor, view: View) -> Line:
     target = safe(descriptor.target)
     kind = _kind(descriptor)
     behind = descriptor.behind
     if target.startswith("socket:") and behind is not None and (behind.local or behind.remote or behind.receive_limit):
-        return _unlisted(safe(descriptor.detail), behind, view)
+        return _unlisted(state, pid, descriptor, behind, view)
     if target.startswith("socket:"):
         if descriptor.detail.startswith("tcp") or not descriptor.detail:
             return ((kind, ""), (", not in /proc/net/tcp" if view.width >= 50 else ", not listed", "dim"))
@@ -186,26 +186,35 @@ def _other(fd: int, descriptor: ev.Descriptor, view: View) -> Line:
         spans.append((f" {count(behind.waiting_bytes or 0)} of {count(behind.capacity)} B", "number"))
     if descriptor.position:
         spans.append((f" at byte {count(descriptor.position)}", "number"))
-    if fd < 3 and view.width >= 44:
-        spans.append((f"  {_STANDARD[fd]}", "dim"))
+    if descriptor.fd < 3 and view.width >= 44:
+        spans.append((f"  {_STANDARD[descriptor.fd]}", "dim"))
     return tuple(spans)
 
 
-def _unlisted(kind: str, behind: ev.KernelObject, view: View) -> Line:
+def _unlisted(state: st.LabState, pid: int, descriptor: ev.Descriptor, behind: ev.KernelObject, view: View) -> Line:
     """A socket that no TCP table lists: its ends, and what waits in it."""
     cells = 26 if view.width >= 50 else 18
-    spans: list[Span] = [(kind, "")]
+    spans: list[Span] = [(safe(descriptor.detail), "")]
     if behind.listening:
         spans += [(" ", ""), ("listens", "listen")]
     if behind.local:
         spans += [(" ", ""), (_name(behind.local, cells), "path")]
-    if behind.remote:
-        spans += [(" ⇄ ", "dim"), (_name(behind.remote, cells), "path")]
+    peer = [*_peer(state, pid, behind), *([(_name(behind.remote, cells), "path")] if behind.remote else [])]
+    for place, span in enumerate(peer):
+        spans += [(" " if place else " ⇄ ", "dim"), span]
+    if behind.accept_queue is not None and behind.backlog is not None:
+        spans.append((f"  queue {count(behind.accept_queue)} of {count(behind.backlog)}", "accept"))
     if behind.waiting_bytes:
         spans.append((f"  {count(behind.waiting_bytes)} B wait", "number"))
     if behind.drops:
         spans.append((f"  {count(behind.drops)} dropped", "warn"))
     return tuple(spans)
+
+
+def _peer(state: st.LabState, pid: int, behind: ev.KernelObject) -> list[Span]:
+    """ "fd 6": the other end of a UNIX connection, where a traced process holds it."""
+    held = holder_index(state).holders(state, behind.peer_inode) if behind.peer_inode else []
+    return [(f"fd {fd}" if of == pid else f"{of} fd {fd}", "name") for of, fd in held[:1]]
 
 
 def _name(text: str, cells: int) -> str:
