@@ -14,6 +14,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -32,7 +33,7 @@ from socklab.engine.network import topology
 from socklab.engine.stream import Stream
 from socklab.engine.tracing import attach, ptrace
 from socklab.engine.tracing.tracer import ALWAYS, Tracer
-from socklab.host import attach_target, environment, subreaper
+from socklab.host import attach_target, environment, run_directory, subreaper
 from socklab.lesson import Lesson, load
 from socklab.protocol import events as ev, run_spec
 
@@ -344,6 +345,8 @@ def _serve() -> None:
     subreaper.become_subreaper()
     spec = _read_spec(commands)
     if spec is None:
+        consumer = struct.unpack("3i", commands.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        run_directory.remove_those_of(consumer)
         return
     wanted, unread = spec
     if wanted.interrupt_ignored:

@@ -1,10 +1,12 @@
 """The directory that belongs to one run alone: made, removed, and removed later where nobody was left to do it.
 
-In: the environment. Out: a path. Kept lean: it runs before the engine is started.
+In: the environment. Out: a path. Kept lean: it runs before the engine is started. Its maker holds a lock on it, which
+the kernel gives back whatever the maker dies of: so others know that a run is over, in another container's too.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import time
@@ -13,7 +15,13 @@ from pathlib import Path
 from socklab.core.errors import SocklabError
 
 _NAME = re.compile(r"socklab-(\d+)-[0-9a-f]{12}")
+_YOUNG_S = 10
+"""As old as that, a directory has been locked by its maker, if it lives."""
 _FORGOTTEN_S = 3600
+"""The same where the file system has no locks, and the maker may be in a container of its own."""
+
+_locks: dict[str, int] = {}
+"""Descriptors that hold the locks of this process's own directories."""
 
 
 def make() -> str:
@@ -25,6 +33,9 @@ def make() -> str:
             if not parent or os.statvfs(parent).f_flag & os.ST_NOEXEC:
                 continue
             Path(path).mkdir(0o700)
+            lock = _lock(path, fcntl.LOCK_SH)
+            if lock is not None:
+                _locks[path] = lock
             _sweep(parent)
         except OSError as error:
             refused = str(error)
@@ -42,10 +53,10 @@ def _parents() -> tuple[str, ...]:
 
 
 def remove_those_of(pid: int) -> None:
-    """Remove what a process left that was killed before its engine knew the directory. It and its engine are gone."""
+    """Remove what a process left that was killed before its engine knew the directory. It is gone."""
     for parent in filter(None, _parents()):
         for path in Path(parent).glob(f"socklab-{pid}-*"):
-            if _NAME.fullmatch(path.name):
+            if _NAME.fullmatch(path.name) and _is_left(str(path)) is not False:
                 remove(str(path))
 
 
@@ -53,10 +64,40 @@ def remove(path: str) -> None:
     from shutil import rmtree
 
     rmtree(path, ignore_errors=True)  # the engine may have removed it already
+    if path in _locks:
+        os.close(_locks.pop(path))
+
+
+def _lock(path: str, kind: int) -> int | None:
+    """A descriptor that holds the lock, None where there are none. Raises BlockingIOError: somebody else holds it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None
+    return fd
+
+
+def _is_left(path: str) -> bool | None:
+    """Whether its maker is gone; None where that can't be told."""
+    try:
+        lock = _lock(path, fcntl.LOCK_EX)
+    except BlockingIOError:
+        return False
+    if lock is None:
+        return None
+    os.close(lock)
+    return True
 
 
 def _sweep(parent: str) -> None:
-    """Remove what a run left whose every process was killed at once: ours, old, and of a process that is gone."""
+    """Remove what a run left whose every process was killed at once: ours, and of a process that is gone."""
     try:
         entries = list(os.scandir(parent))
     except OSError:
@@ -69,5 +110,9 @@ def _sweep(parent: str) -> None:
             known = os.lstat(entry.path)
         except OSError:
             continue  # its own run has just removed it
-        if known.st_uid == os.geteuid() and time.time() - known.st_mtime > _FORGOTTEN_S:
+        age = time.time() - known.st_mtime
+        if known.st_uid != os.geteuid() or age <= _YOUNG_S:
+            continue
+        left = _is_left(entry.path)
+        if left or (left is None and age > _FORGOTTEN_S):
             remove(entry.path)

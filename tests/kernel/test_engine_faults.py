@@ -178,6 +178,23 @@ def test_the_lab_ends_and_says_so_when_a_process_of_it_is_killed_at_its_birth(
     assert said or died, told
 
 
+KILLED_EARLY = """
+import os, signal
+from socklab.host import engine_process
+from socklab import session
+made = engine_process.start(session.engine_command)
+assert os.path.isdir(made.run_dir)  # of which nobody has told the engine yet
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_consumer_killed_before_it_said_what_to_run_leaves_no_directory(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": session._ROOT, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KILLED_EARLY], env=environment, timeout=HANGS_S, check=False)
+    assert done.returncode == -signal.SIGKILL
+    _wait(lambda: not list(tmp_path.iterdir()), "the directory is left")
+
+
 def test_a_lab_whose_wire_is_killed_ends_there_and_waits_for_no_packet_any_more() -> None:
     """Somebody sits at it, and goes on: what the lesson would wait for on the way is not waited for."""
     with Link.start(RunSpec(lesson=str(lesson.find("handshake")), network="two-hosts")) as link:
