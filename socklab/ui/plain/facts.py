@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from socklab import state as st
 from socklab.core.plural import counted
@@ -20,6 +20,8 @@ from socklab.ui import counter_words
 from socklab.ui.plain import packet_facts
 
 T = TypeVar("T")
+Said: TypeAlias = set[int | tuple[int, str]]
+"""What has been told in the same breath: inodes of sockets with their descriptors; state and local end of sockets."""
 
 MOST = 24
 """Lines of one kind that are told at once; the rest is counted."""
@@ -37,9 +39,10 @@ class Told:
         Masks are names of panels (socklab.lesson.PANELS).
         """
         lines: list[str] = []
+        said: Said = set()
         for kind, news in NEWS.items():
             if kind not in masked:
-                told = list(news(self._seen[kind], now))
+                told = list(news(self._seen[kind], now, said))
                 lines += told if kind == "wire" else _cut(told)  # of packets each counts
                 self._seen[kind] = now
         return lines
@@ -54,16 +57,19 @@ def _cut(lines: list[str]) -> list[str]:
 def _changes(
     where: str, before: Mapping[int, T], now: Mapping[int, T], *,
     order: Callable[[T], Any], essence: Callable[[T], object], text: Callable[[T], str], gone: Callable[[T], str],
-    was: Callable[[T, T], str] = lambda old, new: "",
+    was: Callable[[T, T], str] = lambda old, new: "", told: Callable[[T | None, T], bool] = lambda old, new: False,
 ) -> Iterator[str]:  # fmt: skip
-    """What is new (+), what has changed its `essence` (*), what is gone (-) of numbered things that are `where`."""
+    """What is new (+), what has changed its `essence` (*), what is gone (-) of numbered things that are `where`, if it
+    was not `told` already."""
     if before is now:
         return
     for number, new in sorted(now.items(), key=lambda item: order(item[1])):
         old = before.get(number)
+        if old is new or (old is not None and essence(old) == essence(new)) or told(old, new):
+            continue
         if old is None:
             yield f"+ {where}{text(new)}"
-        elif old is not new and essence(old) != essence(new):
+        else:
             yield f"* {where}{text(new)}{was(old, new)}"
     yield from (f"- {where}{gone(before[number])}" for number in sorted(set(before) - set(now)))
 
@@ -118,7 +124,12 @@ def _descriptor_essence(descriptor: ev.Descriptor) -> tuple[object, ...]:
     return (descriptor.target, descriptor.flags, descriptor.ring, moves, stays)
 
 
-def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+def descriptor_news(before: st.LabState, now: st.LabState, said: Said) -> Iterator[str]:
+    def note(pid: int, _old: ev.Descriptor | None, new: ev.Descriptor) -> bool:
+        if now.socket_of(pid, new.fd) is not None:
+            said.add(new.inode)
+        return False
+
     for pid, table in now.descriptors.items():
         yield from _changes(
             f"process {pid}: " if len(now.descriptors) > 1 else "",
@@ -128,6 +139,7 @@ def descriptor_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
             essence=_descriptor_essence,
             text=partial(descriptor_text, now, pid),
             gone=lambda each: f"descriptor {each.fd} is closed",
+            told=partial(note, pid),
         )
 
 
@@ -226,9 +238,16 @@ def _order(row: ev.SocketRow) -> tuple[object, ...]:
     return (row.state != st.LISTEN, local, local_port.rjust(5), remote_port.rjust(5))
 
 
-def socket_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+def socket_news(before: st.LabState, now: st.LabState, said: Said) -> Iterator[str]:
+    """Not of a socket whose new descriptor has just been told: with that go its state and its ends."""
     if before.tables is now.tables:
         return
+
+    def told(old: ev.SocketRow | None, new: ev.SocketRow) -> bool:
+        said.add((new.state, new.local))
+        more = new.state != st.LISTEN and (new.rx_queue or new.tx_queue or new.retransmits)
+        return bool(new.inode) and new.inode in said and not more and (old is None or old.state == new.state)
+
     owners = Owners(now)
     several = sum(1 for table in now.tables.values() if len(table.rows)) > 1
     for host, table in now.tables.items():
@@ -242,6 +261,7 @@ def socket_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
             text=partial(socket_text, owners),
             gone=lambda row: f"{_state(row)} {ends(row)} is gone from the table",
             was=lambda old, new: f", was {_state(old)}" if old.state != new.state else "",
+            told=told,
         )
 
 
@@ -252,7 +272,7 @@ def queue_text(state: st.LabState, listener: ev.SocketRow) -> str:
     return f"queues of {safe(listener.local)}: {depth}, SYN queue {waiting}"
 
 
-def queue_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+def queue_news(before: st.LabState, now: st.LabState, _said: Said) -> Iterator[str]:
     told = {row.id: queue_text(before, row) for row in before.listeners}
     for listener in now.listeners:
         text = queue_text(now, listener)
@@ -263,7 +283,7 @@ def queue_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
 # ---------------------------------------------------------------- counters, settings, clients
 
 
-def counter_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+def counter_news(before: st.LabState, now: st.LabState, _said: Said) -> Iterator[str]:
     for host, values in now.counters.items():
         where = f"{safe(host)}: " if len(now.counters) > 1 else ""
         first = now.counters_at_start.get(host, {})
@@ -308,22 +328,29 @@ def client_text(client: ev.Client, *, tail: bool = True) -> str:
     return text
 
 
-def client_news(before: st.LabState, now: st.LabState) -> Iterator[str]:
+_CONNECTS = {"connecting": st.SYN_SENT, "open": st.ESTABLISHED}
+"""What a phase of a client is for its socket."""
+
+
+def client_news(before: st.LabState, now: st.LabState, said: Said) -> Iterator[str]:
+    """Not of a client that has done no more than to connect, where its socket has just been told."""
     if before.clients is now.clients:
         return
     for name, client in now.clients.items():
         old = before.clients.get(name)
-        if old is not client:
+        only_connects = client.host != "server" and not (client.sent or client.received or client.eof)
+        told = (_CONNECTS.get(client.phase, 0), client.local) in said
+        if old is not client and not (only_connects and told):
             yield f"* {client_text(client, tail=old is None or old.received != client.received)}"
 
 
-NEWS: dict[str, Callable[[st.LabState, st.LabState], Iterator[str]]] = {
+NEWS: dict[str, Callable[[st.LabState, st.LabState, Said], Iterator[str]]] = {
     "descriptors": descriptor_news,
     "sockets": socket_news,
     "queues": queue_news,
     "counters": counter_news,
     "clients": client_news,
-    "wire": packet_facts.packet_news,
+    "wire": lambda before, now, _said: packet_facts.packet_news(before, now),
 }
 """By the name of the panel that a prediction may hide."""
 
@@ -337,7 +364,7 @@ def everything(state: st.LabState, kind: str) -> list[str]:
         return packet_facts.every_packet(state) or ["no packet"]
     if kind == "processes":
         return [process_text(state, task) for task in state.tasks.values()] or ["no process"]
-    lines = [line[2:] for line in NEWS[kind](st.LabState(), state)]  # all of it is new
+    lines = [line[2:] for line in NEWS[kind](st.LabState(), state, set())]  # all of it is new
     return lines or [f"no {kind}"]
 
 

@@ -59,8 +59,9 @@ class Page:
         for line in lines:
             self._say(line, "  ", "      ")
 
-    def _heading(self, text: str) -> None:
-        self._out.append("")
+    def _heading(self, text: str, *, gap: bool = True) -> None:
+        if gap:
+            self._out.append("")
         start = len(self._out)
         self._say(text)
         if self._bold:

@@ -26,6 +26,7 @@ from socklab.ui.plain.words import (
     place,
     signal_text,
     source_around,
+    step_title,
     who,
 )
 
@@ -67,6 +68,8 @@ class Printer(Page):
         """A signal that was delivered, in words, by task; not told yet."""
         self._blocked: dict[int, int] = {}
         """Number of the call, by task, whose sleep was told."""
+        self._entered: st.Call | None = None
+        """The call at whose enter the last stop was, until it sleeps or a question comes between it and its result."""
 
     def feed(self, before: st.LabState, event: ev.AnyEvent, after: st.LabState) -> str:
         """The text that `event` adds; whole lines. Each kind of event is told by its method _on_KIND, if it has one."""
@@ -140,23 +143,17 @@ class Printer(Page):
         self._said.update(key for key, _ in fresh)
         if step.index not in self._said:
             self._said.add(step.index)
-            self._heading(self._step_title(self._lesson, step.index))
+            self._heading(step_title(self._lesson, step.index))
         for _, text in fresh:
             self._prose(text)
         self._out.append("")
-
-    @staticmethod
-    def _step_title(lesson: Lesson, index: int) -> str:
-        at = lesson.steps[index].at
-        where = {"enter": "before", "blocked": "asleep in", "return": "after"}[at.when]
-        return f"Step {index + 1} of {len(lesson.steps)}: {where} {safe(at.syscall)}"
 
     def _tell_blocked(self, state: st.LabState) -> None:
         for tid, task in state.tasks.items():
             call = task.call
             if call is None or self._blocked.get(tid) == call.number or not state.blocked(tid):
                 continue
-            self._blocked[tid] = call.number
+            self._blocked[tid], self._entered = call.number, None
             name = call_name(state, call)
             self._say(f"{who(state, tid)}The program sleeps in {name}.")
 
@@ -241,7 +238,9 @@ class Printer(Page):
         lines = self._explain(after, task, task.call) if event.at in ("enter", "return") and task.call else []
         if event.at == "return" and lines:
             what += f": {lines.pop(0)[1]}"
-        self._heading(f"Stop {after.stops}: {who(after, event.tid)}{what}")
+        entered, self._entered = self._entered, task.call if event.at == "enter" else None
+        follows = entered is not None and task.call is not None and entered.number == task.call.number
+        self._heading(f"Stop {after.stops}: {who(after, event.tid)}{what}", gap=not follows)
         if event.at != "return":
             self._tell_place(after, event)
         for indent, line in lines:
@@ -330,6 +329,7 @@ class Printer(Page):
         self._doubts = doubts
 
     def _on_Asked(self, _before: st.LabState, _event: ev.Asked, after: st.LabState) -> None:
+        self._entered = None
         self._settle(after)
         predict = guide.question(self._lesson, after) if self._lesson is not None else None
         if predict is None or self._lesson is None:

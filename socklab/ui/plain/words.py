@@ -5,6 +5,7 @@ In: pieces of a LabState. Out: lines of visible text. Pure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from socklab import state as st
@@ -137,14 +138,24 @@ def source_around(state: st.LabState) -> list[str]:
 
 
 def check_table(lesson: Lesson, state: st.LabState) -> list[str]:
-    """One line a check, in columns, and how many held."""
+    """One line a check, in columns, those that came out alike together; and how many held."""
     rows = []
     for index, check in sorted(state.checks.items()):
         claim = lesson.checks[index].claim if index < len(lesson.checks) else f"{check.probe} is {check.expected}"
         found = check.reason if check.value is None else shown(check.value)
         rows.append(("held" if check.held else "FAILED", safe(claim), safe(found)))
     width = max((len(claim) for _, claim, _ in rows), default=0)
-    lines = [f"{verdict:<6}  {claim:<{width}}  measured: {found}" for verdict, claim, found in rows]
+    lines = [
+        f"{verdict:<6}  {claim:<{width}}  measured: {found}" + (f", {many} times" if many > 1 else "")
+        for (verdict, claim, found), many in Counter(rows).items()
+    ]
     held = sum(check.held for check in state.checks.values())
     left = len(lesson.checks) - len(rows)
     return [*lines, f"{held} held, {len(rows) - held} failed" + (f", {left} not reached." if left > 0 else ".")]
+
+
+def step_title(lesson: Lesson, index: int) -> str:
+    """`Step 2 of 6: after listen`."""
+    at = lesson.steps[index].at
+    where = {"enter": "before", "blocked": "asleep in", "return": "after"}[at.when]
+    return f"Step {index + 1} of {len(lesson.steps)}: {where} {safe(at.syscall)}"

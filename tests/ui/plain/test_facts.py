@@ -26,7 +26,6 @@ def test_news_is_told_once() -> None:
     state = after(lab.fds((3, 900)), sockets(lab.listener(depth=1)))
     assert told.news(state, NOTHING) == [
         "+ descriptor 3: socket:[900], LISTEN at 0.0.0.0:8080",
-        "+ LISTEN at 0.0.0.0:8080 (descriptor 3)",
         "* queues of 0.0.0.0:8080: accept queue 1 of 4, SYN queue 0",
     ]
     assert told.news(state, NOTHING) == []
@@ -58,8 +57,47 @@ def test_accept_gives_the_connection_a_descriptor() -> None:
     state = after(sockets(replace(waiting[1], inode=905)), lab.fds((4, 905)), on=state)
     assert told.news(state, NOTHING) == [
         "+ descriptor 4: socket:[905], ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001",
-        "* ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001 (descriptor 4)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("masked", "change", "line"),
+    [
+        (frozenset({"descriptors"}), {}, "* ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001 (descriptor 4)"),
+        (NOTHING, {"rx_queue": 5}, "* ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001 (descriptor 4), 5 bytes to read"),
+        (
+            NOTHING,
+            {"state": st.CLOSE_WAIT},
+            "* CLOSE_WAIT 10.0.0.1:8080 with 10.0.0.2:50001 (descriptor 4), was ESTABLISHED",
+        ),
+    ],
+    ids=["descriptors are masked", "bytes have come", "its state is another"],
+)
+def test_a_socket_of_a_new_descriptor_is_told_where_there_is_more_to_say(
+    masked: frozenset[str], change: dict[str, int], line: str
+) -> None:
+    told = facts.Told()
+    waiting = lab.pair(1, st.ESTABLISHED, st.ESTABLISHED)
+    state = after(sockets(*waiting))
+    told.news(state, NOTHING)
+    state = after(sockets(replace(waiting[1], inode=905, **change)), lab.fds((4, 905)), on=state)
+    assert line in told.news(state, masked)
+
+
+def test_a_socket_that_has_no_descriptor_is_told_beside_files_that_have_no_inode() -> None:
+    state = after(lab.fds((0, 0), (3, 900)), sockets(lab.listener(), *lab.pair(1, st.ESTABLISHED, st.ESTABLISHED)))
+    said = facts.Told().news(state, NOTHING)
+    assert "+ ESTABLISHED 10.0.0.1:8080 with 10.0.0.2:50001 (not accepted yet)" in said
+
+
+def test_a_client_that_connects_is_told_by_its_socket_alone_and_by_itself_where_that_is_not_told() -> None:
+    state = after(sockets(*lab.pair(1, st.ESTABLISHED, st.ESTABLISHED)), lab.client("a", 1))
+    said = facts.Told().news(state, NOTHING)
+    assert "+ ESTABLISHED 10.0.0.2:50001 with 10.0.0.1:8080 (client a)" in said
+    assert not any("client a: " in line for line in said)
+    assert any("* client a: open" in line for line in facts.Told().news(state, frozenset({"sockets"})))
+    state = after(sockets(*lab.pair(1, st.ESTABLISHED, st.ESTABLISHED)), replace(lab.client("a", 1), received=7))
+    assert any("7 received" in line for line in facts.Told().news(state, NOTHING))
 
 
 def test_a_changed_state_says_what_it_was() -> None:

@@ -85,7 +85,7 @@ def test_the_return_says_the_result_and_what_changed() -> None:
     text = reader.read(resumed, returned, lab.fds((3, 900)), sockets(lab.listener()), held)
     assert "Stop 2: listen(3, 4" in text
     assert ") = 0: the socket is listening\n" in text
-    assert "  + LISTEN at 0.0.0.0:8080 (descriptor 3)\n" in text
+    assert "  + descriptor 3: socket:[900], LISTEN at 0.0.0.0:8080\n" in text
 
 
 def test_calls_nobody_was_held_at_are_told_in_one_line() -> None:
@@ -320,6 +320,30 @@ def test_a_stop_without_a_source_line_says_why_once(why: str, said: str) -> None
     enter, held = lab.enter("accept", 3)
     text += reader.read(*lab.returned("listen", 0), enter, replace(held, unlined=why))
     assert text.count(why) == text.count(f"\n{said}") == 1
+
+
+def test_a_result_stands_below_its_call_and_an_empty_line_before_the_next_call() -> None:
+    reader = Reader(Printer())
+    text = reader.read(*lab.start(), *lab.enter("socket", 2, 1))
+    text += reader.read(*lab.returned("socket", 3), *lab.enter("listen", 3, 4))
+    assert "\n\nStop 1: about to call socket" in text
+    assert "\n\nStop 2" not in text and "\nStop 2: socket(" in text
+    assert "\n\nStop 3: about to call listen" in text
+
+
+def test_checks_that_came_out_alike_are_one_line() -> None:
+    check = LESSON[LESSON.index("[[check]]") :]
+    thrice = lessons.parse(LESSON + 2 * check, "lesson.toml", name="line", folder=Path("/nowhere"))
+    reader = Reader(Printer(thrice))
+    reader.read(*lab.start())
+    checked = [
+        ev.Checked(lab.t(), at, value == 5, "listener.accept_queue", 5, value) for at, value in ((0, 5), (1, 4), (2, 5))
+    ]
+    text = reader.read(*checked, ev.Ended(lab.t(), "done", 2, 1))
+    assert text.count("listener.accept_queue is 5") == 2
+    assert "  held    listener.accept_queue is 5  measured: 5, 2 times\n" in text
+    assert "  FAILED  listener.accept_queue is 5  measured: 4\n" in text
+    assert "2 held, 1 failed.\n" in text
 
 
 def test_what_select_found_ready_is_told() -> None:
