@@ -158,7 +158,7 @@ def _source(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | s
         f"{path.rpartition('/')[2]}:{frame.line}",
         (Want("place", number=task.tid),) if innermost else (),
         (Block(f"{path}, line {frame.line}", (((text, "string"),),) if text else ()),),
-        (Shell(("sed", "-n", f"{frame.line}p", frame.path), server_host(state)),) if frame.line else (),
+        (Shell(("sed", "-n", f"{frame.line}p", frame.path), server_host(state)),) if text else (),
     )
 
 
