@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -330,3 +331,39 @@ def test_the_lesson_shows_its_step_and_never_the_answer_of_a_question_not_answer
         first, last = map(int, re.findall(r"\d+", found.recorded[-1].where)[:2])
         assert text.splitlines() == [f"{line}" for line in backlog.toml.splitlines()[first - 1 : last]]
         assert text.startswith("[[step]]") and text.count("[[step]]") == 1
+
+
+def test_in_a_terminal_of_80_by_24_the_keys_lead_to_a_line_that_the_kernel_and_ss_have_too(tmp_path: Path) -> None:
+    pytest.importorskip("pyte")
+    from benchmarks.ptyharness import Terminal
+
+    program = tmp_path / "server.py"
+    program.write_text(SERVER)
+    command = [sys.executable, "-m", "socklab", "run", "--until", "accept", str(program)]
+    terminal = Terminal(command, columns=80, rows=24, env={"SOCKLAB_KEYMAP": "/dev/null"})
+    try:
+        assert terminal.wait_for("held before accept", 120), terminal.screen()
+        terminal.type(b":raw call\r")
+        assert terminal.wait_for("/syscall", 60), terminal.screen()
+        found = re.search(r"/proc/(\d+)/syscall", terminal.screen())
+        assert found is not None
+        if Path(f"/proc/{found[1]}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            pytest.skip("no network of the lab's own here")
+        terminal.type(b"\x1b")
+        assert terminal.wait_for("held before accept", 60), terminal.screen()
+        terminal.type(b":connect a\r")
+        deadline = time.monotonic() + 60
+        while (line := Path(f"/proc/{found[1]}/net/tcp").read_text().splitlines()[1].split())[4][-1] != "1":
+            assert time.monotonic() < deadline, terminal.screen()
+            terminal.read(0.05)
+        terminal.type(b":raw queues\r")
+        assert terminal.wait_for("/proc/net/tcp on server, line 2", 60), terminal.screen()
+        assert re.search(rf"tx:rx_queue +{line[4]} +1 wait for accept", terminal.screen()), terminal.screen()
+        assert re.search(rf"local_address +{line[1]} +0.0.0.0:8080", terminal.screen())
+        if shutil.which("ss"):
+            terminal.type(b"\r")
+            assert terminal.wait_for("LISTEN 1      4", 60), terminal.screen()
+        terminal.type(b"\x1b")
+        assert terminal.wait_for("held before accept", 60), terminal.screen()
+    finally:
+        terminal.close()
