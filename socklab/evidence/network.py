@@ -182,15 +182,11 @@ def wire(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str:
     if place < 0 or not len(state.packets):
         return "That packet is not kept any more." if len(state.packets) else "No packet was seen yet."
     packet = state.packets[place]
-    found = tuple(
-        Field(
-            safe(f"{each.layer} {each.name}"),
-            packet.data[each.start : each.start + min(each.size, 8)].hex(" ") + ("…" if each.size > 8 else ""),
-            safe(each.value),
-            True,
-        )
-        for each in fields(packet.data, packet.length)
-    )
+    layers: dict[str, list[Field]] = {}
+    for each in fields(packet.data, packet.length):
+        raw = packet.data[each.start : each.start + min(each.size, 8)].hex(" ") + ("…" if each.size > 8 else "")
+        layers.setdefault(each.layer, []).append(Field(safe(each.name), raw, safe(each.value), True))
+    headers = (Block(safe(layer), fields=tuple(found)) for layer, found in layers.items())
     cut = f"; the first {len(packet.data)} were kept" if len(packet.data) < packet.length else ""
     started = state.header.started_ns if state.header is not None else 0
     time = min(max(0, started + packet.t), ((1 << 32) - 1) * 1_000_000_000)
@@ -198,9 +194,7 @@ def wire(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str:
     file = f"packet-{packet.id}.pcap"
     return Subject(
         f"packet {packet.id}, {safe(packet.source)} to {safe(packet.destination)}",
-        recorded=(
-            Block(f"the packet as it entered the wire, {packet.length} bytes{cut}", data=packet.data, fields=found),
-        ),
+        recorded=(Block(f"the packet as it entered the wire, {packet.length} bytes{cut}", data=packet.data), *headers),
         shells=(
             Shell(("tshark", "-n", "-x", "-V", "-r", "-"), stdin=capture, file=file),
             Shell(("tcpdump", "-n", "-v", "-x", "-r", "-"), stdin=capture, file=file),

@@ -78,7 +78,7 @@ def _block(block: Block, cells: int, whole: bool) -> Iterable[Line]:
     yield from dump(block.data, cells)
     name = max((len(field.name) for field in block.fields), default=0)
     raw = max((len(field.raw) for field in block.fields), default=0)
-    name, raw = min(name, max(NAME_CELLS, cells // 3)), min(raw, RAW_CELLS)
+    name, raw = min(name, max(NAME_CELLS, min(22, cells // 2))), min(raw, RAW_CELLS)
     for field in block.fields:
         yield _field(field, name, raw)
     if block.note:

@@ -278,7 +278,7 @@ def test_of_a_packet_its_bytes_are_those_that_other_programs_read(tmp_path: Path
         page = watcher.page("wire", f"#{sent.id}")
         assert page.blocks[0].data == sent.data
         segment = decode.decode(sent.data, sent.length)
-        assert fields(page, "wire")["TCP sequence number"] == segment.seq.to_bytes(4, "big").hex(" ")
+        assert fields(page, "TCP")["sequence number"] == segment.seq.to_bytes(4, "big").hex(" ")
         dumped = "".join(re.findall(r"^[0-9a-f]{6}((?: [0-9a-f]{2})+)", watcher.run(page, "od"), re.M))
         assert bytes.fromhex(dumped) == sent.data
         assert f"Source Port: {segment.source_port}" in watcher.run(page, "tshark")

@@ -109,7 +109,8 @@ class EvidenceController:
         """Something has come: an answer, perhaps."""
         now, subject = self._lab.bridge.now, self._subject
         before, notices = self._asked_at
-        if subject is None or self._screen is None:
+        if subject is None or self._screen is None or self._screen not in self._below.app.screen_stack:
+            self._left(None)
             return
         if self._answer is None and now.evidence is not before and now.evidence is not None:
             self._answer = now.evidence if now.evidence.wants == subject.wants else None
