@@ -49,6 +49,13 @@ def at(packets: Log[ev.Packet], index: int) -> Passed:
     return known.passed[packets.dropped + index - known.first]
 
 
+def passed(packets: Log[ev.Packet]) -> list[Passed]:
+    """Every packet of the log."""
+    known = follow(packets)
+    first = packets.dropped - known.first
+    return known.passed[first : first + len(packets)]
+
+
 def connections(packets: Log[ev.Packet]) -> int:
     """How many connections were seen so far."""
     return follow(packets).connections

@@ -5,8 +5,8 @@ In: events, in order. Out: the LabState of any stop. Never decides what is shown
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator
 
 from socklab.protocol import events as ev
 from socklab.state.fold import apply
@@ -33,6 +33,10 @@ class History:
         """(stops, number of the next event, state); from the second on right at the stop."""
         self._cuts: list[tuple[int, LabState]] = []
         """(number of the next event, state): where the past may be cut off."""
+        self._marks: list[tuple[int, int]] = []
+        self._followed = 0
+        self._ran_on = False
+        """The program has run on since the last stop that was marked."""
 
     @property
     def first(self) -> int:
@@ -91,18 +95,46 @@ class History:
         """The state before the first event that is kept."""
         return self._key_states[0][2]
 
-    def told(self, until: LabState) -> Iterator[tuple[int, ev.Event]]:
-        """Every event kept that `until`, a state of this run, knows of, each with the stop at which it is first seen.
+    def told(self, until: LabState, kinds: Collection[type[ev.Event]]) -> Iterator[tuple[int, ev.Event]]:
+        """The events of these kinds that are kept and that `until`, a state of this run, knows of, in order.
 
-        What comes after the last stop has the number of the one that is yet to come.
+        Each with the stop at which it is first seen: what came after the last stop has the number of the one to come.
         """
-        past = until.stops < self.now.stops
-        stop, resumed = self._key_states[0][0], False
-        for event in self._events:
-            if type(event) is ev.Held:
-                stop, resumed = stop + 1, False
-            elif type(event) is ev.Resumed and stop:
-                resumed = True
-            if past and stop + resumed > until.stops:
+        last = until.stops if until.stops < self.now.stops else self.now.stops + 1
+        marks = self._marked()
+        ends = [*(position for position, _ in marks[1:]), self._before + len(self._events)]
+        for (start, stop), end in zip(marks, ends, strict=True):
+            if stop > last:
                 return
-            yield stop + resumed, event
+            for event in self._events[start - self._before : end - self._before]:
+                if type(event) in kinds:
+                    yield stop, event
+
+    def stop_of(self, event: ev.Event) -> int:
+        """The first stop that shows this very event; 0 = it is not kept. Events are almost in the order of their t."""
+        marks, events = self._marked(), self._events
+        near = bisect_left(self._events, event.t, key=lambda each: each.t)
+        for away in range(max(near, len(events) - near) + 1):
+            for place in (near + away, near - away):
+                if 0 <= place < len(events) and events[place] is event:
+                    return marks[bisect_right(marks, self._before + place, key=lambda mark: mark[0]) - 1][1]
+        return 0
+
+    def _marked(self) -> list[tuple[int, int]]:
+        """(number of an event, the stop at which it and those behind it are first seen); followed when asked for."""
+        if not self._marks or self._marks[0][0] < self._before:
+            self._marks, self._followed = [(self._before, self._key_states[0][0])], self._before
+            self._ran_on = False
+        held = self._marks[-1][1] - self._ran_on
+        for place in range(self._followed - self._before, len(self._events)):
+            kind = type(self._events[place])
+            if kind is ev.Held:
+                held += 1
+                if not self._ran_on:
+                    self._marks.append((self._before + place, held))
+                self._ran_on = False
+            elif kind is ev.Resumed and held and not self._ran_on:
+                self._ran_on = True
+                self._marks.append((self._before + place, held + 1))
+        self._followed = self._before + len(self._events)
+        return self._marks

@@ -141,8 +141,7 @@ def _unanswered(record: Record, risen: int) -> list[Link]:
     lost: list[Passed] = []
     pending: dict[int, Passed] = {}
     answered: set[int] = set()
-    for index in range(len(packets)):
-        passed = packet_log.at(packets, index)
+    for passed in packet_log.passed(packets):
         number, flags = passed.seen.connection, passed.segment.flags
         if not number or not flags & SYN:
             continue

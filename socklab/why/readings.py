@@ -13,6 +13,8 @@ from socklab.protocol import events as ev
 from socklab.state import Call, History, LabState
 from socklab.why.model import plain
 
+_KINDS: frozenset[type[ev.Event]] = frozenset({ev.Held, ev.Resumed, ev.Sockets, ev.Descriptors, ev.Counters, ev.Client})
+
 
 class Reading(NamedTuple):
     """A row of a socket table as one reading told it; `row` None = it was not there any more."""
@@ -34,7 +36,7 @@ class Readings:
         """What the history keeps, as far as this state knew it. Packets, calls and acts are in the state itself."""
         if self._history is None:
             return ()
-        return (*_standing(self._history.origin), *self._history.told(self._state))
+        return (*_standing(self._history.origin), *self._history.told(self._state, _KINDS))
 
     def any_before(self, t: int) -> bool:
         """The tables had been read by then: at each stop they are."""
@@ -45,14 +47,9 @@ class Readings:
         """Rows of earlier readings can be asked for."""
         return self._history is not None
 
-    @cached_property
-    def _stops(self) -> dict[int, int]:
-        """Event (its identity) to the stop at which it is first seen."""
-        return {id(event): stop for stop, event in self.told}
-
     def stop_of(self, event: ev.Event) -> int:
         """0 = not known."""
-        return min(self._stops.get(id(event), 0), self._state.stops)
+        return min(self._history.stop_of(event), self._state.stops) if self._history is not None else 0
 
     @cached_property
     def rows(self) -> dict[tuple[str, int], list[Reading]]:

@@ -216,10 +216,8 @@ class Record:
     @cached_property
     def _by_ends(self) -> dict[tuple[str, str], list[Passed]]:
         """The packets of every pair of ends, all connections between them."""
-        packets = self.state.packets
         found: dict[tuple[str, str], list[Passed]] = {}
-        for index in range(len(packets)):
-            passed = packet_log.at(packets, index)
+        for passed in packet_log.passed(self.state.packets):
             if passed.seen.connection:
                 found.setdefault((passed.client, passed.server), []).append(passed)
         return found
@@ -272,9 +270,9 @@ class Record:
 
     def who(self, end: str) -> str:
         """ "client a", "the server", or the address itself."""
-        for client in self.state.clients.values():
-            if plain(client.local) == end:
-                return f"client {safe(client.name)}"
+        client = self.client_at(end)
+        if client is not None:
+            return f"client {safe(client.name)}"
         for host in self.state.header.hosts if self.state.header else ():
             if end.rpartition(":")[0].strip("[]") in host.addresses and host.name == "server":
                 return "the server"
@@ -282,9 +280,13 @@ class Record:
 
     # ---------------------------------------------------------------- clients
 
+    @cached_property
+    def _clients(self) -> dict[str, ev.Client]:
+        return {plain(client.local): client for client in self.state.clients.values() if client.local}
+
     def client_at(self, end: str) -> ev.Client | None:
         """The lab's client whose end this is."""
-        return next((c for c in self.state.clients.values() if c.local and plain(c.local) == end), None)
+        return self._clients.get(end)
 
     def of_act(self, acted: ev.Acted, said: str = "") -> Link:
         """`you: send a "hi"`."""

@@ -169,14 +169,18 @@ def test_sockets_that_come_and_go_while_the_program_runs_on_leave_nothing_behind
     assert list(state.changed.sockets) == [("server", 1)]
 
 
+KINDS = frozenset(map(type, run(2)))
+
+
 @pytest.mark.parametrize("limits", [{}, {"stride": 2, "keep_events": 40}])
 def test_each_event_is_told_with_the_first_stop_that_shows_it(limits: dict[str, int]) -> None:
     events = run(9)
     history = history_of(events, **limits)
-    told = list(history.told(history.now))
+    told = list(history.told(history.now, KINDS))
     assert [event for _, event in told] == events[len(events) - len(told) :]
     assert (len(told) < len(events)) == history.is_cut
     for stop, event in told:
+        assert history.stop_of(event) == stop
         if history.first <= stop <= history.now.stops:
             assert event.t <= history.at(stop).t, "it has happened"
         if history.first <= stop - 1 < history.now.stops:
@@ -188,4 +192,14 @@ def test_a_past_state_is_told_nothing_of_what_came_later() -> None:
     history = history_of(events)
     for stop in range(history.now.stops):
         last = history.at(stop).t
-        assert [event for _, event in history.told(history.at(stop))] == [e for e in events if e.t <= last]
+        assert [event for _, event in history.told(history.at(stop), KINDS)] == [e for e in events if e.t <= last]
+
+
+def test_stops_are_found_as_the_run_goes_on_and_an_event_of_another_run_is_at_none() -> None:
+    history = History(stride=2, keep_events=40)
+    for event in run(9):
+        history.add(event)
+        assert history.stop_of(event) in (history.now.stops, history.now.stops + 1)
+    assert history.stop_of(run(1)[3]) == 0
+    only = list(history.told(history.now, {ev.Sockets}))
+    assert only and all(type(event) is ev.Sockets for _, event in only)
