@@ -211,7 +211,7 @@ COMMANDS = (
     Command("raw", "What a panel was drawn from, raw; a command shows the same.", LOOK, _TYPED,
             (arg.rest("[PANEL [WHICH]]", offers=(*_PANELS, "narration")),), aliases="evidence", keys="r",
             label="evidence", examples="raw sockets 3, raw descriptors 4, raw wire #17; in plain text also raw run 2"),
-    Command("why", "Where the chosen row came from, backwards; alone: what changed here.", LOOK, _TYPED,
+    Command("why", "Where the chosen row came from; alone: what changed here.", LOOK, _TYPED,
             (arg.rest("[WHAT]"),), keys="y", examples="why, why client a, why client a 17 (its 17th byte), why packet "
             "12, why fd 4, why socket 1, why queue 1, why ListenDrops, why call 12"),
     Command("row", "Scroll the panel, or choose a socket, a client, a packet.", LOOK, keys="up down"),

@@ -58,7 +58,7 @@ async def test_r_shows_where_the_panel_was_read_and_what_that_says_and_enter_run
         await shown(pilot, "/proc/net/tcp on server, line 2")
         await pilot.press("escape")
         assert lab(pilot).lab.on_top is None
-        assert text_of(app).startswith("1 ")
+        assert text_of(app).startswith("6 Sockets")
 
 
 async def test_tab_marks_the_next_command_and_a_digit_runs_its_own() -> None:

@@ -30,6 +30,7 @@ PANELS = (
     "processes",
     "wire",
     "stage",
+    "byteorder",
 )
 SELECT, POLL, EPOLL_WAIT = 23, 7, 232
 HOSTILE = "\x1b]52;c;aGk=\x07[red]x[/] \x9b31m \u202etxt\u2066 \x00\r\n\t\u200b日本 é \ud83d \ue000"

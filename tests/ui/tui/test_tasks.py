@@ -240,7 +240,7 @@ async def test_a_click_on_a_row_chooses_the_task() -> None:
         await begun(pilot)
         await pilot.press("0")
         lines = text_of(app).split("\n")
-        (row,) = [row for row, line in enumerate(lines) if f"server {FIRST}" in line]
+        _stage, row = [row for row, line in enumerate(lines) if f"server {FIRST}" in line]
         await pilot.click(offset=(20, row))
         await on_screen(pilot, f"{FIRST} asleep in read")
 

@@ -126,5 +126,6 @@ for _entry in (
     Entry("counters", "kernel", "Counters", "counts"),
     Entry("processes", "kernel", "Processes", "procs"),
     Entry("wire", "kernel", "Wire", "wire", key="w", room=_where_packets_are),
+    Entry("byteorder", "kernel", "Byte order", "bytes"),
 ):
     register(_entry)

@@ -95,7 +95,7 @@ def draw(
     lines, arrows = _boxes(state, shown, places, beside, rows, hidden)
     exchanges = traffic.exchanges(state) if places.wire and "wire" not in hidden else {}
     picture = Picture([], [])
-    picture.lines.append((*lines[0], *_titles(state, shown, places)))
+    picture.lines.append((*lines[0], *_titles(state, shown, places, hidden)))
     picture.keys.append(None)
     for place, row in enumerate(beside[: rows - 1], 1):
         item = row.item or row.far
@@ -201,7 +201,7 @@ def _nobody(state: st.LabState, cells: int, rows: int) -> list[Line]:
     return [pad(((" PROCESS", "dim"),), cells), pad((("  ", ""), said), cells), *[pad((), cells)] * max(0, rows - 2)]
 
 
-def _titles(state: st.LabState, shown: Scene, places: Columns) -> Line:
+def _titles(state: st.LabState, shown: Scene, places: Columns, hidden: frozenset[str]) -> Line:
     """Over the other parts: which host it is."""
     hosts = state.header.hosts if state.header is not None else ()
     server, client = (
@@ -210,10 +210,14 @@ def _titles(state: st.LabState, shown: Scene, places: Columns) -> Line:
     kernel = f"KERNEL of {safe(server)}" if server else "KERNEL"
     if not shown.processes and state.started is not None:
         kernel += ", as last read"
+    if hidden:
+        kernel = "░ hidden until you answer"
     other = f"CLIENTS on {safe(client)}"
     if not client or client == server or len(other) > places.client:
         other = "CLIENTS"
-    line: Line = ((" " * _GUTTER, ""), *pad(clip(((f"  {kernel}", "dim"),), places.kernel), places.kernel))
+    indent = " " * max(0, min(2, places.kernel - len(kernel)))
+    title: Line = clip(((f"{indent}{kernel}", "strong" if hidden else "dim"),), places.kernel)
+    line: Line = ((" " * _GUTTER, ""), *pad(title, places.kernel))
     if places.wire:
         line = (*line, (" ", ""), *pad(clip(_wire_title(state, places.wire), places.wire), places.wire))
     return (*line, (" ", ""), *clip(((other, "dim"),), places.client))

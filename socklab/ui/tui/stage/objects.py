@@ -210,20 +210,55 @@ def other(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) ->
     assert descriptor is not None
     if "descriptors" in hidden:
         return (HIDDEN,)
-    head: Line = (marker(item.change),)
+    behind = descriptor.behind or ev.KernelObject()
+    kind = safe(descriptor.detail) or item.kind
+    title = f"{kind} socket" if item.kind == "socket" and descriptor.detail else _NAMES.get(item.kind, kind)
+    told: list[Span] = [marker(item.change), (title, item.change or "strong")]
     if item.kind == "epoll":
-        watched = [str(fd) for fd, _, _ in descriptor.watches]
-        more = " ..." if len(watched) > 8 or descriptor.watches_more else ""
-        told: Line = (("epoll", "strong"), ("  watches ", "dim"), (" ".join(watched[:8]) + more or "nothing", "number"))
-    elif item.kind == "pipe":
-        told = (("pipe", "strong"),)
-    elif item.kind == "ring":
-        told = (("io_uring", "strong"),)
-    else:
-        kind = safe(descriptor.detail) or "socket"
-        idle = "  not connected" if kind.startswith("tcp") else ""  # no TCP table lists it: its state is CLOSE
-        told = ((f"{kind} socket" if descriptor.detail else kind, item.change or "strong"), (idle, "dim"))
-    return clip((*head, *told), cells)
+        told += _watches(descriptor, behind)
+    elif behind.capacity:
+        bar = max(0, min(8, cells - 26))
+        pipe = _Buffer("", "", behind.waiting_bytes or 0, False, False, behind.waiting_bytes or 0, behind.capacity)
+        told += [*pipe.drawn(bar), (f" of {brief(behind.capacity, 6)}", "dim")]
+    elif item.kind == "socket":
+        told += _ends(kind, behind)
+    return clip(tuple(told), cells)
+
+
+_NAMES = {"ring": "io_uring"}
+
+
+def _watches(descriptor: ev.Descriptor, behind: ev.KernelObject) -> list[Span]:
+    """ "  3 of 5 ready: 5 6 7", else whom it watches."""
+    watched = [str(fd) for fd, _, _ in descriptor.watches]
+    if not watched:
+        return [("  watches nothing", "dim")]
+    more = " ..." if len(watched) > 8 or descriptor.watches_more else ""
+    if descriptor.behind is None or behind.unasked:
+        return [("  watches ", "dim"), (" ".join(watched[:8]) + more, "number")]
+    ready = [str(fd) for fd, _ in behind.ready]
+    said: Span = (f"  {len(ready)} of {len(watched)} ready", "good" if ready else "dim")
+    return [said, (": " if ready else "", "dim"), (" ".join(ready[:8]), "number")]
+
+
+def _ends(kind: str, behind: ev.KernelObject) -> list[Span]:
+    """A socket of no TCP table: what it says of itself."""
+    told: list[Span] = []
+    if behind.listening:
+        told.append(("  LISTEN", "listen"))
+    if behind.local:
+        told += [("  bound to " if kind.startswith("tcp") else "  ", "dim"), (safe(behind.local), "path")]
+    elif kind.startswith("tcp"):  # no TCP table lists it: its state is CLOSE
+        told.append(("  not connected", "dim"))
+    if behind.remote:
+        told += [(" ⇄ ", "dim"), (safe(behind.remote), "path")]
+    if behind.accept_queue is not None:
+        told += [(f"  {behind.accept_queue} of {behind.backlog}", "number")]
+    if behind.waiting_bytes:
+        told.append((f"  {brief(behind.waiting_bytes, 5)} B wait", "number"))
+    if behind.drops:
+        told.append((f"  dropped {behind.drops}✗", "warn"))
+    return told
 
 
 # ---------------------------------------------------------------- the other end
