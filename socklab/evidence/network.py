@@ -190,7 +190,8 @@ def wire(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str:
     cut = f"; the first {len(packet.data)} were kept" if len(packet.data) < packet.length else ""
     started = state.header.started_ns if state.header is not None else 0
     time = min(max(0, started + packet.t), ((1 << 32) - 1) * 1_000_000_000)
-    capture = pcap.HEADER + pcap.record(time, packet.data, max(packet.length, len(packet.data)))
+    length = min(max(packet.length, len(packet.data)), (1 << 32) - 1)  # a recording may hold anything
+    capture = pcap.HEADER + pcap.record(time, packet.data, length)
     file = f"packet-{packet.id}.pcap"
     return Subject(
         f"packet {packet.id}, {safe(packet.source)} to {safe(packet.destination)}",
