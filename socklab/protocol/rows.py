@@ -159,7 +159,8 @@ class SocketRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """Memory the receive buffer takes (SK_MEMINFO_RMEM_ALLOC, `r` of `ss -m`): the bytes of `rx_queue`, those that came
     out of order, and the kernel's own bookkeeping for each packet. So it is more than `rx_queue`."""
     receive_limit: int = 0
-    """What it may take (SK_MEMINFO_RCVBUF, `rb`). 0 = not read: neither of the four is then."""
+    """What it may take (SK_MEMINFO_RCVBUF, `rb`); of a listener, what its connections begin with. 0 = not read: none of
+    the four is then."""
     send_used: int = 0
     """The same of the send buffer (SK_MEMINFO_WMEM_QUEUED, `w`): what was written and is not acknowledged."""
     send_limit: int = 0
