@@ -27,7 +27,7 @@ _OWED_AT_MOST_S = 1.0
 _COST_SHARE = 20
 """A periodic snapshot takes at most one part in so many of the time."""
 _MOST_STILL = 16
-"""A process of more threads is not found to be still: that would cost a reading for each of them at each look."""
+"""Where more tasks are traced, only held ones count as still: to see whether one sleeps costs a reading for each."""
 _HELD_PERIOD_S = 0.5
 _HELD_COST_SHARE = 100
 """The same where everything is held and no packet or client moves: timers run on, and so do clients of others."""
@@ -51,6 +51,7 @@ class Poller:
         self._fold = fold
         self._tasks = tasks
         """Those that are traced, as the tracer knows them now."""
+        self._of_process: dict[int, list[Task]] = {}
         self._due = self._next = 0.0
         """When the next periodic snapshot was due at first; when it is, as of the last tick."""
         self._owed_since = 0.0
@@ -145,18 +146,22 @@ class Poller:
 
     def _is_still(self, pid: int) -> bool:
         """No task of the process makes a call now: each is held, or was told to be asleep and still is."""
-        tasks = [task for task in list(self._tasks.values()) if task.pid == pid]
-        if not tasks or len(tasks) > _MOST_STILL:
-            return False
-        for task in tasks:
+        few = len(self._tasks) <= _MOST_STILL
+        for task in self._of_process.get(pid, ()):
             if task.held:
                 continue
-            if task.tid not in self.blocked:
+            if not few or task.tid not in self.blocked:
                 return False
             state = procfs.read_stat(task.tid)
             if isinstance(state, Unread) or state.state != "S":
                 return False
-        return True
+        return pid in self._of_process
+
+    def _group_tasks(self) -> None:
+        """Before a snapshot: which tasks each process has."""
+        self._of_process = {}
+        for task in list(self._tasks.values()):
+            self._of_process.setdefault(task.pid, []).append(task)
 
     def woke(self, tid: int) -> None:
         self._sleeping_since.pop(tid, None)
@@ -168,6 +173,7 @@ class Poller:
         """A full snapshot of every host."""
         cost = 0
         self._owed_since = 0.0
+        self._group_tasks()
         for snapshot in self._snapshots.values():
             self._stream.put_all(snapshot.everything())
             cost += snapshot.cost_ns
@@ -194,6 +200,7 @@ class Poller:
         if self._server.cost_ns < FULL_SNAPSHOT_NS or stop.at in ("interrupt", "signal"):
             self.snapshot_all()
             return
+        self._group_tasks()
         fds: list[int] = []
         unnamed = False
         if stop.nr >= 0:

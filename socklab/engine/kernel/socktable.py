@@ -139,7 +139,7 @@ class DiagTable(SocketTable):
         chunks = self._diag.read_dump(ALL_STATES, memory=asked)
         old_chunks, old_split = self._chunks, self._split
         if chunks == old_chunks and not self._patched:
-            return self._take([], set(), {} if self._all_memory else self._read_again())
+            return Delta([], [], []) if self._all_memory else self._take([], set(), self._read_again())
         split: list[list[bytes]] = []
         fresh: list[list[bytes]] = []
         stale: list[list[bytes]] = []

@@ -109,7 +109,11 @@ def test_a_process_is_still_while_each_of_its_tasks_is_held_or_asleep(
     monkeypatch.setattr(poller_module.procfs, "read_stat", lambda tid: SimpleNamespace(state=states[tid]))
     tasks = {tid: cast(Task, SimpleNamespace(tid=tid, pid=1 if tid < 9 else 9, held="")) for tid in (1, 2, 9)}
     lab = Lab(tasks=tasks)
-    still = lab.poller._is_still
+
+    def still(pid: int) -> bool:
+        lab.poller.snapshot_all()
+        return lab.poller._is_still(pid)
+
     assert not still(1) and not still(77)
     tasks[1].held = "enter"
     assert not still(1), "nobody said yet that the second sleeps in a call"
@@ -120,3 +124,5 @@ def test_a_process_is_still_while_each_of_its_tasks_is_held_or_asleep(
     tasks |= {tid: cast(Task, SimpleNamespace(tid=tid, pid=1, held="enter")) for tid in range(20, 40)}
     states[2] = "S"
     assert not still(1), "to ask so many would cost too much"
+    tasks[2].held = "return"
+    assert still(1), "those that are held need not be asked"

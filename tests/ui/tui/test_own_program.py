@@ -170,6 +170,10 @@ OBJECTS = [
         "unix stream listens @a  queue 2 of 3",
     ),
     (ev.Descriptor(5, "socket:[77]", 77, detail="tcp", behind=ev.KernelObject("0.0.0.0:80")), "tcp 0.0.0.0:80"),
+    (
+        ev.Descriptor(5, "socket:[77]", 77, detail="udp", behind=ev.KernelObject(receive_limit=9)),
+        "udp, no address",
+    ),
     (ev.Descriptor(5, "socket:[77]", 77, detail="tcp", behind=ev.KernelObject()), "tcp socket, not in /proc/net/tcp"),
 ]  # fmt: skip
 
