@@ -314,8 +314,6 @@ class Control:
         before, self._alive = self._alive, set(self._tracer.tasks)
         if self._acting or self._deferred is not None or (self._script is not None and self._script.waiting):
             return
-        if self._actor.commands.looking.busy:
-            return  # whoever asked for it reads it before anything else is asked of them
         if self._effects_are_due():
             return
         for run in list(self._runs):
@@ -323,6 +321,8 @@ class Control:
             if run.is_done(self._run_control.held, self._asleep):
                 self._runs.remove(run)
                 self._done(run.number)
+        if self._actor.commands.looking.busy:
+            return  # whoever asked for it reads what it prints before anything else is asked of them
         if self.poller is not None and self.poller.owed and not self._unattended:
             return  # somebody will want to read it all; a run that nobody watches goes on
         wants = self._wants(before | self._alive)

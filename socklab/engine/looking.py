@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from socklab.core.errors import UsageError
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import follow
 from socklab.protocol.events import Ran
@@ -54,7 +55,9 @@ class Looking:
         """Killed, not reaped yet."""
 
     def start(self, argv: tuple[str, ...], host: str, stdin: bytes, done: Callable[[], None]) -> None:
-        """Run it; one that runs still is ended. What can't be run is told as such."""
+        """Run it; one that runs still is ended. What can't be run is told as such. Raises UsageError."""
+        if not argv or not argv[0]:
+            raise UsageError("There is nothing to run.")
         self.end("another one was asked for")
         try:
             process = self._spawned(argv, host, stdin)
@@ -73,8 +76,6 @@ class Looking:
             )
 
     def _spawned(self, argv: tuple[str, ...], host: str, stdin: bytes) -> subprocess.Popen[bytes]:
-        if not argv:
-            raise ValueError("no command")
         source = os.memfd_create("socklab-look", os.MFD_CLOEXEC)
         try:
             os.write(source, stdin)

@@ -294,6 +294,7 @@ def test_of_the_output_the_bytes_and_the_terminal_they_went_to_are_shown(tmp_pat
 
 def test_a_program_that_is_missing_or_takes_for_ever_is_said_and_harms_nothing(tmp_path: Path) -> None:
     with serving(tmp_path) as watcher:
+        assert watcher.ask(cmd.Look(())).outcome == watcher.ask(cmd.Look(("ss",), "nowhere")).outcome == "refused"
         assert watcher.ask(cmd.Look(("no-such-program", "-x"))).outcome == "done"
         assert watcher.state.ran is not None
         assert watcher.state.ran.reason == "no-such-program is not installed on this machine"

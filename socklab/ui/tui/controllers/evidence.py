@@ -23,7 +23,7 @@ from socklab.ui.tui.widgets.lines import Line
 if TYPE_CHECKING:
     from textual.app import App
 
-    from socklab.evidence import Page, Subject
+    from socklab.evidence import Page, Shell, Subject
     from socklab.ui.tui.screens.evidence import EvidenceScreen
 
 
@@ -55,7 +55,10 @@ class EvidenceController:
         self._asked_at: tuple[ev.Evidence | None, int] = (None, 0)
         """The evidence there was, and how many notices, when this was asked for."""
         self._answer: ev.Evidence | None = None
-        self._command = ""
+        self._page: tuple[tuple[object, ...], Page] | None = None
+        """The page last made, and what it was made of."""
+        self._shell: Shell | None = None
+        """The command that was run last, and what it has printed."""
         self._ran_before: ev.Ran | None = None
         self._ran: ev.Ran | None = None
         self._refused = ""
@@ -75,7 +78,8 @@ class EvidenceController:
         if isinstance(subject, str):
             lab.say(subject)
             return
-        self._subject, self._answer, self._command, self._ran, self._refused = subject, None, "", None, ""
+        self._subject, self._answer, self._page = subject, None, None
+        self._shell, self._ran, self._refused = None, None, ""
         self._asked_at = lab.bridge.now.evidence, self._notices()
         if subject.wants and not self._ended and not lab.post(cmd.Evidence(wants=subject.wants)):
             return
@@ -114,8 +118,8 @@ class EvidenceController:
             return
         if self._answer is None and now.evidence is not before and now.evidence is not None:
             self._answer = now.evidence if now.evidence.wants == subject.wants else None
-        if now.ran is not self._ran_before and now.ran is not None:
-            self._ran = now.ran
+        if now.ran is not self._ran_before and now.ran is not None and self._shell is not None:
+            self._ran = now.ran if now.ran.argv == self._shell.argv else self._ran
         if self._notices() > notices and len(now.notices) and now.notices[-1].level != "info":
             self._refused = self._refused or now.notices[-1].text
         self._screen.paint()
@@ -129,22 +133,26 @@ class EvidenceController:
         assert self._subject is not None
         header = self._lab.now.header
         past, arch = self._lab.at is not None, header.arch if header is not None else "x86_64"
-        return evidence.page(self._subject, self._answer, arch, past=past, ended=self._ended, refused=self._refused)
+        made_of = (self._answer, self._ended, self._refused)
+        if self._page is None or self._page[0] != made_of:
+            made = evidence.page(self._subject, self._answer, arch, past=past, ended=self._ended, refused=self._refused)
+            self._page = made_of, made
+        return self._page[1]
 
     @property
     def printed(self) -> tuple[str, list[Line]]:
         from socklab import evidence
 
-        if not self._command:
+        if self._shell is None:
             return "", []
         if self._ran is None:
-            return self._command, [((self._refused or "It runs ...", "dim"),)]
-        return self._command, evidence.ran(self._ran)
+            return self._shell.text, [((self._refused or "It runs ...", "dim"),)]
+        return self._shell.text, evidence.ran(self._ran)
 
     def run(self, place: int) -> None:
         """Run a command of the page there and then, on the host that it is about."""
-        shell = self.page.shells[place]
-        self._command, self._ran, self._refused = shell.text, None, ""
+        shell = self._shell = self.page.shells[place]
+        self._ran, self._refused = None, ""
         self._ran_before, self._asked_at = self._lab.bridge.now.ran, (self._asked_at[0], self._notices())
         if shell.elsewhere:
             self._refused = f"It is not run here: {shell.elsewhere}."
