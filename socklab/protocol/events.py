@@ -309,6 +309,16 @@ class PacketFate(Event, frozen=True, tag="fate"):
     fate: str
 
 
+class ResetSent(Event, frozen=True, tag="reset-sent"):
+    """The kernel sent an RST from `local`, and why: a name of its sk_rst_reason. Of the lab's own processes, where the
+    machine lets it be seen; `pid` is the one in whose time it was sent."""
+
+    pid: int
+    local: str
+    remote: str
+    reason: str
+
+
 class WireRules(Event, frozen=True, tag="rules"):
     """The wire's rules in force, oldest first, as one would type them: "hold syn-ack", "loss 20 seed 0 all"."""
 
@@ -378,8 +388,8 @@ class LessonDone(Event, frozen=True, tag="lesson-done"):
 AnyEvent: TypeAlias = (
     Header | LessonText | Source | Built | Started | Notice | Ended | Done | Ready | Enter | Return | Held | Place |
     Resumed | Signal | Forked | Execed | Exited | Output | Descriptors | Sockets | Evidence | Ran | Counters | Setting |
-    Processes | Acted | Client | Packet | PacketFate | WireRules | StepReached | Asked | Answered | Measured |
-    Checked | Offered | LessonDone
+    Processes | Acted | Client | Packet | PacketFate | ResetSent | WireRules | StepReached | Asked | Answered |
+    Measured | Checked | Offered | LessonDone
 )  # fmt: skip
 
 BUSY = (Held, Acted, StepReached, Asked, Answered, Measured, Offered, Exited, Ended)

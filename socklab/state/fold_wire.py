@@ -49,5 +49,6 @@ FOLDS: Folds = {
     ev.Client: lambda state, event: replace(state, t=event.t, clients={**state.clients, event.name: event}),
     ev.Packet: _packet,
     ev.PacketFate: _fate,
+    ev.ResetSent: lambda state, event: replace(state, t=event.t, resets=state.resets.append(event)),
     ev.WireRules: lambda state, event: replace(state, t=event.t, wire_rules=event.rules),
 }

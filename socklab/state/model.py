@@ -146,6 +146,8 @@ class LabState(msgspec.Struct, frozen=True):
     """Packets the wire kept for a while: number to how long."""
     wire_rules: tuple[str, ...] = ()
     """Rules in force on the wire, as one would type them."""
+    resets: Log[ev.ResetSent] = msgspec.field(default_factory=lambda: Log(2_000))
+    """The kernel's own reasons for RSTs it sent, where they can be seen."""
     output: Log[ev.Output] = msgspec.field(default_factory=lambda: Log(2_000))
     """A terminal hands over at most 4 KiB at a time: what a program prints for ever stays below 16 MiB here."""
     acted: Log[ev.Acted] = msgspec.field(default_factory=Log)

@@ -7,13 +7,13 @@ reason is not known. Source: tcp_close, tcp_v4_send_reset (net/ipv4/tcp.c, tcp_i
 
 from __future__ import annotations
 
-from socklab.packets.decode import ACK
+from socklab.packets.decode import ACK, RST
 from socklab.packets.packet_log import Passed
 from socklab.protocol import events as ev
 from socklab.state import CLOSE_WAIT, CLOSING, LAST_ACK, LISTEN, Call
 from socklab.why import streams
 from socklab.why.ends import Closing, End
-from socklab.why.model import Link, unknown
+from socklab.why.model import Link, plain, unknown
 from socklab.why.record import Record, bytes_of
 
 SOL_SOCKET, SO_LINGER = 1, 13
@@ -29,9 +29,59 @@ def chain(sender: End, rst: Passed | None) -> list[Link]:
 
 
 def why_sent(sender: End, rst: Passed) -> list[Link]:
-    """What made this end send the RST."""
+    """What made this end send the RST: the kernel's own word where it was seen, then what was recorded beside it."""
     refused = _answers_a_syn(sender, rst)
-    return _refused(sender, refused) if refused is not None else _by_closing(sender, rst)
+    links = _refused(sender, refused) if refused is not None else _by_closing(sender, rst)
+    word = _kernels_word(sender, rst)
+    return [*word, *(link for link in links if not word or link.known or not link.what.startswith("why "))]
+
+
+# ---------------------------------------------------------------- the kernel's own reason
+
+_CLOCKS_NS = 1_000_000
+"""The wire notes a packet when it takes it up: after it was sent, by the same clock."""
+
+_MEANINGS = {
+    "NO_SOCKET": "no socket is there for the packet it answers",
+    "TCP_INVALID_ACK_SEQUENCE": "an ACK number that can't be",
+    "TCP_TOO_OLD_ACK": "an ACK number far too old",
+    "TCP_ACK_UNSENT_DATA": "an ACK of bytes that were never sent",
+    "TCP_FLAGS": "flags that don't belong here",
+    "TCP_OLD_ACK": "an ACK of an earlier connection",
+    "TCP_ABORT_ON_DATA": "data for a socket that reads no more",
+    "TCP_TIMEWAIT_SOCKET": "the socket is in TIME_WAIT",
+    "INVALID_SYN": "a SYN where none may come",
+    "TCP_ABORT_ON_CLOSE": "closed with bytes unread",
+    "TCP_ABORT_ON_LINGER": "TCP_LINGER2 wants no waiting for the other's FIN",
+    "TCP_ABORT_ON_MEMORY": "too little memory for closed sockets",
+    "TCP_STATE": "ended in a state in which the other end must be told",
+    "TCP_KEEPALIVE_TIMEOUT": "keep-alive probes had no answer",
+    "TCP_DISCONNECT_WITH_DATA": "ended with bytes that were not sent or acknowledged",
+}
+"""include/net/rstreason.h, in short."""
+
+
+def _kernels_word(sender: End, rst: Passed) -> list[Link]:
+    """The reason that the kernel gave for this very packet: the last it told of these ends before the packet crossed,
+    and no other RST of the same end between the two."""
+    record, t = sender.record, rst.packet.t + _CLOCKS_NS
+    told = [
+        event
+        for event in record.state.resets
+        if (plain(event.local), plain(event.remote)) == (sender.local, sender.remote) and event.t <= t
+    ]
+    if not told:
+        return []
+    between = [
+        other
+        for other in sender.sent(lambda flags: bool(flags & RST))
+        if other.packet.id < rst.packet.id and other.packet.t >= told[-1].t
+    ]
+    if between:
+        return []
+    meaning = _MEANINGS.get(told[-1].reason, "")
+    what = f"the kernel's own reason: {told[-1].reason}" + (f", {meaning}" if meaning else "")
+    return [Link(what, told[-1].t, record.readings.stop_of(told[-1]))]
 
 
 # ---------------------------------------------------------------- nobody listens

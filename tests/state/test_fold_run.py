@@ -64,6 +64,7 @@ EVERY = [
     lab.fds((3, 900)), lab.sockets(lab.listener()), ev.Evidence(1, ()), ev.Ran(1, "server", ("ss",)),
     ev.Counters(1, "server", {"TW": 1}), ev.Setting(1, "server", "net.x", "1"), lab.process("S"),
     ev.Acted(1, "connect", "student"), lab.client("a", 1), lab.packet(1, "client", lab.SYN), lab.fate(1, "held"),
+    ev.ResetSent(lab.t(), 100, "10.0.0.1:8080", "10.0.0.2:50001", "TCP_STATE"),
     ev.WireRules(1, ("hold all",)), ev.Done(1, 1, "done"), ev.Ready(1, "step"), ev.Offered(1, 0, ("connect",)),
 ]  # fmt: skip
 

@@ -69,3 +69,12 @@ def test_fates_of_packets_that_were_let_go_are_let_go_too() -> None:
     for number in range(1, 9):
         before = lab.state_of_from(before, lab.packet(number, "client", lab.ACK), lab.fate(number, "delivered"))
     assert sorted(before.fates) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_kernels_reasons_for_resets_are_kept_in_order() -> None:
+    before = lab.state_of(lab.start())
+    told = [
+        ev.ResetSent(lab.t(), 100, "10.0.0.1:8080", "10.0.0.2:50001", reason) for reason in ("NO_SOCKET", "TCP_FLAGS")
+    ]
+    assert [event.reason for event in lab.state_of_from(before, *told).resets] == ["NO_SOCKET", "TCP_FLAGS"]
+    assert set(changes(before, told[0])) == {"resets"}

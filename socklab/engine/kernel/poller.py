@@ -6,6 +6,7 @@ Owns the snapshots of a run. Belongs to the lab thread. Never acts, never decide
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
@@ -13,6 +14,7 @@ from itertools import zip_longest
 from socklab import syscalls
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import Unread
+from socklab.engine.kernel.reset_reasons import ResetReasons
 from socklab.engine.kernel.snapshot import FULL_SNAPSHOT_NS, Snapshot
 from socklab.engine.network.topology import Topology
 from socklab.engine.stream import Stream
@@ -82,6 +84,9 @@ class Poller:
                 name, stream.now, only_watched=topology.network == "machine", still=self._is_still
             )
         self._server = self._snapshots["server"]
+        self._resets = ResetReasons(arch, stream.start_ns)
+        self._own = {os.getpid(), topology.wire.pid if topology.wire is not None else 0}
+        """The clients' sockets are the engine's; what a packet brings about happens in the time of who delivers it."""
         topology.enter("client")
 
     @property
@@ -177,6 +182,7 @@ class Poller:
         for snapshot in self._snapshots.values():
             self._stream.put_all(snapshot.everything())
             cost += snapshot.cost_ns
+        self._tell_resets()
         gone, self._gone = self._gone, []
         for stop in gone:
             if stop.tid == stop.pid:
@@ -186,6 +192,12 @@ class Poller:
         self._taken = time.monotonic()
         self._cost_s = cost / 1e9
         self._due = self._taken + max(_LEAST_PERIOD_S, _COST_SHARE * self._cost_s)
+
+    def _tell_resets(self) -> None:
+        if self._resets.is_on:
+            state = self._fold()
+            programs = {client.pid for client in state.clients.values() if client.pid}
+            self._stream.put_all([*self._resets.read(self._own | programs | {t.pid for t in state.tasks.values()})])
 
     def _read_rows(self) -> None:
         for tid in list(self._rows):
