@@ -147,7 +147,7 @@ def _first(state: object) -> int:
 def test_no_link_is_of_a_later_stop_than_the_state_that_was_asked(name: str) -> None:
     stream = recorded(name)
     history = history_of(stream)
-    times = [(history.stop_of(event), event.t) for event in stream]
+    times = [(min(history.stop_of(event), history.now.stops), event.t) for event in stream]
     for stop in range(1, history.now.stops + 1):
         state = history.at(stop)
         latest = max(t for seen, t in times if seen <= stop)
