@@ -56,7 +56,7 @@ class Command(msgspec.Struct, frozen=True):
     """One or two words, for the footer; "" = the name."""
     footer: str = ""
     """Situations in which the footer shows it: h held, r running, q question open, p looking at the past, e ended;
-    o the lesson is over, w there is a wire, g it keeps packets."""
+    o the lesson is over, w there is a wire, g it keeps packets, t the program waits for what is typed."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "action", self.action or self.name.replace("-", "_"))
@@ -159,7 +159,8 @@ COMMANDS = (
     Command("others", "Let the others run while this task is stepped, or hold them.", PROGRAM, _TYPED,
             (arg.choice("run", "run", "hold", value="run".__eq__),), cmd.Others, keys="f", label="free others"),
     Command("stdin", "A line for the program's standard input.", PROGRAM, _TYPED, (arg.INPUT,),
-            cmd.Input, "input", r'stdin hello, stdin "a\x00b"', keys="i", action="prompt('stdin ')"),
+            cmd.Input, "input", r'stdin hello, stdin "a\x00b"', keys="i", action="prompt('stdin ')", label="input",
+            footer="t"),
 
     Command("connect", "Connect one more client; connect 5, connect a b.", CLIENTS, _ALL, (arg.CLIENTS,),
             keys="k", footer="hr"),
@@ -176,7 +177,7 @@ COMMANDS = (
     Command("stop-reading", "What comes stays in the client's receive queue.", CLIENTS, _ALL, (arg.CLIENT,)),
     Command("read", "The client reads what has come, and all that comes.", CLIENTS, _ALL, (arg.CLIENT,)),
     Command("!", "Run a real program where clients live.", CLIENTS, _ALL, (arg.host("client"), arg.PROGRAM),
-            keys="!", action="prompt('! ')", label="command", footer="hr"),
+            keys="!", action="prompt('! ')", label="run", footer="hr"),
     Command("set", "Show or change a kernel setting of the lab's hosts.", CLIENTS, _ALL,
             (arg.host("server"), arg.SETTING)),
 
@@ -196,14 +197,17 @@ COMMANDS = (
             footer="p"),
     Command("first", "Show the first stop.", LOOK, (SCREEN,), keys="home", footer="p"),
     Command("now", "Back to now.", LOOK, (SCREEN,), keys="end", footer="p"),
-    Command("next-panel", "The next panel; its number goes there directly.", LOOK, keys="tab",
+    Command("next-panel", "The next panel; its key goes there directly.", LOOK, keys="tab",
             action="cycle(1)", label="panel"),
     Command("previous-panel", "The panel before.", LOOK, keys="shift+tab", action="cycle(-1)", label="panel back"),
     Command("wire-panel", "The packets on the wire, where the lab has one of its own.", LOOK, keys="w",
             action="panel('wire')", label="wire"),
     Command("stage-panel", "The picture of the whole lab.", LOOK, keys="`", action="panel('stage')", label="stage"),
     Command("show", "All of one kind: show sockets, show wire.", LOOK, _TYPED, (arg.choice("argument", *_PANELS),)),
-    Command("maximise", "Give the panel the whole screen, and back.", LOOK, (SCREEN,), keys="z m", label="zoom"),
+    Command("panels", "Every panel: choose one.", LOOK, (SCREEN,), keys="P"),
+    Command("steps", "The lesson's steps; one that was reached can be looked at.", LOOK, (SCREEN,), keys="S"),
+    Command("maximise", "Give the panel the whole screen, and back.", LOOK, (SCREEN,), keys="z m", label="zoom",
+            footer="hr"),
     Command("stack", "Every frame below the source (backtrace); ↑ ↓ choose one.", LOOK, (SCREEN,), keys="b",
             label="call stack"),
     Command("verbose", "Show more: bytes of buffers, every frame of the stack.", LOOK, (SCREEN,), keys="v",
@@ -219,7 +223,8 @@ COMMANDS = (
 
     Command("pcap", "Write the packets so far as a capture.", LAB, _TYPED,
             (arg.rest("FILE", "the file's name is missing"),)),
-    Command("prompt", 'Type any action: connect 5, send a "hi", set net.ipv4...', LAB, keys=":", footer="hre"),
+    Command("prompt", 'Type any action: connect 5, send a "hi", set net.ipv4...', LAB, keys=":", label="type",
+            footer="hre"),
     Command("restart", "End the run, and start the same one from its beginning.", LAB, _TYPED, keys="ctrl+r",
             footer="eo"),
     Command("help", "These commands; help hold: how one is used.", LAB, _TYPED, (arg.rest("[VERB]"),),

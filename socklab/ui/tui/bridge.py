@@ -62,6 +62,8 @@ class Bridge:
         """Task to the number of its last stop."""
         self.measured_at: dict[int, int] = {}
         """Lesson step to the stop at which its answer was measured."""
+        self.step_at: dict[int, int] = {}
+        """Lesson step to the stop at which it was reached."""
         self._unanswered = Pending()
         self._draw = draw
         self._pending: deque[ev.AnyEvent] = deque()
@@ -174,8 +176,9 @@ class Bridge:
             self._result(state, event)
         elif kind is ev.Packet:
             self._decode(state)
-        elif kind is ev.StepReached:
+        elif isinstance(event, ev.StepReached):
             self.chips.step_reached()
+            self.step_at.setdefault(event.index, state.stops)
         elif isinstance(event, ev.Measured):
             self.measured_at[event.index] = state.stops
 

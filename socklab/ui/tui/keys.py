@@ -15,6 +15,9 @@ from socklab.ui.tui.widgets.lines import Line, Span
 
 _LAST = ("restart", "help", "quit")
 """What the footer never leaves out, at its end."""
+_STEPPING = ("step", "over", "next", "stdin", "pause")
+_LESS = ("until", "close", "maximise")
+"""What it leaves out first."""
 
 KEYS = tuple(command for command in COMMANDS if command.keys)
 """Every command that has a key, with the keys of the table."""
@@ -44,39 +47,48 @@ def footer(
     choices: str = "",
     wire: str = "",
     several: bool = False,
+    typed: bool = False,
+    back: bool = False,
 ) -> tuple[Line, list[tuple[int, int, str]]]:
     """The footer in `width` cells for one situation, and where a click asks for what. `wire`: w, or wg if it keeps
     packets; what is in the hand comes first. `choices`: the letters of the open question. `several`: there is another
-    process or thread to go to. `over`: the lesson is done, its next step is none.
+    process or thread to go to. `over`: the lesson is done, its next step is none. `typed`: the program waits for what
+    is typed at its terminal. `back`: Esc goes back to the stage, before it is anything else.
 
     The keys that matter least are left out where the line is too short; help and quit always stay.
     """
-    entries: list[_Entry] = []
+    entries: list[tuple[int, _Entry]] = []
+    """How soon each is left out (the highest first), in the order they are shown."""
     if situation == "q":
-        entries += [(choices, "choose", ""), ("Enter", "commit", "enter"), ("Esc", "just show me", "escape")]
-    always, in_hand, hold, tasks = [list[_Entry]() for _ in range(4)]
+        leave = "back" if back else "just show me"
+        asked = ((choices, "choose", ""), ("Enter", "commit", "enter"), ("Esc", leave, "escape"))
+        entries += [(0, entry) for entry in asked]
+    always: list[_Entry] = []
+    in_hand, hold, stepping, tasks = [list[tuple[int, _Entry]]() for _ in range(4)]
     for command in effective().commands:
-        if not command.face:
+        if not command.face or (command.name == "next" and (over or not lesson)):
             continue
         entry = (command.face, command.label, command.action)
         if command.group == WIRE and command.footer and command.footer in wire:
-            (in_hand if command.footer == "g" else hold).append(entry)
+            (in_hand if command.footer == "g" else hold).append((3 * (command.footer == "w"), entry))
         elif command.name == "next-task" and several:
-            tasks.append(entry)
-        elif command.name == "next" and (over or not lesson):
-            continue
-        elif situation in command.footer or (over and "o" in command.footer):
-            (always if command.name in _LAST else entries).append(entry)
-    if situation in "hr":
-        stepping = 3 - over if situation == "h" else 1
-        entries = [*in_hand, *entries[:stepping], *tasks, *hold, *entries[stepping:]]
+            tasks.append((3, entry))
+        elif situation in command.footer or (over and "o" in command.footer) or (typed and "t" in command.footer):
+            if command.name in _LAST:
+                always.append(entry)
+            elif command.name in _STEPPING:
+                stepping.append((1, entry))
+            else:
+                entries.append((4 + _LESS.index(command.name) if command.name in _LESS else 2, entry))
+    entries = [*in_hand, *stepping, *tasks, *hold, *entries]
     room = width - 1 - sum(_cells(entry) for entry in always)
-    chosen: list[_Entry] = []
-    for entry in entries:
+    fitting: set[_Entry] = set()
+    for _, entry in sorted(entries, key=lambda ranked: ranked[0]):
         if _cells(entry) > room:
             break
-        chosen.append(entry)
+        fitting.add(entry)
         room -= _cells(entry)
+    chosen = [entry for _, entry in entries if entry in fitting]
     spans: list[Span] = [(" ", "")]
     hot: list[tuple[int, int, str]] = []
     x = 1

@@ -597,3 +597,38 @@ async def test_nothing_moves_from_stop_to_stop() -> None:
             await until(pilot, lambda stops=stops: lab(pilot).lab.now.stops > stops)
             assert [slot.box for slot in lab(pilot).placed] == boxes
             assert text_of(app).split("\n")[0].replace("*", " ") == head
+
+
+async def test_the_list_of_panels_opens_the_chosen_one() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("P")
+        await shown(pilot, "Panels: ")
+        await pilot.press(*"count", "enter")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "counters")
+        rows = text_of(app).split("\n")
+        await pilot.click(offset=(rows[0].index("+"), 0))  # how many tabs found no room
+        await shown(pilot, "▶ Counters")
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: lab(pilot).slots[0].panel == "output")
+
+
+async def test_the_list_of_steps_marks_where_we_are_and_shows_a_step_that_was_reached() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("S")
+        await shown(pilot, "▶ Step 1  1st listen  The address is taken")
+        text = text_of(app)
+        assert "Step 2  1st accept  (to come)" in text
+        assert "Ten clients" not in text
+        await pilot.press("down", "enter")  # not reached: nothing to be seen
+        await shown(pilot, "Steps: ")
+        await pilot.press("escape", "o")
+        await shown(pilot, "held after listen")
+        await pilot.press("o")
+        await shown(pilot, "held before accept")
+        await pilot.press("escape", "S", "home", "enter")
+        await shown(pilot, "THE PAST   stop 5 of 7")
+        assert cmd.Step(over=True) in link.commands

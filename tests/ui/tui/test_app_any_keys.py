@@ -98,7 +98,7 @@ async def test_the_palette_finds_by_what_is_typed_and_does_it_once() -> None:
         await pilot.press("enter", "enter")
         await until(pilot, lambda: link.commands == [cmd.Do("connect")])
         await pilot.press("ctrl+p", *"nothing of the kind")
-        await shown(pilot, "no command")
+        await shown(pilot, "no such line")
         await pilot.press("enter", "escape")
         await shown(pilot, "held before listen")
 

@@ -20,10 +20,11 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
 from socklab.ui.tui.theme import themes
 from socklab.ui.tui.widgets import question, timeline
-from socklab.ui.tui.widgets.lines import cell_len, clip, masked, pad, plain, spread, width, wrap
+from socklab.ui.tui.widgets.lines import View, cell_len, clip, masked, pad, plain, spread, width, wrap
+from socklab.ui.tui.widgets.tasks import waits_for_input
 from tests.support import streams as lab
 from tests.ui.tui.panel_support import Scene
-from tests.ui.tui.support import a_lesson
+from tests.ui.tui.support import TOML, a_lesson, backlog
 
 # ---------------------------------------------------------------- plans
 
@@ -346,3 +347,39 @@ async def test_no_more_is_read_than_the_screen_can_fold(monkeypatch: pytest.Monk
         bridge.stop()
         os.close(reading)
         os.close(writing)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 200])
+def test_while_the_program_is_held_the_footer_names_clients_and_prompt(columns: int) -> None:
+    told = plain(keys.footer("h", columns)[0])
+    for entry in ("s step", "o over", "n next", "k connect", "e send", "! run", ": type", "? help", "q quit"):
+        assert f" {entry} " in told
+    assert ("z zoom" in told) == (columns >= 120)
+
+
+def test_what_the_program_reads_from_its_terminal_is_asked_for_in_the_footer() -> None:
+    terminal = ev.Descriptor(0, "/dev/pts/7")
+    asleep = ev.ProcessRow(lab.PID, 1, "server", "S")
+    for fd, waits in ((0, True), (3, False)):
+        state = lab.state_of(
+            lab.start(),
+            ev.Descriptors(0, lab.PID, (terminal, ev.Descriptor(3, "socket:[900]", 900))),
+            lab.entered("read", fd, 0, 100),
+            ev.Processes(1, (asleep,)),
+        )
+        assert waits_for_input(state) is waits
+        assert ("i input" in plain(keys.footer("r", 80, typed=waits_for_input(state))[0])) is waits
+
+
+def test_what_the_student_is_to_do_stays_in_sight_below_a_text_too_long_for_its_place() -> None:
+    text = "A sentence of the lesson that goes on. " * 20
+    toml = TOML.replace(
+        'before = "Ten clients', f'offer = "deliver"\nuntil = {{ probe = "packets.held", is = 0 }}\nbefore = "{text}'
+    )
+    events = [*backlog()[:-1], ev.Offered(t=9, index=1, lines=("deliver",))]
+    state = st.apply_all(st.LabState(), events)
+    panel = registry.panel("narration")
+    body = panel.body(state, View(56, 6, lesson=a_lesson(toml)))
+    assert "Your turn: deliver" in " ".join(plain(line) for line in body.foot)
+    assert not any("Your turn" in plain(line) for line in body.lines)
+    assert len(body.lines) > 6

@@ -25,6 +25,8 @@ class QuestionController:
         """From a run's beginning."""
         self._marked = -1
         """Index of the marked choice."""
+        self.escape_is_back = False
+        """Esc leaves something else first."""
         self._index = -1
         """The lesson step that asks."""
         self._choice_of: list[int] = []
@@ -94,7 +96,14 @@ class QuestionController:
         told = guide.fill(" ".join(predict.explain.split()), state) if asked.measured is not None else ""
         turn = guide.your_turn(state)
         lines, self._choice_of = question.lines(
-            predict, asked.measured, self._marked, width, answered=asked.answered, explained=told, turn=turn
+            predict,
+            asked.measured,
+            self._marked,
+            width,
+            answered=asked.answered,
+            explained=told,
+            turn=turn,
+            back=self.escape_is_back,
         )
         return lines
 

@@ -14,6 +14,7 @@ import msgspec
 from socklab import guide, state as st
 from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.widgets import markdown, own_program
+from socklab.ui.tui.widgets.formats import fit
 from socklab.ui.tui.widgets.lines import EMPTY, Line, View, with_keys, wrap
 from socklab.ui.tui.widgets.question import your_turn
 
@@ -46,7 +47,12 @@ class NarrationPanel(Panel):
         if question is not None and question.measured is not None:
             # The question's own place tells the answer; the lesson's text stays what it was.
             state = msgspec.structs.replace(state, question=None)
-        return super().body(state, view)
+        body = super().body(state, view)
+        turn = fit(_turn(state, view), view)
+        if not turn or len(body.lines) <= view.height or view.lesson is None:
+            return body
+        # What the student is to do stays in sight, however long the text is that leads to it.
+        return Body([line for line in body.lines if line not in turn], foot=turn)
 
 
 def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Line]:
@@ -69,13 +75,18 @@ def _told(text: str, state: st.LabState, lesson: Lesson, view: View) -> list[Lin
     if doubts := guide.doubts(lesson, state):
         doubt: Line = (("! ", "warn"), (f"{doubts} ", "warn"), *with_keys("`restart` begins the lesson anew."))
         lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(doubt, view.width)]
-    offer = guide.your_turn(state)
-    asks = state.question is not None and state.question.measured is None
-    if offer and lines and not asks:  # an open question says it itself
-        lines = [*lines, *([] if view.compact else [EMPTY]), *wrap(your_turn(offer), view.width)]
+    if lines and (turn := _turn(state, view)):
+        lines = [*lines, *([] if view.compact else [EMPTY]), *turn]
     if end := guide.end_hint(state):
         lines = [*lines, *([] if view.compact or not lines else [EMPTY]), *wrap(with_keys(end), view.width)]
     return lines or [((guide.next_hint(lesson, state), "dim"),)]
+
+
+def _turn(state: st.LabState, view: View) -> list[Line]:
+    """What the student is to do now, unless an open question says it itself."""
+    offer = guide.your_turn(state)
+    asks = state.question is not None and state.question.measured is None
+    return wrap(your_turn(offer), view.width) if offer and not asks else []
 
 
 @lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ itself; what an action does is in controllers/, what a panel shows in panels/, w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -17,10 +18,10 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from socklab import guide
-from socklab.commands.keymap import face
 from socklab.commands.lines import Own, Request
 from socklab.lesson import Lesson
 from socklab.ui.tui.bridge import Source
+from socklab.ui.tui.controllers import bars
 from socklab.ui.tui.controllers.clients import ClientsController
 from socklab.ui.tui.controllers.evidence import EvidenceController
 from socklab.ui.tui.controllers.lab import Lab
@@ -29,9 +30,9 @@ from socklab.ui.tui.controllers.prompt_line import PromptLine
 from socklab.ui.tui.controllers.question import QuestionController
 from socklab.ui.tui.controllers.view import ViewController
 from socklab.ui.tui.controllers.why import WhyController
-from socklab.ui.tui.controllers.wire import WireController, footer_situation
+from socklab.ui.tui.controllers.wire import WireController
 from socklab.ui.tui.failures import Sturdy, Survivor
-from socklab.ui.tui.keys import KEYS, bound, footer
+from socklab.ui.tui.keys import KEYS, bound
 from socklab.ui.tui.layout import plan as layout
 from socklab.ui.tui.layout.panes import Panes, groups
 from socklab.ui.tui.layout.plan import Box, Plan, Slot
@@ -41,9 +42,8 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets import notices, status, timeline
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.tui.widgets.lines import Line, clip, wrap
-from socklab.ui.tui.widgets.question import letters
-from socklab.ui.tui.widgets.tasks import neighbour, situation
+from socklab.ui.tui.widgets.lines import Line, wrap
+from socklab.ui.tui.widgets.tasks import situation
 
 if TYPE_CHECKING:
     from socklab.ui.tui.prompt import Prompt
@@ -130,7 +130,9 @@ class LabScreen(Sturdy, Screen[None]):
             "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
             "stack": view.stack, "verbose": view.verbose, "raw": self.evidence.open, "choice": self.question.choose,
             "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
-            "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help, "palette": self._palette,
+            "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help,
+            "palette": partial(self._choose, "Commands"), "panels": partial(self._choose, "Panels"),
+            "steps": partial(self._choose, "Steps"),
             "quit_lab": program.quit_lab, "restart": program.restart, "why": self.why.ask,
         }  # fmt: skip
 
@@ -166,10 +168,16 @@ class LabScreen(Sturdy, Screen[None]):
 
         self.app.push_screen(HelpScreen(self.theme))
 
-    def _palette(self) -> None:
+    def _choose(self, what: str) -> None:
+        """A list to choose from: of commands, panels, or steps of the lesson."""
+        from socklab.ui.tui.controllers import lists
         from socklab.ui.tui.palette import Palette
 
-        self.app.push_screen(Palette(self.theme), self._picked)
+        if what == "Steps" and self.lab.lesson is None:
+            self.lab.say("There is no lesson, and no step of one.")
+            return
+        choices = lists.choices(what, self.lab, self.panes)
+        self.app.push_screen(Palette(self.theme, what, choices), self._picked)
 
     def _picked(self, action: str | None) -> None:
         if action:
@@ -265,6 +273,7 @@ class LabScreen(Sturdy, Screen[None]):
             return
         now, state = self.lab.now, self.lab.shown
         front = self.panes.front(state)
+        self.question.escape_is_back = bool(front or self.panes.maximised or self.focused is not None)
         wanted = (*self._wishes(self.size), front, self.panes.maximised, self.prompt.is_open, groups(state))
         if wanted != self._wanted:
             self._wanted = wanted
@@ -273,7 +282,7 @@ class LabScreen(Sturdy, Screen[None]):
             self.call_after_refresh(self._paint_soon)  # another tab may have come without any place changing
         plan, width = self._plan, self.size.width
         if plan.kind == "tiny":
-            self.tiny.show(self._tiny())
+            self.tiny.show(bars.too_small(*self.size))
             return
         self._paint_panels()
         if plan.header.height:
@@ -286,8 +295,12 @@ class LabScreen(Sturdy, Screen[None]):
         running, here = situation(now) == "r", bridge.stop_of.get(now.focus)
         line, hot = timeline.draw(bridge.chips, self.lab.at, width, running=running, here=here)
         self.timeline.show([line], hot=hot)
-        self.status.show([self._status(width)])
-        self._paint_footer(width)
+        self.status.show([bars.status_line(self.lab, self.program, width)])
+        if self.prompt.is_open:
+            self.footer.show([((": ", "key"),)])
+        else:
+            keys, hot = bars.footer_line(self.lab, width, back=self.question.escape_is_back)
+            self.footer.show([keys], hot=hot)
 
     def _paint_panels(self) -> None:
         lab, state = self.lab, self.lab.shown
@@ -318,44 +331,6 @@ class LabScreen(Sturdy, Screen[None]):
         told = f"This panel can't be drawn: {line}. The lab goes on; more when you quit."
         title = registry.entry(view.panel).title if view.panel else ""
         view.show(wrap(((told, "bad"),), view.body_width), ((title, "title"),))
-
-    def _status(self, width: int) -> Line:
-        lab, state = self.lab, self.lab.shown
-        if lab.hint:
-            return clip(((" ", ""), *lab.hint), width)
-        if lab.at is not None:
-            return status.past(lab.at, lab.now.stops, width)
-        chosen, others_run = bool(lab.following.chosen), self.program.others_run(state)
-        until = self.program.until(state)
-        return status.line(state, lab.lesson, width, chosen=chosen, others_run=others_run, until=until)
-
-    def _paint_footer(self, width: int) -> None:
-        if self.prompt.is_open:
-            self.footer.show([((": ", "key"),)])
-            return
-        lab, now = self.lab, self.lab.now
-        predict = lab.question
-        mood = "p" if lab.at is not None else "q" if predict is not None else situation(now)
-        if mood == "r" and now.ready is not None and now.ready.wants == "lesson":
-            mood = "h"  # the program sleeps, the lesson goes on with a step
-        keys, hot = footer(
-            mood,
-            width,
-            lesson=lab.lesson is not None,
-            over=now.lesson_done,
-            choices=letters(predict) if predict is not None else "",
-            wire=footer_situation(now),
-            several=neighbour(now, 1) != 0,
-        )
-        self.footer.show([keys], hot=hot)
-
-    def _tiny(self) -> list[Line]:
-        width, height = self.size
-        text = (
-            f"Terminal is {width}x{height}: make it at least "
-            f"{layout.LEAST_WIDTH}x{layout.LEAST_HEIGHT} (80x24 is better), or use --plain. {face('quit')} quits."
-        )
-        return wrap(((text, "strong"),), max(10, width))
 
     def _fill(self) -> None:
         """The titles are on the screen: now the panels, whose modules take a while to import."""

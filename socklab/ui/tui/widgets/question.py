@@ -40,12 +40,13 @@ def lines(
     answered: ev.Answered | None = None,
     explained: str = "",
     turn: str = "",
+    back: bool = False,
 ) -> tuple[list[Line], list[int]]:
     """The body of the question, and for each line the choice a click there marks (-1 = none).
 
     `marked` is the index of the marked choice, -1 for none. `answered`: committed to, and the kernel
     answers when the call has returned. `explained`: the explanation, Markdown with its probes filled in.
-    `turn`: what the student is to do now, so that there is an answer.
+    `turn`: what the student is to do now, so that there is an answer. `back`: Esc leaves something else first.
     """
     width = max(20, width - 2)
     asked = wrap(((safe(predict.ask), "strong"),), width)
@@ -57,9 +58,11 @@ def lines(
         said = f"You said {shown(answered.choice)}. " if answered.choice is not None else ""
         hint: Line = ((said, "strong"), *(your_turn(turn) if turn else with_keys("`s` steps on: the kernel answers.")))
     else:
-        hint = with_keys(f"`{letters(predict)}` choose   `Enter` commit   `Esc` just show me")
-    body = [*asked, *choices, hint]
-    which = [-1] * len(asked) + choice_of + [-1]
+        leave = "back" if back else "just show me"
+        hint = with_keys(f"`{letters(predict)}` choose   `Enter` commit   `Esc` {leave}")
+    hints = wrap(hint, width)
+    body = [*asked, *choices, *hints]
+    which = [-1] * len(asked) + choice_of + [-1] * len(hints)
     return [((" ", ""), *clip(line, width)) for line in body], which
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from socklab import state as st
 from socklab.core.signals import signal_name
-from socklab.ui.tui.widgets.formats import call_name, count, error_words, failed
+from socklab.lesson import canonical
+from socklab.ui.tui.widgets.formats import call_name, count, descriptors_of, error_words, failed
 from socklab.ui.tui.widgets.lines import Line
 
 # si_code values, sigaction(2)
@@ -84,6 +85,20 @@ def neighbour(state: st.LabState, by: int) -> int:
         return tids[0 if by > 0 else -1] if tids else 0
     found = tids[(tids.index(state.focus) + by) % len(tids)]
     return found if found != state.focus else 0
+
+
+def waits_for_input(state: st.LabState) -> bool:
+    """The followed task sleeps in a read from a terminal."""
+    task = state.task
+    if task is None or task.call is None or not state.blocked(task.tid):
+        return False
+    from socklab.syscalls.groups import fd_argument
+
+    name = call_name(state, task.call.entered.nr)
+    place = fd_argument(name) if canonical(name) == "read" else None
+    fd = task.call.entered.args[place] & 0xFFFFFFFF if place is not None else -1
+    descriptor = descriptors_of(state, task.pid).get(fd)
+    return descriptor is not None and descriptor.target.startswith(("/dev/pts/", "/dev/tty"))
 
 
 def client_of_call(state: st.LabState) -> str:

@@ -1,0 +1,67 @@
+"""What one may choose from a list over the screen: a command, a panel, a step of the lesson.
+
+In: the keymap, the registry, a lab. Out: Choices for the palette, each with the action that choosing it is. Never acts.
+"""
+
+from __future__ import annotations
+
+from socklab import guide
+from socklab.commands.keymap import effective
+from socklab.core.text import safe
+from socklab.ui.tui.controllers.lab import Lab
+from socklab.ui.tui.layout.panes import Panes
+from socklab.ui.tui.palette import Choice
+from socklab.ui.tui.panels import registry
+
+
+def choices(what: str, lab: Lab, panes: Panes) -> list[Choice]:
+    """The list of this name."""
+    if what == "Panels":
+        return panels(lab, panes.maximised or panes.front(lab.shown))
+    return steps(lab) if what == "Steps" else commands(lab)
+
+
+def commands(lab: Lab) -> list[Choice]:
+    """Every command that has an action, then every panel."""
+    rows = sorted((row for row in effective().commands if row.name != "row"), key=lambda row: row.label)
+    found = [Choice(row.label, row.face, row.help, row.action, f"{row.name} {row.help}") for row in rows]
+    actions = {choice.action for choice in found}
+    return found + [choice for choice in panels(lab) if choice.action not in actions]
+
+
+def panels(lab: Lab, front: str = "") -> list[Choice]:
+    """Every panel there is; `front` is the one to begin with."""
+    found = []
+    for entry in map(registry.entry, registry.names()):
+        if entry.room(lab.shown):
+            title = entry.title_alone if lab.lesson is None and entry.title_alone else entry.title
+            action = f"panel('{entry.name}')"
+            here = entry.name == front
+            found.append(Choice(title, registry.face(entry), _first(registry.panel(entry.name)), action, "panel", here))
+    return found
+
+
+def _first(panel: object) -> str:
+    """The first sentence of what its class says of itself."""
+    return (type(panel).__doc__ or "").partition("\n")[0]
+
+
+def steps(lab: Lab) -> list[Choice]:
+    """The lesson's steps: of those reached what was said, and the stop to look at; of the others the moment."""
+    lesson, reached = lab.lesson, lab.bridge.step_at
+    if lesson is None:
+        return []
+    at = lab.shown.step.index if lab.shown.step is not None else -1
+    found = []
+    for index, step in enumerate(lesson.steps):
+        stop = reached.get(index, 0)
+        moment = guide.described(step.at).removeprefix("the ")
+        text = ""
+        if stop:
+            then = lab.bridge.history.at(stop)
+            asking = step.predict if lab.question is not None and lab.question is step.predict else None
+            told = guide.fill((step.before or step.after).strip(), then, asking=asking)
+            text = safe(" ".join(told.replace("**", "").replace("`", "").split()))
+        action = f"stop({stop})" if stop else ""
+        found.append(Choice(f"Step {index + 1}", moment, text or "(to come)", action, text, index == at))
+    return found
