@@ -80,7 +80,7 @@ def footer(
                 stepping.append((1, entry))
             else:
                 entries.append((4 + _LESS.index(command.name) if command.name in _LESS else 2, entry))
-    entries = [*in_hand, *stepping, *tasks, *hold, *entries]
+    entries = [*in_hand, *stepping, *tasks, *hold, *entries] if situation in "hr" else [*stepping, *entries]
     room = width - 1 - sum(_cells(entry) for entry in always)
     fitting: set[_Entry] = set()
     for _, entry in sorted(entries, key=lambda ranked: ranked[0]):

@@ -174,8 +174,10 @@ def _shared_rows(rows: int, top: int, asked: int, text: int) -> tuple[int, int, 
     for least, enough in ((8 if rows >= 20 else 6, 4), (4, 3)):
         stage = min(top, max(least, rows - asked - wanted))
         if rows - stage - asked >= enough:
-            return stage, rows - stage - asked, asked
-    return 1, rows - 1 - asked, asked
+            break
+    else:
+        stage = 1
+    return stage, min(rows - stage - asked, max(text + 1, 4)), asked  # the question right below its text
 
 
 def _three(width: int, tall: bool) -> bool:
@@ -207,7 +209,7 @@ def _columns(area: Box, groups: Groups, front: str, asked: int, text: int, *, ta
     group = 0
     if tall and not three:  # the kernel's panels are below the text
         group = max(0, min(below * 45 // 100, below - asked - min(max(text, 4), 8)))
-        told -= group
+        told = below - asked - group
     source = below * 55 // 100
     slots = [
         Slot(Box(0, area.y, area.width, stage), groups.stage, () if tall else groups.opened),
