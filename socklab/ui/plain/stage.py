@@ -26,7 +26,7 @@ def sentences(state: st.LabState, hidden: frozenset[str] = frozenset()) -> list[
     exchanges = {} if hidden & {"wire", "sockets"} else traffic.exchanges(state)
     lines = [facts.process_text(state, state.tasks[pid]) for pid in shown.processes if pid in state.tasks]
     for item in shown.items:
-        if item.accepted or not hidden & {"queues", "sockets"}:
+        if not (item.unheld and hidden & {"queues", "sockets", "clients"}):  # who has one here may be the answer
             lines += _item(state, shown, item, exchanges, hidden)
     for folded, what in ((shown.connections, "connections"), (shown.clients, "clients without a socket here")):
         if folded.states:

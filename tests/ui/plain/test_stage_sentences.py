@@ -47,4 +47,4 @@ def test_what_a_question_hides_is_not_said() -> None:
     state = MOMENTS["full queue"]().state
     assert "5 of 4" in "\n".join(sentences(state))
     said = "\n".join(sentences(state, frozenset({"queues"})))
-    assert "5 of 4" not in said and "not accepted" not in said and "client b" not in said
+    assert "5 of 4" not in said and "not accepted" not in said and "client b" not in said and "client f" not in said

@@ -155,9 +155,9 @@ def test_what_the_step_points_at_and_the_calls_own_connection_are_never_left_out
 @pytest.mark.parametrize(
     ("panel", "gone"),
     [
-        ("queues", ["5 of 4", "full", "dropped", "not accepted", "+b", " b ESTABLISHED"]),
+        ("queues", ["5 of 4", "full", "dropped", "not accepted", "+b", "ESTABLISHED", "SYN_SENT"]),
         ("sockets", ["ESTABLISHED", "SYN_SENT"]),
-        ("clients", ["SYN_SENT"]),
+        ("clients", ["SYN_SENT ↻"]),
         ("counters", ["dropped"]),
         ("wire", ["SYN ↻"]),
         ("descriptors", ["3  listen", "0 null"]),
@@ -170,6 +170,14 @@ def test_what_a_prediction_hides_is_nowhere_in_the_drawing(labs: dict[str, Lab],
         masked = "\n".join(text(draw(state, *size, hidden=frozenset({panel}))))
         assert any(word in shown for word in gone)
         assert not [word for word in gone if word in masked]
+
+
+@pytest.mark.parametrize("panel", ["queues", "sockets"])
+def test_while_it_is_asked_who_got_in_all_clients_look_the_same(labs: dict[str, Lab], panel: str) -> None:
+    lines = text(draw(labs["full queue"].state, 120, 17, hidden=frozenset({panel})))
+    shown = [line[-24:].split() for line in lines if "░░░" in line[-6:]]
+    assert [words[0] for words in shown] == list("abcdefghij")
+    assert len({tuple(words[2:]) for words in shown}) == 1 and not any("─" in line[40:] for line in lines[4:-1])
 
 
 def test_the_same_state_is_the_same_picture_whatever_was_drawn_before(labs: dict[str, Lab]) -> None:

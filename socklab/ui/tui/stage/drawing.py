@@ -13,6 +13,7 @@ from socklab.core.text import safe
 from socklab.ui.tui.stage import objects, processes, traffic
 from socklab.ui.tui.stage.scene import LISTENER_LINES, MOST_PROCESSES, Folded, Item, Scene, scene
 from socklab.ui.tui.widgets.formats import count, plural
+from socklab.ui.tui.widgets.index import client_index
 from socklab.ui.tui.widgets.lines import Key, Line, Span, client_role, clip, pad, width
 from socklab.ui.tui.widgets.tasks import situation
 
@@ -115,14 +116,17 @@ def _beside(state: st.LabState, shown: Scene, places: Columns, rows: int, hidden
     """What stands in each row beside the boxes; exactly `rows`."""
     cells = places.kernel
     found: list[_Row] = []
-    alone = [item for item in shown.items if item.kind == "client"]
+    guarded = bool(hidden & {"queues", "sockets"})
+    # Who has a connection here, and who has none, may be the answer: then all look the same.
+    alone = [item for item in shown.items if item.kind == "client" or (guarded and item.unheld)]
+    alone.sort(key=lambda item: client_index(state).place(state, item.name))
     for item in shown.items:
         if item.kind == "listener":
             title, syn, accept = objects.listener(state, item, cells, hidden)
             found += [_Row(title), _Row(syn), _Row(accept, item)]
         elif item.kind == "connection":
-            if hidden & {"queues", "sockets"} and not item.accepted:
-                continue  # how many there are may be the answer
+            if guarded and item.unheld:
+                continue
             found.append(_Row(objects.connection(state, item, cells, hidden), item, item))
         elif item.kind != "client":
             found.append(_Row(objects.other(state, item, cells, hidden), item))
@@ -131,7 +135,8 @@ def _beside(state: st.LabState, shown: Scene, places: Columns, rows: int, hidden
     for row, item in zip(beside, alone, strict=False):  # what no socket here knows asks the listener
         row.far = item
     found += [_Row((), None, item) for item in alone[len(beside) :]]
-    _head(found, rows - 1 if shown.connections.states or shown.clients.states else rows, cells)
+    if not guarded:
+        _head(found, rows - 1 if shown.connections.states or shown.clients.states else rows, cells)
     if shown.connections.states or shown.clients.states:
         masked = bool(hidden & {"queues", "sockets", "clients"})
         more = _Row(
@@ -259,7 +264,7 @@ def _wire(
     exchanges: dict[traffic.Ends, traffic.Exchange],
     hidden: frozenset[str],
 ) -> Line:
-    if hidden & {"wire", "sockets"}:
+    if hidden & {"wire", "sockets"} or ("queues" in hidden and item.unheld):
         return ()
     client = state.clients.get(item.name)
     ends = (

@@ -281,7 +281,7 @@ def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) 
         head = (*head, (safe(client.argv[0].rpartition("/")[2]) + " ", role))
     elif cells >= _PORTS and client.local:
         head = (*head, (f"{address(client.local, 6, ports=True):<7}", "dim"))
-    if hidden & {"clients", "sockets"}:
+    if hidden & {"clients", "sockets", "queues"}:
         return clip((*head, HIDDEN), cells)
     return clip((*head, *_does(state, client, item.peer, cells - width(head))), cells)
 

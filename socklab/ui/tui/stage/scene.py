@@ -65,6 +65,11 @@ class Item(msgspec.Struct, frozen=True):
         """False: the kernel has the connection, and no descriptor refers to it."""
         return self.row is None or bool(self.row.inode) or self.row.state not in _NOBODY
 
+    @property
+    def unheld(self) -> bool:
+        """A client's connection, or its attempt at one, that no descriptor of this host refers to."""
+        return self.kind == "client" or (self.kind == "connection" and (self.row is None or not self.row.inode))
+
 
 class Folded(msgspec.Struct, frozen=True):
     """Rows that did not fit, told as one."""
