@@ -221,7 +221,7 @@ def other(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) ->
         pipe = _Buffer("", "", behind.waiting_bytes or 0, False, False, behind.waiting_bytes or 0, behind.capacity)
         told += [*pipe.drawn(bar), (f" of {brief(behind.capacity, 6)}", "dim")]
     elif item.kind == "socket":
-        told += _ends(kind, behind)
+        told += _ends(kind, behind, cells - width(tuple(told)))
     return clip(tuple(told), cells)
 
 
@@ -241,13 +241,15 @@ def _watches(descriptor: ev.Descriptor, behind: ev.KernelObject) -> list[Span]:
     return [said, (": " if ready else "", "dim"), (" ".join(ready[:8]), "number")]
 
 
-def _ends(kind: str, behind: ev.KernelObject) -> list[Span]:
+def _ends(kind: str, behind: ev.KernelObject, room: int) -> list[Span]:
     """A socket of no TCP table: what it says of itself."""
     told: list[Span] = []
     if behind.listening:
         told.append(("  LISTEN", "listen"))
     if behind.local:
-        told += [("  bound to " if kind.startswith("tcp") else "  ", "dim"), (safe(behind.local), "path")]
+        word = "  bound to " if kind.startswith("tcp") else "  "
+        whole = len(behind.local) + len(word) <= room or ":" not in behind.local
+        told += [(word, "dim"), (safe(behind.local) if whole else address(behind.local, room, ports=True), "path")]
     elif kind.startswith("tcp"):  # no TCP table lists it: its state is CLOSE
         told.append(("  not connected", "dim"))
     if behind.remote:

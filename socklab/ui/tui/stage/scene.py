@@ -95,7 +95,8 @@ def scene(state: st.LabState, lines: int, pointed: str = "", most_processes: int
     """What to draw in so many lines."""
     living = _processes(state)
     shown = living[:most_processes]
-    items = [*_listeners(state, shown), *_held(state, shown, pointed), *_unheld(state)]
+    items = [*_listeners(state, shown), *_held(state, shown, pointed)]
+    items += sorted(_unheld(state), key=lambda item: not item.accepted)  # handshakes and goodbyes, then who waits
     known = {item.name for item in items}
     items += [item for item in _clients(state) if item.name not in known]
     items = [_ranked(state, item, pointed) for item in _once(items)]
