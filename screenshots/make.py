@@ -37,25 +37,32 @@ FONT = "DejaVu Sans Mono, Noto Sans Mono, monospace"
 
 
 class Picture(NamedTuple):
-    """`keys` are pressed one by one, each when the program is held or asleep; then `shows` must be on the screen."""
+    """A lesson is gone through with `n`, questions are answered with Esc, until `shows` is on the screen and what the
+    lesson says is the text of step `step`; then `keys` are pressed."""
 
     lesson: str
     language: str
     size: tuple[int, int]
-    network: str
-    keys: tuple[str, ...]
+    step: int
     shows: str
+    keys: tuple[str, ...] = ()
 
 
+WIDE, SMALL = (120, 36), (80, 24)
 PICTURES = {
-    "backlog": Picture("backlog", "c", (120, 36), "private", ("n", "n", "c", "enter"), "accept queue 5 of 4"),
-    "question": Picture("backlog", "c", (120, 36), "private", ("n", "n"), "hidden until you answer"),
-    "lifecycle": Picture("lifecycle", "python", (120, 36), "private", ("c", "enter", *"nnnn"), "held after bind"),
-    "handshake": Picture(
-        "handshake", "c", (120, 36), "two-hosts", ("n", "n", "n", "n", "b", "enter", "d"), r"SYN-ACK seq 0 ack 1 held"
-    ),
-    "small": Picture("backlog", "python", (80, 24), "private", ("n", "n", "c", "enter"), "5 of 4"),
+    "backlog": Picture("backlog", "c", WIDE, 3, r"5 of 4  full"),
+    "question": Picture("backlog", "c", WIDE, 2, r"hidden until you answer"),
+    "small": Picture("backlog", "python", SMALL, 3, r"5 of 4  full"),
+    "lifecycle": Picture("lifecycle", "python", WIDE, 1, r"held before (read|recvfrom)"),
+    "handshake": Picture("handshake", "c", WIDE, 3, r"\[SYN"),
+    "ghost": Picture("ghost", "c", WIDE, 3, r"2 of 1  full"),
+    "addresses": Picture("addresses", "c", WIDE, 1, r"ECONNREFUSED"),
+    "flow": Picture("flow", "c", WIDE, 1, r"(?s)asleep in write.*kernel's answer"),
+    "goodbye": Picture("goodbye", "c", WIDE, 1, r"TIME_WAIT +[0-9]+ s left"),
+    "reset": Picture("reset", "c", WIDE, 1, r"─ RST-ACK"),
+    "framework": Picture("framework", "python", WIDE, 1, r"held before accept4"),
 }
+MOST_KEYS = 60
 
 
 def _text(app: SocklabApp) -> str:
@@ -63,25 +70,35 @@ def _text(app: SocklabApp) -> str:
     return "\n".join("".join(segment.text for segment in strip) for strip in compositor.render_strips())
 
 
-async def _until(pilot: Pilot[int], app: SocklabApp, pattern: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not re.search(pattern, _text(app)):
-        if time.monotonic() > deadline:
-            raise SystemExit(f"never on the screen: {pattern}\n{_text(app)}")
-        await pilot.pause(0.02)
+async def _ready(pilot: Pilot[int], app: SocklabApp) -> str:
+    """What is on the screen once the engine waits and nothing moves."""
+    deadline, last = time.monotonic() + DEADLINE_S, ""
+    while time.monotonic() < deadline:
+        await pilot.pause(0.4)
+        text = _text(app)
+        if text == last and re.search(r"held (before|after)|asleep in|choose|has ended", text):
+            return text
+        last = text
+    raise SystemExit(f"the screen never came to rest:\n{last}")
 
 
 async def take(name: str, picture: Picture) -> None:
     """Drive one lesson and write NAME.svg and NAME.png."""
     folder = lessons.find(picture.lesson)
-    with Link.start(RunSpec(lesson=str(folder), language=picture.language, network=picture.network)) as link:
+    with Link.start(RunSpec(lesson=str(folder), language=picture.language)) as link:
         app = SocklabApp(link, lessons.load(folder))
         async with app.run_test(size=picture.size) as pilot:
+            for _ in range(MOST_KEYS):
+                text = await _ready(pilot, app)
+                step = re.search(r"step (\d+) of", text)
+                if step and int(step[1]) >= picture.step and re.search(picture.shows, text):
+                    break
+                await pilot.press("escape" if "choose" in text else "n")
+            else:
+                raise SystemExit(f"never on the screen: {picture.shows}\n{text}")
             for key in picture.keys:
-                await _until(pilot, app, r"held (before|after)|asleep in|choose")
                 await pilot.press(key)
-                await pilot.pause(0.6)
-            await _until(pilot, app, picture.shows)
+                await _ready(pilot, app)
             svg = app.export_screenshot(title=f"socklab lesson {picture.lesson}")
             await pilot.press("q")
     # Textual names a font of the web; a picture must look the same where there is no network.

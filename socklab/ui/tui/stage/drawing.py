@@ -245,7 +245,7 @@ def _across(
     arrow: bool,
 ) -> Line:
     """Arrow, kernel, wire, other end."""
-    held = row.item is not None and row.item.row is not None and bool(row.item.row.inode)
+    held = row.item is not None and row.item.row is not None and not (row.item.unheld and row.item.kind == "connection")
     elsewhere = held and situation(state) != "e"
     lead: Span = (_ARROW, "strong") if arrow else (_FROM_ELSEWHERE, "dim") if elsewhere else (" " * _GUTTER, "")
     line: Line = (lead, *pad(clip(row.kernel, places.kernel), places.kernel))

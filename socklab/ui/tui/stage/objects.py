@@ -138,9 +138,10 @@ def connection(state: st.LabState, item: Item, cells: int, hidden: frozenset[str
     assert row is not None
     role = client_role(item.name)
     name = item.name or "·"
-    head: Line = (marker(item.change), (name.ljust(max(2, len(name) + 1)), f"strong {role}" if item.name else "dim"))
+    named: Span = (name.ljust(max(2, len(name) + 1)), f"strong {role}" if item.name else "dim")
     if "sockets" in hidden:
-        return clip((*head, HIDDEN), cells)
+        return clip(((" ", ""), named, HIDDEN), cells)
+    head: Line = (marker(item.change), named)
     word = st.TCP_STATES.get(row.state, f"state {row.state}")
     if item.change == "gone":
         return clip((*head, (word, "gone"), (" gone", "dim")), cells)

@@ -167,10 +167,12 @@ def _thread(state: st.LabState, task: st.Task) -> Line:
 def _first(state: st.LabState, task: st.Task) -> str:
     """The descriptor a call is about, "3, …"; else …"""
     from socklab.syscalls.groups import fd_argument
+    from socklab.syscalls.rows import ROWS
 
     assert task.call is not None
-    place = fd_argument(call_name(state, task.call.entered.nr))
-    return f"{task.call.entered.args[place] & 0xFFFFFFFF}, …" if place == 0 else "…"
+    name = call_name(state, task.call.entered.nr)
+    more = name not in ROWS or len(ROWS[name].parameters) > 1
+    return f"{task.call.entered.args[0] & 0xFFFFFFFF}{', …' if more else ''}" if fd_argument(name) == 0 else "…"
 
 
 _SHORT = {"about to call": "before"}

@@ -68,7 +68,8 @@ class Item(msgspec.Struct, frozen=True):
     @property
     def unheld(self) -> bool:
         """A client's connection, or its attempt at one, that no descriptor of this host refers to."""
-        return self.kind == "client" or (self.kind == "connection" and (self.row is None or not self.row.inode))
+        held = self.row is not None and self.row.inode and self.change != "gone"
+        return self.kind == "client" or (self.kind == "connection" and not held)
 
 
 class Folded(msgspec.Struct, frozen=True):
