@@ -15,7 +15,7 @@ from socklab.ui.tui.stage.scene import POINTED, Item
 from socklab.ui.tui.widgets import slots
 from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, count, marker, obvious, server_host, table_name
 from socklab.ui.tui.widgets.index import client_index, socket_index
-from socklab.ui.tui.widgets.lines import Line, Span, cell_len, client_role, clip, pad, width
+from socklab.ui.tui.widgets.lines import Line, Span, client_role, clip, pad, width
 
 HIDDEN: Span = ("░░░", "mask")
 
@@ -282,28 +282,30 @@ def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) 
         head = ((f"▸{name[0]}", f"{role} tile"), (" ", ""))
     if client.argv:
         head = (*head, (safe(client.argv[0].rpartition("/")[2]) + " ", role))
-    elif cells >= _PORTS and client.local:
-        head = (*head, (f"{address(client.local, 6, ports=True):<7}", "dim"))
+    port: Line = ()
+    if cells >= _PORTS and client.local and not client.argv:
+        port = ((f"{address(client.local, 6, ports=True):<7}", "dim"),)
     if hidden & {"clients", "sockets", "queues"}:
-        return clip((*head, HIDDEN), cells)
-    return clip((*head, *_does(state, client, item.peer, cells - width(head))), cells)
+        return clip((*head, *port, HIDDEN), cells)
+    ways = _does(state, client, item.peer)
+    told = [(*head, *port, *ways[0]), *((*head, *way) for way in ways)]
+    return next((line for line in told if width(line) <= cells), clip(told[-1], cells))
 
 
-def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None, room: int) -> Line:
+def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> list[Line]:
+    """What is to be said of it, from the richest to the shortest."""
     if client.errno:
         from socklab.syscalls.errors import errno_name
 
-        return ((errno_name(client.errno), "bad"),)
+        return [((errno_name(client.errno), "bad"),)]
     if peer is None:
         word = f"exit status {client.code}" if client.phase == "done" else safe(client.phase)
-        return ((word, "dim"),)
+        return [((word, "dim"),)]
     word = st.TCP_STATES.get(peer.state, f"state {peer.state}")
-    word = _SHORT.get(word, word) if len(word) > room else word
     before = state.changed.sockets.get((state.table_host(client.host), peer.id), peer)
-    moved = before is None or before.state != peer.state
-    said: Line = ((word, "changed" if moved else ""),)
+    role = "changed" if before is None or before.state != peer.state else ""
     unread = peer.rx_queue - (peer.state in st.FIN_CAME and peer.rx_queue > 0)
     waits = f" {brief(unread, 5)} B" if unread else f" ↻{peer.retransmits}" if peer.retransmits else ""
-    if waits and cell_len(word) + cell_len(waits) <= room:
-        said = (*said, (waits, "number" if unread else "warn"))
-    return said
+    also: Line = ((waits, "number" if unread else "warn"),) if waits else ()
+    short = (_SHORT.get(word, word), role)
+    return [((word, role), *also), (short, *also), (short,)]
