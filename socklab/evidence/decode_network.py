@@ -72,7 +72,7 @@ TCP: tuple[_Tcp, ...] = (
     ("uid", "", lambda text, _: f"user {text}"),
     ("timeout", "", lambda text, _: f"{text} window probes not answered"),
     ("inode", "inode", _inode),
-    ("ref", "", lambda text, _: f"{text} references inside the kernel"),
+    ("ref", "", lambda text, _: f"{_many(int(text), 'reference')} inside the kernel"),
     ("pointer", "", lambda _text, _: "address of struct sock, hidden from users"),
 )
 """The columns of /proc/net/tcp and tcp6; an open socket has five more, of which the file says nothing."""

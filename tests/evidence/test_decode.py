@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import struct
 from pathlib import Path
@@ -60,11 +61,12 @@ def test_a_line_of_proc_net_tcp_is_kept_as_it_is_and_says_what_the_engine_reads_
 
 
 @given(some.ip_addresses(), some.integers(0, 65535))
-def test_the_hexadecimal_of_an_address_is_read_back_as_that_address(address: object, port: int) -> None:
-    told = f"[{address}]:{port}" if ":" in str(address) else f"{address}:{port}"
-    again = endpoint(hexadecimal(told))
-    host, _, shown_port = again.rpartition(":")
-    assert int(shown_port) == port and host.strip("[]").split(".")[-1] == str(address).split(".")[-1]
+def test_the_hexadecimal_of_an_address_is_read_back_as_that_address(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int
+) -> None:
+    told = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+    host, _, shown_port = endpoint(hexadecimal(told)).rpartition(":")
+    assert (ipaddress.ip_address(host.strip("[]")), int(shown_port)) == (address, port)
 
 
 def test_of_a_message_of_sock_diag_every_byte_belongs_to_one_field() -> None:
