@@ -20,6 +20,7 @@ _SOCKET = frozenset({"local", "remote", "state", "queues", "timer", "retransmits
 _QUEUE = frozenset({"local", "state", "queues"})
 _MOST_COUNTERS = 10
 _MOST_LISTENERS = 6
+_MOST_SYN = 3
 
 
 def server_host(state: st.LabState) -> str:
@@ -85,7 +86,7 @@ def queues(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | st
         return "No socket listens."
     host = server_host(state)
     ports = dict.fromkeys(each.local.rpartition(":")[2] for each in listeners[:_MOST_LISTENERS])
-    waiting = [syn for each in listeners[:1] for syn in islice(state.syn_queue(each), 1)]
+    waiting = [syn for each in listeners[:_MOST_LISTENERS] for syn in islice(state.syn_queue(each), _MOST_SYN)]
     drops = tuple(f"TcpExt{name}" for name in QUEUE_DROPS)
     return Subject(
         "queues of " + ", ".join(safe(each.local) for each in listeners[:_MOST_LISTENERS]),

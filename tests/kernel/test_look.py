@@ -404,14 +404,14 @@ def test_the_evidence_of_a_row_is_the_line_of_the_kernels_table_and_its_message(
             rows = rows_of(look.everything())
             lines = procfs.read_text("/proc/thread-self/net/tcp") + procfs.read_text("/proc/thread-self/net/tcp6")
             for row in rows:
-                text, message = look.evidence_of(row)
+                text, message = look.evidence_of(row, {})
                 words = text.data.decode().split()
                 assert words[1:3] in [known.split()[1:3] for known in lines.splitlines()]
                 if row.inode:
                     assert words[9] == str(row.inode)
                 again = look._table._diag.row(message.data)  # type: ignore[attr-defined]
                 assert (again.id, again.local, again.remote, again.inode) == (row.id, row.local, row.remote, row.inode)
-            none = look.evidence_of(SocketRow(1, socket.AF_INET, "1.2.3.4:5", "6.7.8.9:1", 1))
+            none = look.evidence_of(SocketRow(1, socket.AF_INET, "1.2.3.4:5", "6.7.8.9:1", 1), {})
             assert [reading.data for reading in none] == [b"", b""] and all(reading.reason for reading in none)
         assert kept
 
@@ -794,7 +794,7 @@ def test_a_look_stays_in_the_network_it_was_made_in() -> None:
             assert rows_of(look.everything()) == []
             assert len(look._table.rows) == 1
             [row] = look._table.rows.values()
-            assert look.evidence_of(row)[0].data.decode().split()[9] == str(os.fstat(server.fileno()).st_ino)
+            assert look.evidence_of(row, {})[0].data.decode().split()[9] == str(os.fstat(server.fileno()).st_ino)
             assert first["ActiveOpens"] == 0
             late.close()
 

@@ -24,7 +24,7 @@ _MOST_WANTS = 32
 
 
 class Evidence:
-    """Reads what is wanted. `place` gives the readings of where a task is in its source."""
+    """Reads what is wanted, once. `place` gives the readings of where a task is in its source."""
 
     def __init__(
         self,
@@ -35,6 +35,8 @@ class Evidence:
         self._snapshots = snapshots
         self._state = state
         self._place = place
+        self._texts: dict[str, dict[str, list[str]]] = {}
+        """By host, the tables read so far: for several sockets each is read once."""
 
     def read(self, wants: tuple[Want, ...]) -> tuple[Reading, ...]:
         """All of them, in order. Raises UsageError for what the lab does not know; what can't be read says why."""
@@ -62,7 +64,8 @@ class Evidence:
         row = self._state().table_of(want.host).rows.get(want.number)
         if row is None:
             raise UsageError("There is no such socket any more.")
-        return self._host(want.host).evidence_of(row)
+        host = self._host(want.host)
+        return host.evidence_of(row, self._texts.setdefault(host.host, {}))
 
     def _check_ours(self, number: int) -> None:
         """Processes and threads of the program, and the programs that the lab runs."""

@@ -202,9 +202,10 @@ class Snapshot:
         row = self._processes.get(pid)
         return row is not None and row.state == "Z"
 
-    def evidence_of(self, row: SocketRow) -> tuple[Reading, ...]:
-        """Where this socket is listed now: the line of /proc/net/tcp or tcp6, and the message of sock_diag."""
-        line, message = self._text.line_of(row), self._table.message_of(row)
+    def evidence_of(self, row: SocketRow, read: dict[str, list[str]]) -> tuple[Reading, ...]:
+        """Where this socket is listed now: the line of /proc/net/tcp or tcp6, and the message of sock_diag. `read`: the
+        lines of those files that were read a moment ago; empty at first."""
+        line, message = self._text.line_of(row, read), self._table.message_of(row)
         found = [line or Reading("/proc/net/tcp", reason="no line lists it any more")]
         if self.reads == "sock_diag":
             found.append(Reading("inet_diag_msg", message, reason="" if message else "sock_diag lists it no more"))

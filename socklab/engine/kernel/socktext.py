@@ -52,15 +52,16 @@ class TcpText:
         """All rows, tcp before tcp6. Raises ProcFormatError or OSError."""
         return [line for file in self._files.values() for line in procfs.parse_tcp_table(procfs.read_open(file))]
 
-    def line_of(self, row: SocketRow) -> Reading | None:
+    def line_of(self, row: SocketRow, read: dict[str, list[str]]) -> Reading | None:
         """The line that lists the socket now, None when no line does. Of several listeners with the same ends, the
-        one with the row's inode."""
+        one with the row's inode. `read`: the files that were read a moment ago; others are added."""
         ends = f" {hexadecimal(row.local)} {hexadecimal(row.remote)} "
         found: list[tuple[bool, Reading]] = []
-        # One file only: for each the kernel walks through all the buckets of its table, 30 ms where those are many.
+        # Not a file too many: for each the kernel walks through all the buckets of its table, for 30 ms and more.
         path = "/proc/net/tcp6" if row.family == AF_INET6 else "/proc/net/tcp"
-        file = self._files.get(path)
-        head, *lines = procfs.read_open(file).splitlines() if file is not None else [""]
+        if path not in read:
+            read[path] = procfs.read_open(self._files[path]).splitlines() if path in self._files else []
+        head, *lines = read[path] or [""]
         for number, line in enumerate(lines, 2):
             if ends in line:
                 [(each, _)] = procfs.parse_tcp_table(f"{head}\n{line}")

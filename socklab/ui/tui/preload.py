@@ -6,6 +6,7 @@ In: the language of the program. Out: panels imported, a call decoded, a line of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
 from socklab import state as st
 from socklab.protocol import events as ev
@@ -33,3 +34,5 @@ def preload(language: str) -> Iterator[None]:
         yield
         panel.body(state, view)
         yield
+    import_module("socklab.ui.tui.screens.evidence")
+    yield
