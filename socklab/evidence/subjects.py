@@ -6,6 +6,7 @@ In: the state that is shown, the lesson, the chosen row. Out: a Subject; or, as 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from socklab import state as st
 from socklab.core.text import safe
@@ -15,6 +16,9 @@ from socklab.evidence.network import clients, counters, queues, server_host, soc
 from socklab.lesson import Lesson
 from socklab.protocol import events as ev
 from socklab.protocol.rows import Want
+
+if TYPE_CHECKING:
+    from socklab.syscalls.call import DecodedArg
 
 _MOST_OUTPUT = 1024
 
@@ -108,6 +112,7 @@ def _call(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str
     if task is None or call is None:
         return "No call has been made yet."
     arch, entered, returned = _arch(state), call.entered, call.returned
+    decoded = decode(arch, entered, returned)
     name, count = _call_name(state, call), len(decode(arch, entered).args)
     registers = [Field("number", str(entered.nr), safe(name), True)]
     registers += [Field(f"argument {place}", hex(value)) for place, value in enumerate(entered.args, 1)]
@@ -120,7 +125,7 @@ def _call(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str
         ((safe(f"{name}({raw}){result}"), "number"),),
     )
     memory = [
-        Block(f"memory of the program at {piece.addr:#x}, {when}", data=piece.data)
+        _memory(piece, when, decoded.args)
         for stop, when in ((entered, "before the call"), (returned, "after it"))
         for piece in (stop.mem if stop is not None else ())
         if piece.data
@@ -141,6 +146,17 @@ def _call(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str
         ),
         (*((Shell(("cat", f"/proc/{task.tid}/syscall"), server_host(state)),) if own else ()), traced),
     )
+
+
+def _memory(piece: ev.Mem, when: str, args: tuple[DecodedArg, ...]) -> Block:
+    """Bytes that an argument points to, by the members of the struct they are, where they are one."""
+    where = f"memory of the program at {piece.addr:#x}, {when}"
+    of = next((arg for arg in args if arg.fields and arg.data and piece.data.startswith(arg.data)), None)
+    fields = []
+    for field in of.fields if of is not None else ():
+        raw = piece.data[field.offset : field.offset + field.size]
+        fields.append(Field(safe(field.name), raw[:8].hex(" ") + ("…" if len(raw) > 8 else ""), safe(field.text), True))
+    return Block(f"{where}: {safe(of.name)}" if of is not None else where, data=piece.data, fields=tuple(fields))
 
 
 def _source(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -241,6 +242,42 @@ def test_of_a_call_the_registers_the_kernels_word_and_straces_agree(tmp_path: Pa
         assert syscalls.name(arch, int(words[0])) in ("accept", "accept4")
         spelled = told(page, "strace").splitlines()
         assert spelled[0].startswith("accept") and spelled[1].startswith(f"{spelled[0].partition('(')[0]}(0x3, ")
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_the_lines_that_strace_is_said_to_print_it_prints(tmp_path: Path) -> None:
+    program = tmp_path / "listens.py"
+    program.write_text("import socket\ns = socket.socket()\ns.listen(4)\n")
+
+    def traced(*options: str) -> str:
+        command = ["strace", "-f", "-e", "trace=listen", *options, sys.executable, str(program)]
+        printed = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+        return next((" ".join(line.split()) for line in printed.splitlines() if line.startswith("listen(")), "")
+
+    decoded, raw = traced(), traced("-e", "raw=all")
+    if not raw:
+        pytest.skip("strace may not trace here")
+    with Link.start(RunSpec(argv=(sys.executable, str(program)))) as link:
+        watcher = Watcher(link)
+        watcher.ready()
+        watcher.until("listen")
+        assert watcher.ask(cmd.Step()).outcome == "done"
+        assert told(watcher.page("call"), "strace").splitlines() == [decoded, raw]
+
+
+def test_the_bytes_that_a_call_points_to_are_told_by_member(tmp_path: Path) -> None:
+    with Link.start(RunSpec(argv=(str(Path(__file__).parents[2] / "examples" / "threads.c"),))) as link:
+        watcher = Watcher(link)
+        watcher.ready()
+        watcher.until("bind")
+        page = watcher.page("call")
+        address = int(fields(page, "registers")["argument 2"], 16)
+        with open(f"/proc/{pid(watcher)}/mem", "rb") as memory:
+            memory.seek(address)
+            own = memory.read(16)
+        block = next(block for block in page.blocks if f"{address:#x}" in block.where)
+        assert block.data == own
+        assert bytes.fromhex("".join(field.raw for field in block.fields)) == own
 
 
 def test_of_a_line_of_c_the_map_and_addr2line_agree(tmp_path: Path) -> None:
