@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from socklab.core.errors import UsageError
-from socklab.engine.kernel.procfs import Unread
+from socklab.engine.kernel.procfs import SECTIONS, Unread
 from socklab.engine.kernel.snapshot import Snapshot
 from socklab.protocol.rows import Reading, Want
 from socklab.state import LabState
@@ -48,7 +48,7 @@ class Evidence:
         if want.what == "socket":
             return self._socket(want)
         if want.what == "counters":
-            return self._host(want.host).counter_lines()
+            return tuple(_counters(self._host(want.host)))
         if want.what not in _OF_PROCESS and want.what != "place":
             raise UsageError(f"There is no evidence of {want.what!r}.")
         self._check_ours(want.number)
@@ -73,6 +73,15 @@ class Evidence:
         ours = (state.tasks, state.processes, state.descriptors)
         if not any(number in each for each in ours) and all(each.pid != number for each in state.clients.values()):
             raise UsageError(f"{number} is no process of this lab.")
+
+
+def _counters(host: Snapshot) -> Iterator[Reading]:
+    """The pairs of lines, names and values, of each section whose counters are told."""
+    for path, text in host.counter_texts().items():
+        lines = text.splitlines()
+        for number, (head, values) in enumerate(zip(lines[::2], lines[1::2], strict=False)):
+            if head.partition(":")[0] in SECTIONS:
+                yield Reading(path, values.encode(), host.host, 2 * number + 2, head)
 
 
 def _file(path: str) -> Reading:

@@ -211,16 +211,10 @@ class Snapshot:
             found.append(Reading("inet_diag_msg", message, reason="" if message else "sock_diag lists it no more"))
         return tuple(replace(reading, host=self.host) for reading in found)
 
-    def counter_lines(self) -> tuple[Reading, ...]:
-        """The pairs of lines, names and values, of each section whose counters are told."""
-        found: list[Reading] = []
-        for name, file in zip(COUNTER_FILES, self._counter_files, strict=True):
-            lines = procfs.read_open(file).splitlines()
-            for number, (head, values) in enumerate(zip(lines[::2], lines[1::2], strict=False)):
-                if head.partition(":")[0] in procfs.SECTIONS:
-                    reading = Reading(f"/proc/net/{name}", values.encode(), self.host, 2 * number + 2, head)
-                    found.append(reading)
-        return tuple(found)
+    def counter_texts(self) -> dict[str, str]:
+        """The files of counters as they are now, by their paths."""
+        texts = map(procfs.read_open, self._counter_files)
+        return {f"/proc/net/{name}": text for name, text in zip(COUNTER_FILES, texts, strict=True)}
 
     # ---- descriptors
 
