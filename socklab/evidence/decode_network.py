@@ -78,14 +78,27 @@ TCP: tuple[_Tcp, ...] = (
 """The columns of /proc/net/tcp and tcp6; an open socket has five more, of which the file says nothing."""
 
 
+def _memory(text: str, _listens: bool) -> str:
+    tx, rx = (int(half, 16) for half in text.split(":"))
+    return f"memory: {_many(tx, 'byte')} to send, {rx} not read"
+
+
+_DATAGRAM: dict[str, Callable[[str, bool], str]] = {
+    "st": lambda text, _: {"07": "no peer", "01": "has a peer"}.get(text, _state(text, False)),
+    "tx:rx_queue": _memory,
+}
+"""What the columns of udp and raw say otherwise: their queues are told with what the kernel needs for each packet."""
+
+
 def tcp(reading: Reading, shown: Shown, _notes: Mapping[str, str], _arch: str) -> Block:
     text = text_of(reading)
     cells = text.split()
-    listens = int(cells[3], 16) == LISTEN and "/tcp" in reading.path
-    fields = [
-        Field(title, safe(word), safe(says(word, listens)), name in shown)
-        for (title, name, says), word in zip(TCP, cells, strict=False)
-    ]
+    stream = "/tcp" in reading.path
+    listens = stream and int(cells[3], 16) == LISTEN
+    fields: list[Field] = []
+    for (title, name, says), word in zip(TCP, cells, strict=False):
+        says = says if stream else _DATAGRAM.get(title, says)
+        fields.append(Field(title, safe(word), safe(says(word, listens)), name in shown))
     roles = {place: SHOWN for place, (_, name, _says) in enumerate(TCP) if name in shown}
     head: Line = ((safe(reading.head.rstrip()), DIM),)
     return Block("", (head, words(text, roles)), fields=tuple(fields))

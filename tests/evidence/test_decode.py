@@ -60,6 +60,12 @@ def test_a_line_of_proc_net_tcp_is_kept_as_it_is_and_says_what_the_engine_reads_
     assert {field.name for field in found.fields if not field.shown} == {"sl", "uid", "timeout", "ref", "pointer"}
 
 
+def test_a_datagram_socket_has_no_connection_and_counts_memory() -> None:
+    line = "  12: 0100007F:14E9 00000000:0000 07 00000000:00000300 00:00000000 00000000     0        0 70001 2 0000 0"
+    said = meanings(block("/proc/7/net/udp", line, HEAD))
+    assert (said["st"], said["tx:rx_queue"]) == ("no peer", "memory: 0 bytes to send, 768 not read")
+
+
 @given(some.ip_addresses(), some.integers(0, 65535))
 def test_the_hexadecimal_of_an_address_is_read_back_as_that_address(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int
