@@ -105,7 +105,7 @@ def call(record: Record, made_: Call) -> list[Chain]:
 def _result(record: Record, made_: Call) -> list[Link]:
     name = record.name(made_)
     if made_.returned is None:
-        return [Link("it has not returned: what it will give is not known")]
+        return [Link("it has not returned: what it will give is not known"), *_sleeps(record, made_)]
     result = made_.returned.result
     if -4096 < result < 0:
         error = errno_name(-result)
@@ -125,6 +125,22 @@ def _result(record: Record, made_: Call) -> list[Link]:
         return _read(record, made_, end)
     if name in streams.SENDS:
         return _wrote(record, made_, end)
+    return []
+
+
+def _sleeps(record: Record, made_: Call) -> list[Link]:
+    """Of a call that sleeps: what the row of its socket says it waits for."""
+    life = _life_of(record, made_) if record.state.blocked(made_.entered.tid) else None
+    found = record.row_of(life) if life is not None else None
+    if found is None or life is None:
+        return []
+    row, name = found[1], record.name(made_)
+    if name in streams.SENDS and row.tx_queue and row.state != st.LISTEN:
+        what = Link(f"it sleeps until there is room: {bytes_of(row.tx_queue)} wait to be sent or acknowledged")
+        return [what, *states.unacked_links(End(record, plain(row.local), plain(row.remote), life.file), row.tx_queue)]
+    if not row.rx_queue and (name in streams.READS or name.startswith("accept")):
+        missing = "no connection waits in the accept queue" if row.state == st.LISTEN else "no byte waits to be read"
+        return [Link(f"it sleeps: {missing}, as the table was read last")]
     return []
 
 

@@ -277,7 +277,7 @@ def waiting_links(end: End, count: int) -> list[Link]:
     peer = End(record, end.remote, end.local)
     if end.client is not None:
         start = end.client.received
-        links = [Link(f"client {end.client.name} has read {bytes_of(start)}")]
+        links = [Link(f"client {end.client.name} has read {bytes_of(start) if start else 'nothing'}")]
     else:
         counted = streams.read(record, end.file)
         if counted.reason:
@@ -304,12 +304,17 @@ def unacked_links(end: End, count: int) -> list[Link]:
     if counted.reason:
         return [unknown("which bytes these are", counted.reason)]
     total = min(counted.total, end.client.sent) if end.client is not None else counted.total
+    if counted.unfinished:  # how much the kernel has taken is what is acknowledged and what it says it keeps
+        acks = [p for p in end.peer.sent(lambda flags: bool(flags & ACK)) if record.arrived(p)]
+        total = max((p.seen.ack - 1 for p in acks), default=0) + count
     start = total - count
     if start < 0:
         return [unknown("which bytes these are", "more wait than the recorded calls wrote")]
+    sent = max((last for _, last, _ in streams.carried(conversation, end.local)), default=0)
+    never_sent = sent <= start and not conversation.reason
     return [
         *_waits_for(end, start, total),
-        *streams.carriers(record, conversation, end.local, start, total),
+        *([] if never_sent else streams.carriers(record, conversation, end.local, start, total)),
         *streams.links(record, counted, start, total),
     ]
 

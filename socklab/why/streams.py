@@ -44,6 +44,8 @@ class Counted(NamedTuple):
     pieces: Sequence[Piece] = ()
     reason: str = ""
     """Why they can't be told apart; "" = they can."""
+    unfinished: bool = False
+    """The last piece is of a call that is being made: how much of it the kernel has taken is not known."""
 
     @property
     def total(self) -> int:
@@ -71,7 +73,7 @@ def written(record: Record, file: File | None, conversation: Conversation, end: 
     """The writes of an open socket, byte by byte, held against what its packets carried."""
     if file is None:
         return Counted(reason=NO_DESCRIPTOR)
-    counted = _counted(record, file, SENDS)
+    counted = _with_unfinished(record, file, _counted(record, file, SENDS))
     if counted.reason:
         return counted
     packets = [] if conversation.reason else carried(conversation, end)
@@ -107,6 +109,38 @@ def _counted(record: Record, file: File, names: frozenset[str]) -> Counted:
     if _rings(record, file):
         return Counted(reason="the program uses an io_uring, whose reads and writes are no calls")
     return Counted(pieces)
+
+
+def _with_unfinished(record: Record, file: File, counted: Counted) -> Counted:
+    """With the write that is under way: a task sleeps in it until there is room, and part of it may be sent already."""
+    under_way = [
+        task.call
+        for task in record.state.tasks.values()
+        if task.in_call and task.status == "running" and task.call is not None and _writes_to(record, file, task.call)
+    ]
+    if not under_way or counted.reason:
+        return counted
+    call = under_way[0]
+    overlaps = any(
+        isinstance(p.by, Call) and p.by.returned and p.by.returned.t > call.entered.t for p in counted.pieces
+    )
+    if len(under_way) > 1 or overlaps:
+        return Counted(reason="two calls were made at one time: which of them came first is not recorded")
+    if record.name(call) not in _LENGTH_AT:
+        return Counted(reason=f"{record.name(call)} has not returned: how many bytes it writes is not known")
+    wanted = call.entered.args[_LENGTH_AT[record.name(call)]]
+    start = counted.total
+    piece = Piece(start, start + wanted, call, _buffer(call, record.name(call)))
+    return Counted([*counted.pieces, piece], unfinished=True)
+
+
+_LENGTH_AT = {"write": 2, "sendto": 2}
+
+
+def _writes_to(record: Record, file: File, call: Call) -> bool:
+    pid, fd = record.files.pid(call.entered.tid), call.entered.args[0] & 0xFFFFFFFF
+    life = record.files.now(pid, fd)
+    return record.name(call) in SENDS and life is not None and life.file is file
 
 
 def _rings(record: Record, file: File) -> bool:

@@ -6,6 +6,7 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,25 @@ def test_bytes_without_an_ack_name_the_packet_that_is_held_and_the_write(tmp_pat
         held = set(run.state.on_the_way)
         assert chain.links[0].packet in held and "held on the wire" in chain.links[0].what
         assert chain.links[-1].line == line(source, "one.send") and "all 5 bytes" in chain.links[-1].what
+
+
+def test_a_write_that_sleeps_waits_for_bytes_that_were_never_sent_because_the_window_is_0(tmp_path: Path) -> None:
+    source = LISTENS + 'one, peer = server.accept()\none.sendall(b"x" * 3_000_000)\nserver.accept()\n'
+    with lab(tmp_path, source) as run:
+        run.do("connect a")
+        run.do("stop-reading a")
+
+        def sleeps(now: LabState) -> bool:
+            task = now.task
+            last = [p for p in map(partial(packet_log.at, now.packets), range(len(now.packets))) if p.rightward]
+            shut = bool(last) and last[-1].segment.window == 0
+            return task is not None and now.blocked(task.tid) and shut and not len(now.on_the_way)
+
+        run.until(sleeps, "it sleeps in sendto", stepping=True)
+        found = run.links("call")
+        assert found[0].line == line(source, "sendall")
+        assert any("the other end's window is 0" in link.what for link in found)
+        assert "of 3,000,000: sendto" in found[-1].what and not unknown(found)
 
 
 def test_syn_recv_is_a_held_syn_ack_and_the_clients_connect(tmp_path: Path) -> None:

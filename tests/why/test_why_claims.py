@@ -164,6 +164,21 @@ def test_a_packet_that_was_not_recorded_is_said_and_the_write_is_told_all_the_sa
     assert found[-1].call
 
 
+def test_bytes_of_a_write_that_still_sleeps_are_its_own_up_to_what_it_was_asked_to_write() -> None:
+    told = Told().writes(b"abc")
+    told.tell(lab.entered("write", 4, SOMEWHERE, 100, mem=(ev.Mem(SOMEWHERE, b"defgh"),)), ev.Resumed(lab.t(), PID))
+    told.sends("server", 501, b"abcdefgh").received(8)
+    assert told.links("client a 4")[-1].what.startswith("byte 1 of 100: write(4")
+    told.sends("server", 509, b"x" * 96).received(104)
+    assert "more bytes went out" in unknown(told.links("client a 4"))[0]
+
+
+def test_a_write_before_which_the_program_is_held_has_written_nothing() -> None:
+    told = Told()
+    told.tell(lab.entered("write", 4, SOMEWHERE, 3, mem=(ev.Mem(SOMEWHERE, b"abc"),)), ev.Held(lab.t(), PID, "enter"))
+    assert "more bytes went out" in unknown(told.sends("server", 501, b"abc").received(3).links("client a 1"))[0]
+
+
 def test_a_failed_write_adds_no_byte_and_a_short_one_what_it_says() -> None:
     told = Told()
     told.tell(told.made("write", 4, SOMEWHERE, 9, result=-11, data=b"notwriten"))
