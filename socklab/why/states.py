@@ -176,12 +176,20 @@ def _close_wait(end: End) -> list[Link]:
 
 
 def _fin_wait1(end: End) -> list[Link]:
+    return [*_unacked_fin(end), *_fin(end)]
+
+
+def _unacked_fin(end: End) -> list[Link]:
+    """What is between this end's FIN and its ACK: either of them may be on the wire, or lost."""
     fin = end.fin
-    links = []
-    if fin is not None:
-        state = "has not arrived" if not end.record.arrived(fin) else "is not acknowledged"
-        links.append(Link(f"its FIN {state}"))
-    return [*links, *_fin(end)]
+    if fin is None:
+        return []
+    if not end.record.arrived(fin):
+        return [end.record.of_packet(fin, "its FIN has not arrived")]
+    ack = end.peer.acked(fin.seen.seq + fin.segment.sequence_length)
+    if ack is not None and not end.record.arrived(ack):
+        return [end.record.of_packet(ack, "the ACK of its FIN has not arrived")]
+    return [Link("no ACK of its FIN was seen" if ack is None else "its FIN was not acknowledged when it was read last")]
 
 
 def _fin_wait2(end: End) -> list[Link]:
@@ -211,11 +219,7 @@ def _time_wait(end: End) -> list[Link]:
 
 def _both(end: End) -> list[Link]:
     """CLOSING and LAST_ACK: both have sent a FIN; its own is not acknowledged."""
-    peer = End(end.record, end.remote, end.local)
-    fin = end.fin
-    waits = [end.record.of_packet(fin, "not acknowledged")] if fin is not None else _no_fin(end)
-    closed = end.why_closed(fin) if fin is not None else []
-    return [*waits, *closed, *_fin(peer)]
+    return [*_unacked_fin(end), *_fin(end), *_fin(End(end.record, end.remote, end.local))]
 
 
 def _closed(end: End) -> list[Link]:

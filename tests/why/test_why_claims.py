@@ -9,7 +9,7 @@ import pytest
 from socklab import why
 from socklab.core.errors import UsageError
 from socklab.protocol import events as ev
-from socklab.state import CLOSE_WAIT, ESTABLISHED, History
+from socklab.state import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, History
 from tests.support import streams as lab
 from tests.support.streams import ACK, CLIENT, FIN, PID, PSH, RST, SERVER, SYN
 from tests.why.support import asked, links, unknown
@@ -364,6 +364,22 @@ def test_close_wait_is_the_clients_fin_and_its_act() -> None:
     history = told.history
     (chain,) = why.why(history.now, why.Subject("sockets", "server", 7), history)
     assert chain.links[1].packet == 4 and chain.links[2].what == "sends FIN: you: half-close a"
+
+
+def test_fin_wait1_names_the_ack_that_is_held() -> None:
+    told = Told()
+    told.tell(
+        ev.Acted(lab.t(), "half-close a", "student"),
+        lab.packet(4, "client", FIN | ACK, 101, 501),
+        lab.fate(4, "delivered"),
+        lab.packet(5, "server", ACK, 501, 102),
+        lab.fate(5, "held"),
+        lab.sockets(ev.SocketRow(8, 2, f"{CLIENT}50001", SERVER, FIN_WAIT1, inode=2001), host="client"),
+    )
+    history = told.history
+    (chain,) = why.why(history.now, why.Subject("sockets", "client", 8), history)
+    assert [link.packet for link in chain.links] == [5, 4, 0]
+    assert "the ACK of its FIN has not arrived" in chain.links[0].what
 
 
 def test_established_goes_back_over_ack_syn_ack_and_syn_to_the_connect() -> None:
