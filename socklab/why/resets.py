@@ -105,10 +105,17 @@ def _refused(sender: End, syn: Passed) -> list[Link]:
         return [unknown("whether anybody listened", "no reading of the socket table from before it is kept"), *links]
     if not listening:
         return [Link(f"no socket of the host was in LISTEN on port {port} when it was read last"), *links]
+    address = sender.local.rpartition(":")[0]
+    elsewhere = [row.local for row in listening if row.local.rpartition(":")[0] not in (address, *_ANY_ADDRESS)]
+    if len(elsewhere) == len(listening):
+        return [Link(f"who listened did so at {', '.join(elsewhere)} only, and the SYN was for {sender.local}"), *links]
     return [
         unknown("why the kernel refused it", f"a socket listened on port {port} when the table was read last"),
         *links,
     ]
+
+
+_ANY_ADDRESS = ("0.0.0.0", "[::]", "[::ffff:0.0.0.0]", "*")
 
 
 def _listeners_at(record: Record, host: str, port: str, t: int) -> list[ev.SocketRow] | None:

@@ -9,7 +9,7 @@ import pytest
 from socklab import why
 from socklab.core.errors import UsageError
 from socklab.protocol import events as ev
-from socklab.state import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, History
+from socklab.state import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LISTEN, History
 from tests.support import streams as lab
 from tests.support.streams import ACK, CLIENT, FIN, PID, PSH, RST, SERVER, SYN
 from tests.why.support import asked, links, unknown
@@ -293,6 +293,14 @@ def test_that_nobody_listened_is_said_only_where_the_table_had_been_read_and_had
     assert not unknown(found) and "no socket of the host was in LISTEN on port 8080" in found[1].what
     listened = refused(lab.enter("accept", 3), lab.sockets(lab.listener()))
     assert "a socket listened on port 8080" in unknown(links(listened.now, "client a", listened))[0]
+
+
+def test_a_listener_on_another_address_is_why_nobody_answers_on_this_one() -> None:
+    row = ev.SocketRow(1, 2, "127.0.0.1:8080", "0.0.0.0:0", LISTEN, inode=900)
+    history = refused(lab.enter("accept", 3), lab.sockets(row))
+    found = links(history.now, "client a", history)
+    assert not unknown(found)
+    assert "at 127.0.0.1:8080 only, and the SYN was for 10.0.0.1:8080" in found[1].what
 
 
 def test_a_listener_from_before_the_oldest_event_that_is_kept_is_not_forgotten() -> None:
