@@ -65,7 +65,8 @@ def _clients(record: Record, subject: Subject) -> list[Chain]:
     client = record.state.clients.get(subject.name)
     if client is None:
         raise UsageError(
-            f"There is no client {safe(subject.name)}.", fix=suggest(subject.name, record.state.clients) or "connect"
+            f"There is no client {safe(subject.name)}.",
+            fix=suggest(subject.name, record.state.clients) or "connect   opens one.",
         )
     return clients.chains(record, client, subject.byte)
 

@@ -59,9 +59,11 @@ def _depth(record: Record, row: ev.SocketRow, file: File | None) -> list[Link]:
         last = f"accept took one out {times}; the last one"
         links.append(record.of_call(taken[-1], last) if taken else Link("accept has taken none out so far"))
     waiting = _waiting(record, row)
-    for one in waiting[:_MOST]:
-        end = End(record, plain(one.local), plain(one.remote))
-        links.append(_completed(end))
+    ends = [End(record, plain(one.local), plain(one.remote)) for one in waiting[:_MOST]]
+    links += [_completed(end) for end in ends]
+    unseen = next((end.conversation.reason for end in ends if not end.conversation.packets), "")
+    if unseen:
+        links.append(unknown("the packets that completed their handshakes", unseen))
     if len(waiting) > _MOST:
         links.append(Link(f"and {len(waiting) - _MOST:,} more"))
     if not waiting and row.rx_queue:
@@ -87,7 +89,7 @@ def _completed(end: End) -> Link:
     who = end.record.who(end.remote)
     ack = next((p for p in end.peer.sent(lambda flags: bool(flags & ACK and not flags & SYN))), None)
     if ack is None:
-        return unknown(f"{who}: the ACK that completed its handshake", end.conversation.reason or "none was recorded")
+        return Link(f"{who} waits")
     return end.record.of_packet(ack, f"{who}'s handshake was complete")
 
 

@@ -87,8 +87,8 @@ class ResetReasons:
         pack_into("<i", attributes, 92, _CLOCK_MONOTONIC)
         given = (ctypes.c_char * _ATTR_BYTES).from_buffer(attributes)
         for cpu in range(cpus):
-            call = c_library.syscall(number, ctypes.byref(given), -1, cpu, -1, _FD_CLOEXEC)
-            fd = checked(call, "perf_event_open")
+            rest = map(ctypes.c_long, (-1, cpu, -1, _FD_CLOEXEC))  # any process, this processor, no group
+            fd = checked(c_library.syscall(ctypes.c_long(number), ctypes.byref(given), *rest), "perf_event_open")
             try:
                 self._rings.append(mmap.mmap(fd, (1 + _DATA_PAGES) * mmap.PAGESIZE))
             finally:
