@@ -19,6 +19,14 @@ ENDS = frozenset({"exit_group"})
 _F_DUPFD = (0, 1030)
 """F_DUPFD and F_DUPFD_CLOEXEC: asm-generic/fcntl.h, linux/fcntl.h."""
 _PAIRS = frozenset({"pipe", "pipe2", "socketpair"})
+EXECS = frozenset({"execve", "execveat"})
+_CLOEXEC = 0o2000000
+"""O_CLOEXEC, and every other flag of that meaning: asm-generic/fcntl.h. The same on x86-64 and aarch64."""
+_FLAGS_AT = {
+    "accept4": 3, "socket": 1, "socketpair": 1, "dup3": 2, "pipe2": 1, "open": 1, "openat": 2, "epoll_create1": 0,
+    "eventfd2": 1, "signalfd4": 3, "timerfd_create": 1, "inotify_init1": 0,
+}  # fmt: skip
+_F_SETFD, _F_DUPFD_CLOEXEC, _FIOCLEX, _FIONCLEX = 2, 1030, 0x5451, 0x5450
 
 
 class Life:
@@ -36,6 +44,8 @@ class Life:
         self.ended: Call | ev.Exited | None = None
         self.end_t = -1
         """-1 = it is open."""
+        self.cloexec: bool = parent.cloexec if parent is not None else False
+        """A program that is executed does not get it."""
         file.lives.append(self)
 
 
@@ -138,6 +148,10 @@ class Files:
                 known.file.calls.append(call)
         if result < 0 and name != "close":
             return
+        if name in EXECS:
+            for life in [life for key, life in self._live.items() if key[0] == pid and life.cloexec]:
+                self._ends(life, t, call)
+        self._mark(name, self._live.get((pid, first)), call)
         if name in FORKS:
             self._fork(pid, result, call)
         elif name == "close":
@@ -164,7 +178,20 @@ class Files:
         if parent is None:
             self.all.append(file)
         life = self._live[pid, fd] = Life(file, pid, fd, t, made, parent)
+        name = self.name(made) if made is not None else ""
+        if made is not None and name not in FORKS:
+            wanted = made.entered.args[_FLAGS_AT[name]] & _CLOEXEC if name in _FLAGS_AT else 0
+            life.cloexec = bool(wanted) or (name == "fcntl" and made.entered.args[1] == _F_DUPFD_CLOEXEC)
         return life
+
+    @staticmethod
+    def _mark(name: str, life: Life | None, call: Call) -> None:
+        """fcntl and ioctl change whether it outlives an exec."""
+        what, value = call.entered.args[1] & 0xFFFFFFFF, call.entered.args[2]
+        if life is not None and name == "fcntl" and what == _F_SETFD:
+            life.cloexec = bool(value & 1)
+        elif life is not None and name == "ioctl" and what in (_FIOCLEX, _FIONCLEX):
+            life.cloexec = what == _FIOCLEX
 
     def _copy(self, pid: int, old: int, new: int, t: int, call: Call) -> None:
         if old != new:

@@ -15,7 +15,7 @@ from tests.support.streams import ACK, CLIENT, FIN, PID, PSH, RST, SERVER, SYN
 from tests.why.support import asked, links, unknown
 
 PEER = struct.pack("<HH", 2, 0) + bytes([10, 0, 0, 2]) + bytes(8)
-SETSOCKOPT, CLONE, DUP, FCNTL, SHUTDOWN, IO_URING_ENTER = 54, 56, 32, 72, 48, 426
+SETSOCKOPT, CLONE, DUP, FCNTL, EXECVE, IO_URING_ENTER = 54, 56, 32, 72, 59, 426
 SOMEWHERE = 4096
 
 
@@ -336,6 +336,26 @@ def test_a_close_that_is_being_made_has_closed_nothing() -> None:
     told = Told()
     told.tell(lab.fds((4, 901)), lab.entered("close", 4), ev.Held(lab.t(), PID, "enter"))
     assert "accept(3" in told.links("fd 4")[0].what
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_an_exec_closes_what_was_not_meant_to_be_inherited(inherited: bool) -> None:
+    told = Told()
+    marked = [] if inherited else [lab.entered(FCNTL, 4, 2, 1), lab.result(FCNTL, 0)]
+    told.tell(
+        marked,
+        lab.entered(CLONE, 17),
+        ev.Forked(lab.t(), PID, 200, "fork"),
+        lab.result(CLONE, 200),
+        lab.entered(EXECVE, SOMEWHERE, tid=200),
+        lab.result(EXECVE, 0, tid=200),
+        told.made("close", 4),
+    )
+    found = told.flags("server", FIN | ACK, 501, 101).links("packet 4")
+    if inherited:
+        assert "descriptor 4 of process 200 is open" in unknown(found)[0]
+    else:
+        assert "close(4)" in found[-1].what and not unknown(found)
 
 
 def test_ebadf_names_the_close() -> None:
