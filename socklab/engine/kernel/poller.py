@@ -194,7 +194,7 @@ class Poller:
         self._due = self._taken + max(_LEAST_PERIOD_S, _COST_SHARE * self._cost_s)
 
     def _tell_resets(self) -> None:
-        if self._resets.is_on:
+        if self._resets.has_news:
             state = self._fold()
             programs = {client.pid for client in state.clients.values() if client.pid}
             self._stream.put_all([*self._resets.read(self._own | programs | {t.pid for t in state.tasks.values()})])

@@ -98,6 +98,11 @@ class ResetReasons:
     def is_on(self) -> bool:
         return bool(self._rings)
 
+    @property
+    def has_news(self) -> bool:
+        """An RST was sent somewhere on the machine since the last `read`: a few loads, at every look."""
+        return any(ring[_HEAD_AT : _HEAD_AT + 8] != ring[_TAIL_AT : _TAIL_AT + 8] for ring in self._rings)
+
     def read(self, pids: Collection[int]) -> list[ResetSent]:
         """What was sent since the last time by these processes, or by the kernel in their name."""
         found = [event for ring in self._rings for pid, event in self._samples(ring) if pid in pids]

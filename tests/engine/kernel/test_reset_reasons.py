@@ -74,6 +74,7 @@ def test_unread_bytes_at_a_close_are_the_kernels_reason_at_its_moment(reasons: R
     before = time.monotonic_ns()
     client.close()
     after = time.monotonic_ns()
+    assert reasons.has_news
     (told,) = sent_from(reasons, local, {os.getpid()})
     assert (told.remote, told.reason, told.pid) == (remote, "TCP_ABORT_ON_CLOSE", os.getpid())
     assert before <= told.t <= after
