@@ -42,7 +42,7 @@ HOSTILE = [((120, 36), "tests.ui.tui.hostile_lab"), ((80, 24), "tests.ui.tui.hos
 @pytest.mark.parametrize("terminal", HOSTILE, indirect=True, ids=["wide", "tabs"])
 def test_no_byte_of_an_untrusted_text_reaches_the_terminal_as_a_control(terminal: Terminal) -> None:
     assert terminal.wait_for("held before", 120), terminal.screen()
-    # Every panel, every detail, the past, the error in the prompt, the palette.
+    # Every panel, every detail, the past, the prompt, the lists.
     keys = [
         b"\x1b",
         b"v",
@@ -53,8 +53,8 @@ def test_no_byte_of_an_untrusted_text_reaches_the_terminal_as_a_control(terminal
         b"m",
         b"\x1b[D",
         b"\x1b[F",
-        b":",
-        b"\x1b",
+        *(key for opened in (b":", b"P", b"S") for key in (opened, b"\x1b")),
+        b"`",
     ]
     for key in keys:
         terminal.type(key)

@@ -177,7 +177,8 @@ class ViewController:
 
     def _openable(self) -> str:
         """The panel whose chosen row Enter and Esc are about; "" = none."""
-        name = next(iter(self._panes.opened), "") or self._panes.maximised or self._focused()
+        panes = self._panes
+        name = next(iter(panes.opened), "") or panes.maximised or self._focused() or panes.front(self._lab.shown)
         return name if name and registry.panel(name).opened_by_choice else ""
 
     def _open(self, name: str) -> None:

@@ -212,7 +212,7 @@ def _columns(area: Box, groups: Groups, front: str, asked: int, text: int, *, ta
         told = below - asked - group
     source = below * 55 // 100
     slots = [
-        Slot(Box(0, area.y, area.width, stage), groups.stage, () if tall else groups.opened),
+        Slot(Box(1, area.y, area.width - 1, stage), groups.stage, () if tall else groups.opened),
         Slot(Box(right, y, right_width, told), groups.text),
         Slot(Box(left, y, left_width, source), groups.source),
         Slot(Box(left, y + source, left_width, below - source), groups.call),
