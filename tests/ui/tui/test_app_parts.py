@@ -357,18 +357,26 @@ def test_while_the_program_is_held_the_footer_names_clients_and_prompt(columns: 
     assert ("z zoom" in told) == (columns >= 120)
 
 
-def test_what_the_program_reads_from_its_terminal_is_asked_for_in_the_footer() -> None:
-    terminal = ev.Descriptor(0, "/dev/pts/7")
-    asleep = ev.ProcessRow(lab.PID, 1, "server", "S")
-    for fd, waits in ((0, True), (3, False)):
-        state = lab.state_of(
-            lab.start(),
-            ev.Descriptors(0, lab.PID, (terminal, ev.Descriptor(3, "socket:[900]", 900))),
-            lab.entered("read", fd, 0, 100),
-            ev.Processes(1, (asleep,)),
-        )
-        assert waits_for_input(state) is waits
-        assert ("i input" in plain(keys.footer("r", 80, typed=waits_for_input(state))[0])) is waits
+@pytest.mark.parametrize(
+    ("told", "waits"),
+    [
+        ([lab.entered("read", 0, 0, 100)], True),
+        ([lab.entered("read", 3, 0, 100)], False),
+        ([], True),  # in a read that nobody traces; the kernel says where it sleeps
+    ],
+    ids=["terminal", "socket", "unseen"],
+)
+def test_what_the_program_reads_from_its_terminal_is_asked_for_in_the_footer(
+    told: list[ev.AnyEvent], waits: bool
+) -> None:
+    state = lab.state_of(
+        lab.start(),
+        ev.Descriptors(0, lab.PID, (ev.Descriptor(0, "/dev/pts/7"), ev.Descriptor(3, "socket:[900]", 900))),
+        told,
+        ev.Processes(1, (ev.ProcessRow(lab.PID, 1, "server", "S", waits_in="wait_woken"),)),
+    )
+    assert waits_for_input(state) is waits
+    assert ("i input" in plain(keys.footer("r", 80, typed=waits_for_input(state))[0])) is waits
 
 
 def test_what_the_student_is_to_do_stays_in_sight_below_a_text_too_long_for_its_place() -> None:

@@ -31,6 +31,8 @@ _APART_NS = 20_000_000
 _CALM_NS = 150_000_000
 """A task that has made no call for so long, and sleeps, does not only look so between two calls."""
 _RATE_WINDOW_NS = 2_000_000_000
+_WAITS_FOR_A_LINE = ("n_tty_read", "wait_woken")
+"""Where the kernel sleeps in a read of a terminal (drivers/tty/n_tty.c)."""
 
 
 # ---------------------------------------------------------------- which tasks there are
@@ -88,15 +90,19 @@ def neighbour(state: st.LabState, by: int) -> int:
 
 
 def waits_for_input(state: st.LabState) -> bool:
-    """The followed task sleeps in a read from a terminal."""
+    """The followed task sleeps in a read from a terminal: one that is seen, or where the kernel waits for a line."""
     task = state.task
-    if task is None or task.call is None or not state.blocked(task.tid):
+    if task is None:
         return False
-    from socklab.syscalls.groups import fd_argument
+    fd = -1
+    if state.blocked(task.tid) and task.call is not None:
+        from socklab.syscalls.groups import fd_argument
 
-    name = call_name(state, task.call.entered.nr)
-    place = fd_argument(name) if canonical(name) == "read" else None
-    fd = task.call.entered.args[place] & 0xFFFFFFFF if place is not None else -1
+        name = call_name(state, task.call.entered.nr)
+        place = fd_argument(name) if canonical(name) == "read" else None
+        fd = task.call.entered.args[place] & 0xFFFFFFFF if place is not None else -1
+    elif sleeps_unseen(state, task) and state.processes[task.tid].waits_in in _WAITS_FOR_A_LINE:
+        fd = 0
     descriptor = descriptors_of(state, task.pid).get(fd)
     return descriptor is not None and descriptor.target.startswith(("/dev/pts/", "/dev/tty"))
 
