@@ -352,8 +352,8 @@ class Lab:
     def _lesson_acts(self) -> bool:
         """The lesson needs this stop, whatever the student asked for."""
         script = self._script
-        if script is None:
-            return False
+        if script is None or script.question is not None:  # it woke up by itself: first the answer
+            return script is not None
         if self._run_control.runs_on and script.only_tells:
             script.advance()
             return script.stays
