@@ -11,20 +11,21 @@ from socklab.protocol import events as ev
 from socklab.state.model import LISTEN, NEW_SYN_RECV, NO_DESCRIPTORS, NO_TABLE, SYN_RECV, Folds, LabState, Table
 
 
-def _is_another(old: ev.Descriptor | None, new: ev.Descriptor) -> bool:
-    """Whether something happened to it. No: what is behind it was asked this time, or was not."""
-    if old is not None and (old.behind is None) != (new.behind is None):
-        return replace(old, behind=None) != replace(new, behind=None)
-    return old != new
-
-
 def _descriptors(state: LabState, event: ev.Descriptors) -> LabState:
     table = state.descriptors.get(event.pid, NO_DESCRIPTORS)
     before = dict(state.changed.descriptors)
+    unasked = state.changed.unasked
     for descriptor in event.set:
+        key = event.pid, descriptor.fd
         old = table.get(descriptor.fd)
-        if _is_another(old, descriptor):
-            before.setdefault((event.pid, descriptor.fd), old)
+        if old is not None and old.behind is not None and descriptor.behind is None:
+            unasked = {**unasked, key: old}
+            old = replace(old, behind=None)  # that its object is not asked while it runs is no change of it
+        elif old is not None and old.behind is None and descriptor.behind is not None:
+            known = unasked.get(key)
+            old = replace(old, behind=descriptor.behind if known is None else known.behind)
+        if old != descriptor:
+            before.setdefault(key, unasked.get(key, old))
     for fd in event.closed:
         before.setdefault((event.pid, fd), table.get(fd))
     table = table.changed(((d.fd, d) for d in event.set), event.closed)
@@ -32,7 +33,7 @@ def _descriptors(state: LabState, event: ev.Descriptors) -> LabState:
         state,
         t=event.t,
         descriptors={**state.descriptors, event.pid: table},
-        changed=replace(state.changed, descriptors=before),
+        changed=replace(state.changed, descriptors=before, unasked=unasked),
     )
 
 

@@ -92,6 +92,8 @@ class Changed(msgspec.Struct, frozen=True):
 
     descriptors: dict[tuple[int, int], ev.Descriptor | None] = {}
     """(pid, fd); one that is closed now is not in the table any more."""
+    unasked: dict[tuple[int, int], ev.Descriptor] = {}
+    """(pid, fd) of those whose object was asked before the program ran, and was not at a look since: as they were."""
     sockets: dict[tuple[str, int], ev.SocketRow | None] = {}
     counters: dict[tuple[str, str], int] = {}
     packet: int = 0

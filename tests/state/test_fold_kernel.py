@@ -82,7 +82,12 @@ def test_what_was_asked_this_time_and_not_the_last_is_no_change_of_a_descriptor(
     assert after(pipe, holds).changed.descriptors == after(holds, pipe).changed.descriptors == {}
     assert after(pipe, holds).descriptors[PID][3] == holds
     assert after(holds, more).changed.descriptors == {(PID, 3): holds}
-    assert after(pipe, replace(holds, flags=1)).changed.descriptors == {(PID, 3): pipe}
+    assert after(holds, pipe, holds).changed.descriptors == {}
+    assert after(holds, pipe, more).changed.descriptors == {(PID, 3): holds}, "not asked while it ran, asked again"
+    assert after(holds, pipe, more, pipe, more).changed.descriptors == {(PID, 3): holds}
+    assert after(holds, replace(pipe, flags=1)).changed.descriptors == {(PID, 3): holds}
+    ((key, was),) = after(pipe, replace(holds, flags=1)).changed.descriptors.items()
+    assert (key, was and was.flags) == ((PID, 3), 0)
 
 
 def test_each_process_and_each_host_has_a_table_of_its_own() -> None:
