@@ -9,7 +9,7 @@ from __future__ import annotations
 from socklab.evidence.asking import asked as asked
 from socklab.evidence.model import Block as Block, Field as Field, Shell as Shell, Subject as Subject
 from socklab.evidence.page import Page as Page, lines as lines, page as page, ran as ran
-from socklab.evidence.subjects import SUBJECTS, of as of
+from socklab.evidence.subjects import SUBJECTS, of as of, of_call as of_call
 
 PANELS = tuple(SUBJECTS)
 """What evidence can be asked of."""

@@ -105,12 +105,16 @@ def _call_name(state: st.LabState, call: st.Call) -> str:
 
 
 def _call(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str:
-    from socklab.syscalls.decoding import decode, strace_text
-
     task = state.tasks.get(row[1]) if row is not None else state.task
     call = task.call if task is not None else None
-    if task is None or call is None:
-        return "No call has been made yet."
+    return of_call(state, call) if call is not None else "No call has been made yet."
+
+
+def of_call(state: st.LabState, call: st.Call) -> Subject:
+    """The evidence of one call; the kernel is asked where its task is in it, or has just returned from it."""
+    from socklab.syscalls.decoding import decode, strace_text
+
+    task = state.tasks.get(call.entered.tid)
     arch, entered, returned = _arch(state), call.entered, call.returned
     decoded = decode(arch, entered, returned)
     name, count = _call_name(state, call), len(decode(arch, entered).args)
@@ -119,11 +123,11 @@ def _call(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str
     if returned is not None:
         registers.append(Field("result", hex(returned.result & (1 << 64) - 1), str(returned.result), True))
     raw = ", ".join(hex(value) if value else "0" for value in entered.args[:count])
-    result = "" if returned is None else f" = {hex(returned.result) if returned.result > 0 else returned.result}"
-    spelled: tuple[Line, ...] = (
-        ((safe(strace_text(arch, entered, returned)), "string"),),
-        ((safe(f"{name}({raw}){result}"), "number"),),
-    )
+    spelled, result = strace_text(arch, entered, returned), ""
+    if returned is not None:
+        number = returned.result  # an error it spells in either way
+        result = f" = {hex(number) if number > 0 else spelled.rpartition(' = ')[2] if number else 0}"
+    both: tuple[Line, ...] = ((safe(spelled), "string"),), ((safe(f"{name}({raw}){result}"), "number"),)
     memory = [
         _memory(piece, when, decoded.args)
         for stop, when in ((entered, "before the call"), (returned, "after it"))
@@ -135,16 +139,17 @@ def _call(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str
         ("strace", "-f", "-e", f"trace={name}", *program),
         elsewhere="a process has one tracer, which is the lab: this one starts the program anew, in another terminal",
     )
-    own = task.status != "exited"
+    in_hand = task is not None and task.call is call and task.status != "exited"
+    tid = call.entered.tid
     return Subject(
         f"call {call.number + 1}, {safe(name)}",
-        (Want("call", number=task.tid),) if own else (),
+        (Want("call", number=tid),) if in_hand else (),
         (
             Block("registers at the stop (ptrace)", fields=tuple(registers)),
-            Block("as strace prints it, and with strace -e raw=all", text=spelled),
+            Block("as strace prints it, and with strace -e raw=all", text=both),
             *memory,
         ),
-        (*((Shell(("cat", f"/proc/{task.tid}/syscall"), server_host(state)),) if own else ()), traced),
+        (*((Shell(("cat", f"/proc/{tid}/syscall"), server_host(state)),) if in_hand else ()), traced),
     )
 
 
