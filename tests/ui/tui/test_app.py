@@ -35,6 +35,20 @@ async def shown(pilot: Pilot[int], text: str) -> None:
     await until(pilot, lambda: text in text_of(pilot.app))  # type: ignore[arg-type]
 
 
+async def filled(pilot: Pilot[int]) -> None:
+    """The panels have taken the place of the first frame, each view has the size its place has, and that is drawn."""
+
+    def is_filled() -> bool:
+        screen = lab(pilot)
+        sizes = [(slot.box.width, slot.box.height) for slot in screen.placed]
+        views = [(view.size.width, view.size.height) for view in screen.slots[: len(sizes)]]
+        return not screen.panes.frame_only and sizes == views
+
+    await until(pilot, is_filled)
+    await until(pilot, lambda: not lab(pilot)._painting)
+    await pilot.pause()
+
+
 def place_line(app: SocklabApp) -> str:
     """The line that says where the program is."""
     return next(row for row in text_of(app).splitlines() if row.startswith("1 server.c"))
@@ -51,6 +65,7 @@ async def test_the_screen_before_listen_looks_as_it_did(size: tuple[int, int]) -
     app, _ = app_of(backlog(), at_once=5)
     async with app.run_test(size=size) as pilot:
         await shown(pilot, "held before listen")
+        await filled(pilot)
         same_as_snapshot(text_of(app), f"listen-{size[0]}x{size[1]}")
 
 
@@ -59,6 +74,7 @@ async def test_an_open_question_hides_what_would_answer_it(size: tuple[int, int]
     app, _ = app_of(backlog())
     async with app.run_test(size=size) as pilot:
         await shown(pilot, "Your prediction")
+        await filled(pilot)
         text = text_of(app)
         same_as_snapshot(text, f"question-{size[0]}x{size[1]}")
         assert "hidden until you answer" in text
