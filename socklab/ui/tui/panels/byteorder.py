@@ -15,6 +15,7 @@ from socklab.ui.tui.widgets.formats import arch, call_name
 from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, column, wrap
 
 if TYPE_CHECKING:
+    from socklab.evidence import Subject
     from socklab.syscalls.call import DecodedArg, Field
 
 _LOOKED_AT = 200
@@ -36,6 +37,12 @@ class ByteOrderPanel(Panel):
 
     def nothing(self, state: st.LabState) -> str:
         return "" if _found(state) is not None else "No call has given the kernel an IP address yet."
+
+    def evidence(self, state: st.LabState, view: View) -> Subject | str:
+        from socklab import evidence
+
+        found = _found(state)
+        return evidence.of_call(state, found[0]) if found is not None else self.nothing(state)
 
     def lines(self, state: st.LabState, view: View) -> list[Line]:
         found = _found(state)
