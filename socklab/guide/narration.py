@@ -50,10 +50,23 @@ def question(lesson: Lesson, state: LabState) -> Predict | None:
     return lesson.steps[asked.index].predict if 0 <= asked.index < len(lesson.steps) else None
 
 
+_TELLS_TOO = {
+    "call": ("byteorder",),
+    "queues": ("acceptqueue",),
+    "sockets": ("acceptqueue", "datapath"),
+    "counters": ("acceptqueue",),
+    "clients": ("acceptqueue", "datapath"),
+    "wire": ("acceptqueue", "datapath"),
+}
+"""A panel that a question hides, and those that would tell the same."""
+
+
 def masked(lesson: Lesson, state: LabState) -> frozenset[str]:
     """Panels that must not be readable now: from reaching a step with a prediction until it is answered."""
     asking = _asking(lesson, state) or question(lesson, state)
-    return frozenset(asking.hides) if asking is not None else frozenset()
+    if asking is None:
+        return frozenset()
+    return frozenset(asking.hides).union(*(_TELLS_TOO.get(name, ()) for name in asking.hides))
 
 
 def fill(text: str, state: LabState, *, asking: Predict | None = None) -> str:

@@ -18,7 +18,21 @@ from socklab.syscalls.rows import ROWS
 
 FORMAT = 1
 
-PANELS = ("source", "call", "narration", "queues", "descriptors", "sockets", "clients", "output", "counters", "wire")
+PANELS = (
+    "source",
+    "call",
+    "narration",
+    "queues",
+    "descriptors",
+    "sockets",
+    "clients",
+    "output",
+    "counters",
+    "wire",
+    "acceptqueue",
+    "datapath",
+    "byteorder",
+)
 """What a prediction may hide."""
 
 FOCUSED = (*PANELS, "processes", "stage")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from socklab.protocol import events as ev
-from socklab.state import fold_control, fold_kernel, fold_lesson, fold_program, fold_run, fold_wire
+from socklab.state import fold_control, fold_kernel, fold_lesson, fold_program, fold_run, fold_wire, noticing
 from socklab.state.model import Folds, LabState
 
 _FOLDS: Folds = {
@@ -19,6 +19,7 @@ _FOLDS: Folds = {
     **fold_lesson.FOLDS,
     **fold_control.FOLDS,
 }
+_FOLDS.update({kind: noticing_of(_FOLDS[kind]) for kind, noticing_of in noticing.NOTICING.items()})
 _FOLDS.update({kind: fold_control.busy_after(_FOLDS[kind]) for kind in ev.BUSY})
 _FOLDS[ev.Resumed] = fold_control.gone_on(_FOLDS[ev.Resumed])
 

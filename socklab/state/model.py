@@ -103,6 +103,26 @@ class Changed(msgspec.Struct, frozen=True):
     settings: dict[tuple[str, str], str] = {}
 
 
+class Noticed(msgspec.Struct, frozen=True):
+    """Something the kernel's tables told, in its place among the calls."""
+
+    t: int
+    calls: int
+    """So many calls had returned by then, of all that ever did."""
+    what: str
+    """held (sockets that got a descriptor), waits, left (an accept queue, without a descriptor), syn (came into the
+    SYN queue): `rows`. descriptors. dropped: `rises`. client (a new one): `name`. place (of a call): `number` and
+    `stack`."""
+    rows: tuple[ev.SocketRow, ...] = ()
+    descriptors: ev.Descriptors | None = None
+    depth: dict[str, int] = {}
+    """Of `waits`: how many waited then, by the listener's port."""
+    rises: dict[str, int] = {}
+    name: str = ""
+    number: int = 0
+    stack: tuple[ev.Frame, ...] = ()
+
+
 class Question(msgspec.Struct, frozen=True):
     """The prediction of a step: open until `measured` is there. `answered`: committed to, not measured yet."""
 
@@ -172,6 +192,10 @@ class LabState(msgspec.Struct, frozen=True):
     """What the engine waits for; None while it is busy."""
     stops: int = 0
     """How often a task was held: the length of the timeline."""
+    stop_times: Log[int] = msgspec.field(default_factory=Log)
+    """When the task was held, for each stop."""
+    noticed: Log[Noticed] = msgspec.field(default_factory=Log)
+    """What the tables told when: for what is no longer in them."""
     changed: Changed = Changed()
     ended: ev.Ended | None = None
     derived: dict[type, Any] = {}

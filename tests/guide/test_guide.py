@@ -210,7 +210,7 @@ def test_before_the_first_step_the_lesson_introduces_itself() -> None:
 
 @pytest.mark.parametrize("events", [AT_ACCEPT, FILLED, ASKED])
 def test_panels_are_masked_from_the_moment_the_question_is_prepared(events: list[ev.AnyEvent]) -> None:
-    assert guide.masked(LESSON, lab.state_of(events)) == {"queues", "sockets"}
+    assert guide.masked(LESSON, lab.state_of(events)) == {"queues", "sockets", "acceptqueue", "datapath"}
 
 
 @pytest.mark.parametrize("events", [AT_ACCEPT, FILLED, ASKED])

@@ -104,7 +104,7 @@ def test_panels_are_masked_from_the_step_that_asks_until_the_choice(
     of: Lesson, parts: list[Part], masked: bool, open_: bool
 ) -> None:
     told = state(parts)
-    assert guide.masked(of, told) == ({"queues"} if masked else frozenset())
+    assert guide.masked(of, told) == ({"queues", "acceptqueue"} if masked else frozenset())
     assert guide.question(of, told) is (of.steps[1].predict if open_ else None)
 
 

@@ -11,9 +11,12 @@ from tests.support.streams import Part, Stream
 
 
 def changes(state: LabState, *parts: Part) -> dict[str, object]:
-    """Field to new value of all that differs after these events, without `t`; collections as plain ones."""
+    """Field to new value of all that differs after these events, without `t`; collections as plain ones.
+
+    When things were told is left out too: that is what test_noticing is about.
+    """
     after = Stream(*parts, state=state).state
-    fields = [name for name in LabState.__struct_fields__ if name != "t"]
+    fields = [name for name in LabState.__struct_fields__ if name not in ("t", "noticed", "stop_times")]
     return {name: plain(getattr(after, name)) for name in fields if not same(state, after, name)}
 
 

@@ -152,7 +152,10 @@ def test_before_the_first_event_nothing_is_known() -> None:
         **dict.fromkeys(("t", "focus", "entered", "errors", "stops"), 0),
         **dict.fromkeys(nothing),
         **{name: {} for name in tables},
-        **{name: [] for name in ("calls", "packets", "output", "acted", "notices", "signals", "resets")},
+        **{
+            name: []
+            for name in ("calls", "packets", "output", "acted", "notices", "signals", "resets", "noticed", "stop_times")
+        },
         "lesson_toml": "",
         "wire_rules": (),
         "lesson_done": False,

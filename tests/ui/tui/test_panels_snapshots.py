@@ -32,6 +32,9 @@ PANELS = {
     "clients": ("nothing", "full", "after-read"),
     "output": ("nothing",),
     "counters": ("asleep", "full", "after-accept"),
+    "byteorder": ("before-socket", "before-bind", "after-accept"),
+    "datapath": ("before-socket", "after-accept", "after-read", "before-write", "after-close"),
+    "acceptqueue": ("started", "after-socket", "after-listen", "full", "after-accept", "crashed"),
     "processes": ("nothing", "full", "asleep", "crashed"),
 }
 LESSON = """\

@@ -31,6 +31,8 @@ PANELS = (
     "wire",
     "stage",
     "byteorder",
+    "datapath",
+    "acceptqueue",
 )
 SELECT, POLL, EPOLL_WAIT = 23, 7, 232
 HOSTILE = "\x1b]52;c;aGk=\x07[red]x[/] \x9b31m \u202etxt\u2066 \x00\r\n\t\u200b日本 é \ud83d \ue000"

@@ -44,6 +44,9 @@ class ByteOrderPanel(Panel):
         found = _found(state)
         return evidence.of_call(state, found[0]) if found is not None else self.nothing(state)
 
+    def absent(self, state: st.LabState) -> str:
+        return self.nothing(state)
+
     def lines(self, state: st.LabState, view: View) -> list[Line]:
         found = _found(state)
         if found is None:

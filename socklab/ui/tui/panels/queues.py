@@ -43,7 +43,7 @@ class QueuesPanel(Panel):
         return f"{len(listeners)} listeners" if listeners else ""
 
     def nothing(self, state: st.LabState) -> str:
-        return "" if state.listeners else _no_listener(state)
+        return "" if state.listeners else no_listener(state)
 
     def lines(self, state: st.LabState, view: View) -> list[Line]:
         listeners = state.listeners
@@ -67,7 +67,7 @@ class QueuesPanel(Panel):
         return super().relevance(state, call) or bool(state.listeners)
 
 
-def _no_listener(state: st.LabState) -> str:
+def no_listener(state: st.LabState) -> str:
     """Why there is no queue to show: what is true of the server's sockets now."""
     task = state.task
     if task is None or task.status == "exited":
@@ -93,7 +93,7 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
     if len(holders) > 1:
         head.append((f" +{len(holders) - 1}", "name"))
     waiting = socket_index(state).waiting(state, listener, table)
-    waiting.sort(key=lambda row: _age(state, row))
+    waiting.sort(key=lambda row: waiting_age(state, row))
     depth_changed = change == "changed" and before is not None and before.rx_queue != listener.rx_queue
     return [
         tuple(head),
@@ -102,7 +102,7 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
     ]
 
 
-def _age(state: st.LabState, row: ev.SocketRow) -> tuple[int, int]:
+def waiting_age(state: st.LabState, row: ev.SocketRow) -> tuple[int, int]:
     """The kernel lists no order. Clients are put in the order they began to connect, others by their socket's age."""
     return client_index(state).place(state, client_index(state).at(state, row.remote)), row.id
 
@@ -166,7 +166,7 @@ def _waiting(state: st.LabState, waiting: list[ev.SocketRow], view: View) -> Lin
 
 
 def _syn_queue(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Line]:
-    rows = sorted(state.syn_queue(listener), key=lambda row: _age(state, row))
+    rows = sorted(state.syn_queue(listener), key=lambda row: waiting_age(state, row))
     host = table_name(state, server_host(state))
     news = [row for row in rows if (host, row.id) in state.changed.sockets]
     change = "new" if any(state.changed.sockets[host, row.id] is None for row in news) else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from string import ascii_lowercase
+from string import ascii_lowercase, ascii_uppercase
 
 import msgspec
 
@@ -30,6 +30,31 @@ def _where_packets_are(state: st.LabState) -> str:
     if state.header is not None and state.header.network == "two-hosts":
         return OWN
     return TAB if len(state.packets) else NEVER
+
+
+def _where_a_listener_is(state: st.LabState) -> str:
+    return TAB if state.table_of(_server(state)).listeners else NEVER
+
+
+def _where_a_connection_is(state: st.LabState) -> str:
+    table = state.table_of(_server(state))
+    return TAB if len(table.rows) > len(table.listeners) else NEVER
+
+
+def _where_an_address_is(state: st.LabState) -> str:
+    """A call has given one that is in use, or is about to."""
+    if len(state.table_of(_server(state)).rows):
+        return TAB
+    task = state.task
+    if task is None or task.call is None or state.header is None:
+        return NEVER
+    from socklab.syscalls.tables import name
+
+    return TAB if name(state.header.arch, task.call.entered.nr) in ("bind", "connect", "sendto") else NEVER
+
+
+def _server(state: st.LabState) -> str:
+    return state.started.host if state.started is not None else ""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -55,7 +80,11 @@ class Entry(msgspec.Struct, frozen=True):
 _entries: dict[str, Entry] = {}
 _panels: dict[str, Panel] = {}
 
-FREE_KEYS = [key for key in "1234567890" + ascii_lowercase if all(key not in known.keys.split() for known in KEYS)]
+FREE_KEYS = [
+    key
+    for key in "1234567890" + ascii_lowercase + ascii_uppercase
+    if all(key not in known.keys.split() for known in KEYS)
+]
 """Keys that no command has."""
 
 
@@ -126,6 +155,8 @@ for _entry in (
     Entry("counters", "kernel", "Counters", "counts"),
     Entry("processes", "kernel", "Processes", "procs"),
     Entry("wire", "kernel", "Wire", "wire", key="w", room=_where_packets_are),
-    Entry("byteorder", "kernel", "Byte order", "bytes"),
+    Entry("byteorder", "kernel", "Byte order", "bytes", key="B", room=_where_an_address_is),
+    Entry("datapath", "kernel", "Data path", "path", key="j", room=_where_a_connection_is),
+    Entry("acceptqueue", "kernel", "Accept queue", "accept", key="Q", room=_where_a_listener_is),
 ):
     register(_entry)
