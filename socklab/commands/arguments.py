@@ -115,6 +115,19 @@ def _clients(line: Reader) -> dict[str, Any]:
     return {"names": names}
 
 
+def _accept(line: Reader) -> dict[str, Any]:
+    word = line.take().lower()
+    if word in ("", "stop"):
+        return {"argument": word}
+    if word != "every":
+        raise line.wrong(f'no "{safe(word)}"', word, ("every", "stop"))
+    number = line.take()
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", number) or not 0.1 <= float(number) <= 3600:
+        raise line.wrong("every how many seconds? 0.1 to 3600")
+    return {"argument": f"every {number}"}
+
+
+ACCEPT = Argument("[every SECONDS | stop]", _accept, first_word("every", "stop"))
 CLIENT = Argument(
     "[NAME]", _client, lambda before, last, known: () if before else [f"{name} " for name in known.clients],
     "one client at a time",

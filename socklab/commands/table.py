@@ -112,6 +112,9 @@ _PANELS = (
     "output",
     "call",
     "processes",
+    "acceptqueue",
+    "datapath",
+    "byteorder",
 )
 
 _RULES = (
@@ -149,6 +152,8 @@ COMMANDS = (
             PROGRAM, _TYPED, (arg.CONDITION,), cmd.Continue, "c continue",
             "until accept, until read fd=4, until write errno=EPIPE, until any error",
             keys="c", action="prompt('until ')", footer="h"),
+    Command("accept", "Let the server accept one; accept every 2: one each 2 s.", PROGRAM, _TYPED, (arg.ACCEPT,),
+            examples="accept (runs on until accept has returned), accept every 2, accept stop", keys="A"),
     Command("pause", "Hold the running program where it is.", PROGRAM, _TYPED, makes=cmd.Pause,
             aliases="p", keys="p", footer="r"),
     Command("focus", "Look at this process or thread, and step it.", PROGRAM, _TYPED, (arg.PID,), cmd.Focus),

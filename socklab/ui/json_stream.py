@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from socklab.core.errors import SocklabError, UsageError
+from socklab.guide import accepting
 from socklab.lesson import Lesson
 from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.session import Link
@@ -81,4 +82,8 @@ class _Copy(Consumer):
         if isinstance(request, prompt.Evidence):
             wants = '{"c":"evidence","wants":[{"what":"counters","host":"server"}]}'
             raise UsageError("raw: a stream names what is to be read.", fix=f"For example {wants}")
+        if isinstance(request, prompt.Accept):
+            if request:
+                raise UsageError("accept: one at a time in a stream.", fix="accept, as often as you like.")
+            return accepting.one()
         return None if isinstance(request, prompt.Show | prompt.Why | prompt.Help) else request

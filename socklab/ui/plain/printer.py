@@ -388,10 +388,10 @@ class Printer(Page):
                 self._say(decoded(state, task, task.call)[1])
                 for indent, line in explained(state, task, task.call, whole=True):
                     self._say(line, indent, indent * 2)
-        elif kind == "stage":
-            from socklab.ui.plain.stage import sentences
+        elif kind in ("stage", "acceptqueue", "datapath", "byteorder"):
+            from socklab.ui.plain.stage import told
 
-            self._list(sentences(state, self._masked(state)))
+            self._list(told(state, kind, self._masked(state)))
         else:
             self._list(everything(state, kind))
         return self._take()

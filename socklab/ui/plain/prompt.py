@@ -39,11 +39,15 @@ class Evidence(str):
     """A request for the raw thing that a panel's facts were read from; "run 2": for a command that shows the same."""
 
 
+class Accept(str):
+    """A request to let the server accept: "" = one, "every 2", or "stop"."""
+
+
 class Restart(msgspec.Struct, frozen=True):
     """A request to end the run and start it anew."""
 
 
-Request: TypeAlias = cmd.AnyCommand | Show | Why | Help | Restart | Capture | Evidence
+Request: TypeAlias = cmd.AnyCommand | Show | Why | Help | Restart | Capture | Evidence | Accept
 
 
 def _summary(command: Command) -> str:
@@ -68,6 +72,8 @@ def parse(line: str) -> Request:
         return Show(request.argument)
     if request.name == "why":
         return Why(request.argument)
+    if request.name == "accept":
+        return Accept(request.argument)
     if request.name == "pcap":
         return Capture(request.argument)
     if request.name == "raw":

@@ -11,6 +11,7 @@ import select
 import shutil
 import signal
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,7 @@ from functools import partial
 from socklab import guide, state as st
 from socklab.core.errors import ProgramError, SocklabError
 from socklab.core.text import safe
+from socklab.guide import accepting
 from socklab.lesson import Lesson, Predict, load
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
@@ -107,7 +109,7 @@ class Consumer(ABC):
         if not self._auto:
             self._poll.register(0, select.POLLIN | select.POLLHUP)
         while not self._link.ended:
-            ready = [fd for fd, _ in self._poll.poll()]
+            ready = [fd for fd, _ in self._poll.poll(self._patience())]
             if 0 in ready:
                 self._lines.read()
                 if self._lines.over:
@@ -116,6 +118,10 @@ class Consumer(ABC):
                 self._take_events()
             self._take_lines()
         return exit_code(self._state, self._lesson)
+
+    def _patience(self) -> float | None:
+        """Milliseconds until something is to be done by itself; None = nothing is."""
+        return None
 
     @abstractmethod
     def _take_events(self) -> None:
@@ -173,6 +179,9 @@ class _Text(Consumer):
         self._prompting = False
         self._hinted = False
         self._told_end = ""
+        self._every = self._due = 0.0
+        """One client is accepted each so many seconds, the next one then; 0 = none by itself."""
+        self._told_why = ""
         self._echo = not auto and not os.isatty(0)
 
     def run(self) -> int:
@@ -199,7 +208,7 @@ class _Text(Consumer):
         self._history = st.History() if self._history is not None else None
         self._printer = self._new_printer(self._lesson)
         self._evidence.begin(self._lesson)
-        self._told_end = ""
+        self._told_end, self._every = "", 0.0
         self._write("\nStarted anew.\n")
 
     def _write(self, text: str) -> None:
@@ -273,6 +282,7 @@ class _Text(Consumer):
 
     def _take_lines(self) -> None:
         self._show_prompt()
+        self._accept_again()
         while self._take_line():
             self._show_prompt()
 
@@ -325,5 +335,47 @@ class _Text(Consumer):
                 self._send(command)
         elif isinstance(request, prompt.Restart):
             self._restart()
+        elif isinstance(request, prompt.Accept):
+            self._accept(str(request))
         else:
+            if isinstance(request, cmd.Step | cmd.Continue | cmd.Pause):
+                self._every = 0.0
             self._send(request)
+
+    # ---------------------------------------------------------------- accept
+
+    def _accept(self, argument: str) -> None:
+        """Let the server accept one, or one every few seconds until another step is asked for."""
+        self._every, self._told_why = 0.0, ""
+        if argument == "stop":
+            self._write("No more clients are accepted by themselves.\n")
+        elif argument:
+            self._every, self._due = accepting.seconds(argument), time.monotonic()
+            self._write(f"One client is accepted every {self._every:g} s. Enter or `accept stop` stops that.\n")
+        elif why := accepting.refused(self._state):
+            self._write(f"{why.replace('`', '')}\n")
+        else:
+            self._send(accepting.one())
+
+    def _patience(self) -> float | None:
+        return max(0.0, (self._due - time.monotonic()) * 1000) if self._every else None
+
+    def _accept_again(self) -> None:
+        """The next one, when it is time."""
+        if not self._every or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._every
+        ready = self._state.ready
+        why = accepting.refused(self._state)
+        if self._question is not None or self._quitting or (ready is not None and ready.wants == "nothing"):
+            self._every = 0.0
+            self._write("No more clients are accepted by themselves.\n")
+        elif not self._prompting or ready is None or ready.wants != "step":
+            return  # it runs, or sleeps in another call
+        elif not why:
+            self._told_why = ""
+            self._write(f"accept (every {self._every:g} s)\n")
+            self._send(accepting.one())
+        elif why != self._told_why:
+            self._told_why = why
+            self._write(f"{why.replace('`', '')}\n")

@@ -15,6 +15,7 @@ from socklab.ui.plain import facts
 from socklab.ui.tui.stage import traffic
 from socklab.ui.tui.stage.scene import Item, Scene, host, scene
 from socklab.ui.tui.widgets.index import client_index, socket_index
+from socklab.ui.tui.widgets.lines import View, plain
 
 LINES = 60
 _NOT_SAID = "hidden until you answer"
@@ -33,6 +34,16 @@ def sentences(state: st.LabState, hidden: frozenset[str] = frozenset()) -> list[
             counts = ", ".join(f"{many} {name}" for name, many in folded.states.items())
             lines.append(f"more {what}: {_NOT_SAID if hidden & {'queues', 'sockets', 'clients'} else counts}")
     return lines or ["nothing yet"]
+
+
+def told(state: st.LabState, name: str, hidden: frozenset[str]) -> list[str]:
+    """The stage in sentences; of another panel the text that the screen shows."""
+    if name == "stage":
+        return sentences(state, hidden)
+    from socklab.ui.tui.panels import registry
+
+    lines = (plain(line).rstrip() for line in registry.panel(name).render(state, View(78, 40)))
+    return [line for line in lines if line]
 
 
 def _item(

@@ -175,3 +175,66 @@ def test_the_end_of_input_ends_the_lab_even_while_the_program_computes(pipe: Ses
     pipe.link.tell(ev.Resumed(lab.t(), lab.PID), ready("pause"))
     pipe.link.wait_for(cmd.Step(), cmd.Quit())
     assert "End of input: the lab is ended." in pipe.text
+
+
+# ---------------------------------------------------------------- accept
+
+ONE = cmd.Continue("accept ok")
+
+
+def waiting(terminal: Session, depth: int) -> None:
+    """The server stands before accept, so many clients wait, and the prompt is there."""
+    terminal.link.tell(
+        lab.start(), lab.fds((3, 900)), lab.sockets(lab.listener(depth)), lab.enter("accept", 3), ready()
+    )
+    terminal.wait_for(PROMPT)
+
+
+def accepted(terminal: Session, number: int, depth: int) -> None:
+    """The accept that was asked for has returned; the next one is about to be made."""
+    done = ev.Done(lab.t(), number, "done")
+    terminal.link.tell(
+        lab.returned("accept", 4), lab.sockets(lab.listener(depth)), lab.enter("accept", 3), done, ready()
+    )
+
+
+def test_accept_lets_the_server_accept_one(terminal: Session) -> None:
+    waiting(terminal, 2)
+    terminal.type("accept")
+    terminal.link.wait_for(ONE)
+
+
+def test_accept_says_why_not_and_the_prompt_is_there_again(terminal: Session) -> None:
+    waiting(terminal, 0)
+    terminal.type("accept")
+    terminal.wait_for("Nobody waits to be accepted")
+    terminal.wait_for(PROMPT, times=2)
+    assert terminal.link.commands == []
+
+
+def test_accept_every_goes_on_until_another_step_is_typed(terminal: Session) -> None:
+    waiting(terminal, 3)
+    terminal.type("accept every 0.1")
+    terminal.link.wait_for(ONE)
+    accepted(terminal, 1, 2)
+    terminal.link.wait_for(ONE, ONE)
+    accepted(terminal, 2, 0)
+    terminal.wait_for("Nobody waits to be accepted")
+    terminal.link.tell(lab.sockets(lab.listener(1)), ready())
+    terminal.link.wait_for(ONE, ONE, ONE)
+    accepted(terminal, 3, 0)
+    terminal.type("s")
+    terminal.link.wait_for(ONE, ONE, ONE, cmd.Step())
+
+
+def test_accept_stop_ends_it(terminal: Session) -> None:
+    waiting(terminal, 0)
+    terminal.type("accept every 3600", "accept stop")
+    terminal.wait_for("No more clients are accepted by themselves.")
+
+
+def test_the_two_panels_are_shown_in_plain_too(terminal: Session) -> None:
+    waiting(terminal, 2)
+    terminal.type("show acceptqueue", "show datapath")
+    terminal.wait_for("No connection")
+    assert "2 of 4" in terminal.text and "accepted" in terminal.text

@@ -81,10 +81,10 @@ async def test_help_at_the_prompt_opens_the_page_or_tells_how_a_verb_is_used() -
 
 
 async def test_a_panels_title_shows_the_key_that_brings_it(keymap: Path) -> None:
-    keymap.write_text('wire-panel = ["A"]\n')
+    keymap.write_text('wire-panel = ["W"]\n')
     app, _ = app_of(held_syn_ack())
     async with app.run_test(size=(80, 24)) as pilot:
-        await shown(pilot, "A wire")
+        await shown(pilot, "W wire")
         assert "w wire" not in text_of(app)
 
 

@@ -34,10 +34,13 @@ class ProgramController:
         self._lab = lab
         self._leave = leave
         self._restart = restart
+        self.otherwise: Callable[[], object] = lambda: None
+        """Called when something else is asked of the program than what is done again and again."""
         self.begin()
 
     def begin(self) -> None:
         """From a run's beginning."""
+        self.otherwise()
         self._alone = 0
         """The task that is stepped while the others run; 0 = each stops on its own."""
         self._until, self._until_from = "", -1
@@ -52,9 +55,11 @@ class ProgramController:
         alone = state.tasks.get(self._alone)
         return alone is not None and alone.status != "exited"
 
-    def run(self, command: cmd.Step | cmd.Continue) -> None:
+    def run(self, command: cmd.Step | cmd.Continue, *, repeated: bool = False) -> None:
         """Let the held program go on, if it is held and nothing is asked. Looking at the past: back to now."""
         lab = self._lab
+        if not repeated:
+            self.otherwise()
         if lab.at is not None:
             lab.go(lab.now.stops)
             return
@@ -108,6 +113,7 @@ class ProgramController:
         self.run(cmd.Continue("step"))
 
     def pause(self) -> None:
+        self.otherwise()
         now = self._lab.now
         if any(task.status == "running" for task in now.tasks.values()):
             self._alone = 0

@@ -22,6 +22,7 @@ from socklab.commands.lines import Own, Request
 from socklab.lesson import Lesson
 from socklab.ui.tui.bridge import Source
 from socklab.ui.tui.controllers import bars
+from socklab.ui.tui.controllers.accepting import AcceptController
 from socklab.ui.tui.controllers.clients import ClientsController
 from socklab.ui.tui.controllers.evidence import EvidenceController
 from socklab.ui.tui.controllers.lab import Lab
@@ -62,7 +63,7 @@ class LabScreen(Sturdy, Screen[None]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         *(_key(bound(key.keys), key.action, key.name) for key in KEYS if key.name != "row"),
-        *(_key(key, f"number('{key}')") for key in registry.FREE_KEYS),
+        *(_key(bound(key), f"number('{key}')") for key in registry.FREE_KEYS),
         _key("up", "row(-1)"),
         _key("down", "row(1)"),
         _key("pageup", "page(-1)"),
@@ -88,6 +89,7 @@ class LabScreen(Sturdy, Screen[None]):
         self.panes = panes = Panes(lesson, kept)
         self.prompt = PromptLine(lab, self._mount, self.set_focus, self._typed)
         self.program = ProgramController(lab, leave, restart)
+        self.accepting = AcceptController(lab, self.program, self.set_timer)
         self.clients = ClientsController(lab, lambda: panes.selected.get("clients"), self.prompt.open)
         self.wire = WireController(lab, lambda: panes.selected.get("wire"), self.prompt.open)
         self.question = QuestionController(lab)
@@ -123,13 +125,14 @@ class LabScreen(Sturdy, Screen[None]):
         return {
             "step": program.step, "over": program.over, "next": program.next, "pause": program.pause,
             "neighbour": program.neighbour, "others": program.others, "task": lab.follow,
-            "connect": clients.connect, "send": clients.send, "client": clients.act,
+            "accept": self.accepting.ask, "connect": clients.connect, "send": clients.send, "client": clients.act,
             "hold_all": wire.hold_all, "deliver": wire.deliver, "deliver_all": wire.deliver_all, "drop": wire.drop,
             "release": wire.release, "wire_prompt": wire.type,
             "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": lab.go,
             "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
             "stack": view.stack, "verbose": view.verbose, "raw": self.evidence.open, "choice": self.question.choose,
-            "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter, "escape": view.escape,
+            "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter,
+            "escape": partial(self.accepting.escape, view.escape),
             "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help,
             "palette": partial(self._choose, "Commands"), "panels": partial(self._choose, "Panels"),
             "steps": partial(self._choose, "Steps"),
