@@ -44,6 +44,7 @@ _SHARED_TABLE = 0x400
 _KEPT_PLACES = 40_000
 """Calls with their place, over all sockets; of those before only the sums are kept."""
 _KEPT_SOCKETS = 20_000
+_KEPT_TABLES = 512
 
 _READS = {"read": -1, "readv": -1, "recvfrom": 3, "recvmsg": 2, "recvmmsg": 3}
 _WRITES = {"write": -1, "writev": -1, "sendto": 3, "sendmsg": 2, "sendmmsg": 3}
@@ -195,12 +196,15 @@ class SocketCalls:
         pid = task.pid if task is not None else call.entered.tid
         if pid not in self._slots and task is not None and task.parent:
             parent = state.tasks.get(task.parent)
-            self._inherit(parent.pid if parent is not None else task.parent, pid)
+            self._inherit(state, parent.pid if parent is not None else task.parent, pid)
         read(self, state, pid, name, call)
 
-    def _inherit(self, parent: int, child: int) -> None:
+    def _inherit(self, state: st.LabState, parent: int, child: int) -> None:
         """A fork copies the table; each descriptor refers to what it did."""
         table = {fd: slot[-1:] for fd, slot in self._slots.get(parent, {}).items() if slot and slot[-1][1] is not None}
+        if len(self._slots) > _KEPT_TABLES:  # those that were killed left without a call
+            living = {task.pid for task in state.tasks.values() if task.status != "exited"}
+            self._slots = {pid: known for pid, known in self._slots.items() if pid in living or pid == parent}
         self._slots[child] = table
 
     def _moves(self, state: st.LabState, pid: int, name: str, call: st.Call) -> None:
@@ -301,7 +305,7 @@ class SocketCalls:
             return
         known = state.tasks.get(child)
         if known is None or known.pid == child:
-            self._inherit(pid, child)
+            self._inherit(state, pid, child)
 
     def _ends(self, state: st.LabState, pid: int, name: str, call: st.Call) -> None:
         self._slots.pop(pid, None)
