@@ -114,6 +114,9 @@ _READABLE = {0x22: '\\"', 0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0
 
 def readable(data: bytes, limit: int = 64, more: bool = False) -> str:
     """Bytes as a quoted string for a person: C escapes for what is invisible, UTF-8 as it reads, `...` where cut."""
-    text = data[:limit].decode("utf-8", "surrogateescape").translate(_READABLE)
+    first, *parts = data[:limit].decode("utf-8", "surrogateescape").split("\0")
+    text = first.translate(_READABLE)
+    for part in parts:  # of \0 and a digit behind it a C programmer would make one number
+        text += ("\\x00" if "0" <= part[:1] <= "7" else "\\0") + part.translate(_READABLE)
     out = "".join(f"\\x{ord(each):02x}" if ord(each) < 0x20 or ord(each) == 0x7F else each for each in text)
     return f'"{safe(out)}"{"..." if more or len(data) > limit else ""}'

@@ -21,10 +21,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from socklab import probes
-from socklab.engine.kernel import copies
-from socklab.engine.kernel.descriptors import READ_ALL, DescriptorTable
+from socklab.engine.kernel import copies, descriptors
+from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.unixdiag import UNKNOWN, UnixDiag, parse_unix_message
 from socklab.engine.network import topology
+from socklab.host import libc
 from socklab.host.libc import c_library
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.rows import Descriptor, KernelObject
@@ -40,6 +41,15 @@ pytestmark = pytest.mark.kernel
 USERS = [pytest.param(None, id="as-this-user")]
 if os.geteuid() == 0:
     USERS.append(pytest.param(NOBODY, id="as-nobody"))
+
+
+OPEN_ALREADY = 256
+"""The process of the tests may have so many files open itself."""
+
+
+@pytest.fixture(autouse=True)
+def _with_the_tests_own_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "READ_ALL", descriptors.READ_ALL + OPEN_ALREADY)
 
 
 def privately(act: Callable[[], None], user: int | None = None) -> None:
@@ -221,10 +231,10 @@ def test_nothing_is_asked_while_the_program_runs_or_where_the_table_is_long_or_i
         fds = {reading, writing, watcher.fileno(), unix.fileno()}
         assert all(looked()[fd].behind is not None for fd in fds)
         assert all(looked(still=False)[fd].behind is None for fd in fds)
-        monkeypatch.setattr(copies.Copies, "take", lambda self, fd: copies.Unread("EPERM"))
-        assert all(looked()[fd].behind is None for fd in fds)
-        monkeypatch.undo()
-        more = [os.dup(reading) for _ in range(READ_ALL)]
+        with monkeypatch.context() as refused:
+            refused.setattr(copies.Copies, "take", lambda self, fd: copies.Unread("EPERM"))
+            assert all(looked()[fd].behind is None for fd in fds)
+        more = [os.dup(reading) for _ in range(descriptors.READ_ALL)]
         assert all(looked()[fd].behind is None for fd in fds | set(more))
         assert pair
 
@@ -378,6 +388,7 @@ def test_a_signalfd_is_ready_for_the_programs_signals_not_for_ours() -> None:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
+            libc.die_with_parent()
             watcher = select.epoll()
             signals = c_library.signalfd(-1, (1 << (signal.SIGUSR1 - 1)).to_bytes(128, "little"), 0)
             watcher.register(signals, select.EPOLLIN)

@@ -32,31 +32,6 @@ def _where_packets_are(state: st.LabState) -> str:
     return TAB if len(state.packets) else NEVER
 
 
-def _where_a_listener_is(state: st.LabState) -> str:
-    return TAB if state.table_of(_server(state)).listeners else NEVER
-
-
-def _where_a_connection_is(state: st.LabState) -> str:
-    table = state.table_of(_server(state))
-    return TAB if len(table.rows) > len(table.listeners) else NEVER
-
-
-def _where_an_address_is(state: st.LabState) -> str:
-    """A call has given one that is in use, or is about to."""
-    if len(state.table_of(_server(state)).rows):
-        return TAB
-    task = state.task
-    if task is None or task.call is None or state.header is None:
-        return NEVER
-    from socklab.syscalls.tables import name
-
-    return TAB if name(state.header.arch, task.call.entered.nr) in ("bind", "connect", "sendto") else NEVER
-
-
-def _server(state: st.LabState) -> str:
-    return state.started.host if state.started is not None else ""
-
-
 class Entry(msgspec.Struct, frozen=True):
     """One panel, as the screen knows it before anything of it is drawn."""
 
@@ -155,8 +130,8 @@ for _entry in (
     Entry("counters", "kernel", "Counters", "counts"),
     Entry("processes", "kernel", "Processes", "procs"),
     Entry("wire", "kernel", "Wire", "wire", key="w", room=_where_packets_are),
-    Entry("byteorder", "kernel", "Byte order", "bytes", key="B", room=_where_an_address_is),
-    Entry("datapath", "kernel", "Data path", "path", key="j", room=_where_a_connection_is),
-    Entry("acceptqueue", "kernel", "Accept queue", "accept", key="Q", room=_where_a_listener_is),
+    Entry("byteorder", "kernel", "Byte order", "bytes", key="B"),
+    Entry("datapath", "kernel", "Data path", "path", key="j"),
+    Entry("acceptqueue", "kernel", "Accept queue", "accept", key="Q"),
 ):
     register(_entry)
