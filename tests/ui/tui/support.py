@@ -16,6 +16,7 @@ from socklab.lesson import Lesson
 from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.app import SocklabApp
 from tests.ui.tui.panel_support import Scene
+from tests.ui.tui.panel_words import forget_windows
 
 TOML = """\
 format = 1
@@ -156,6 +157,7 @@ def app_of(
     events: Iterable[ev.AnyEvent], *, at_once: int = 99, lesson: Lesson | None = None
 ) -> tuple[SocklabApp, FakeLink]:
     """The application over a fake link that has given out the first `at_once` stops."""
+    forget_windows()
     link = FakeLink(events, at_once=at_once)
     return SocklabApp(link, lesson if lesson is not None else a_lesson()), link
 
