@@ -205,6 +205,20 @@ def test_bytes_that_came_out_of_order_are_counted_where_they_belong() -> None:
     assert boxes(scene)[0] == "40 B"
 
 
+def test_long_ago_packets_are_kept_as_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    from socklab.ui.tui.widgets import wire_bytes as kept
+
+    monkeypatch.setattr(kept, "_KEPT_PLACES", 5)
+    scene = Scene().accept(inode=70).wire("client", b"", 0, flags=SYN)
+    for number in range(40):
+        scene.wire("client", b"xyz", 1 + 3 * number, "dropped" if number % 4 == 0 else "delivered")
+        shown(scene)
+    for number in range(0, 40, 4):
+        scene.wire("client", b"xyz", 1 + 3 * number)
+    assert boxes(scene)[0] == "120 B"
+    assert "120 of 120 B arrived to the program's host, 10 packets dropped" in shown(scene)
+
+
 def test_the_past_has_the_fates_of_then() -> None:
     scene = Scene().accept(inode=70).wire("client", b"", 0, flags=SYN).wire("client", b"x" * 10, 1, "held")
     past, number = scene.state, scene.number

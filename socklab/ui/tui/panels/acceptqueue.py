@@ -335,7 +335,7 @@ def _sent_again(state: st.LabState, row: ev.SocketRow) -> Iterator[_Happened]:
     if not len(state.packets):
         return
     port, until = port_of(row.local), state.packets.dropped + len(state.packets)
-    for syn in islice(reversed(wire_bytes.wire_bytes(state.packets).syns), _SHOWN):
+    for syn in islice(reversed(wire_bytes.wire_bytes(state).syns), _SHOWN):
         if syn.place < until and port_of(syn.server) == port:
             again = f" (the {_ordinal(syn.again)} time)" if syn.again > 1 else ""
             yield _Happened(

@@ -315,14 +315,17 @@ class SocketCalls:
     def _forget(self) -> None:
         """Of calls long past only the sums are kept, and of sockets those that a descriptor may refer to."""
         before = self._calls - _KEPT_PLACES
-        used = {id(socket) for table in self._slots.values() for slot in table.values() for _, socket in slot if socket}
-        for socket in {id(each): each for each in (*self._by_inode.values(), *self._by_peer.values())}.values():
-            self._places -= sum(way.forget(before) for way in socket.ways.values())
+        held = [socket for table in self._slots.values() for slot in table.values() for _, socket in slot if socket]
+        used = {id(socket) for socket in held}
+        known = {id(each): each for each in (*held, *self._by_inode.values(), *self._by_peer.values())}
+        ways = [way for socket in known.values() for way in socket.ways.values()]
+        for way in ways:
+            way.forget(before)
+        self._places = sum(len(way.places) for way in ways)
         for inode, socket in list(self._by_inode.items()):
             if id(socket) not in used and socket.last < before:
                 del self._by_inode[inode]
                 self._inodes.pop(self._ids.pop(inode, 0), None)
-        self._places = max(0, self._places)
         for number in list(self._stacks)[:-KEPT_ACCEPTS]:
             del self._stacks[number]
 

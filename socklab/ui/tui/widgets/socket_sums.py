@@ -46,11 +46,10 @@ class Way:
         count = bisect_left(self.places, place)
         return Sum(self.before.calls + count, self.bytes[count - 1]) if count else self.before
 
-    def forget(self, place: int) -> int:
-        """Keep only the sums of what is before `place`; how many that were."""
+    def forget(self, place: int) -> None:
+        """Keep only the sums of what is before `place`."""
         self.before, count = self.until(place), bisect_left(self.places, place)
         del self.places[:count], self.bytes[:count]
-        return count
 
 
 class Accepted(NamedTuple):
