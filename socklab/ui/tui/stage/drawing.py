@@ -182,7 +182,9 @@ def _boxes(
     for box, out in drawn:
         for row in range(rows):
             line = box[row]
-            if row in going and row not in out:  # the arrow of a process further left passes
+            if row in going and row in out:  # the arrow of a process further left comes in: one object for both
+                line = (("┼", "rule"), *line[1:])
+            elif row in going:  # it passes
                 inner = places.process - 2
                 blank = all(not text.strip() for text, _ in line[1:-1])
                 line = (

@@ -41,8 +41,8 @@ def listener(state: st.LabState, item: Item, cells: int, hidden: frozenset[str])
     """Title, SYN queue, accept queue; what was dropped stands in the title's line, where there is room."""
     row = item.row
     assert row is not None
-    address_role = "path"
-    head: Line = (("┏ ", "listen"), ("LISTEN ", "listen"), (address(row.local, max(6, cells - 12)), address_role))
+    where = address(row.local, 99, ports=len(row.local) > cells - 10)
+    head: Line = (("┏ ", "listen"), ("LISTEN ", "listen"), (where, "path"))
     dropped = _dropped(state, hidden)
     gap = cells - width(head) - width(dropped) - 3
     if dropped and gap >= 0:
