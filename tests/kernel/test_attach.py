@@ -99,6 +99,27 @@ def assert_unharmed(process: subprocess.Popen[bytes], port: int) -> None:
     assert servers.status(process.pid)["State"][0] in "RS"
 
 
+def test_a_server_let_go_right_before_the_call_it_sleeps_in_is_unharmed(folder: Path) -> None:
+    """epoll_wait is never made again by the kernel: cut short it gives EINTR, and this server forgives none."""
+    with server("epoll", folder) as (process, port):
+        assert b" 200 " in servers.ask(port)
+        with Link.start(RunSpec(attach=process.pid)) as link:
+            arch, client, calls = "", threading.Thread(target=servers.ask, args=(port,)), [""]
+            for event in link.events(timeout=120):
+                if isinstance(event, ev.Header):
+                    arch = event.arch
+                if isinstance(event, ev.Ready) and event.wants == "client" and client.ident is None:
+                    client.start()
+                if isinstance(event, ev.Enter):
+                    calls.append(syscalls.name(arch, event.nr))
+                if isinstance(event, ev.Held):
+                    if event.at == "enter" and "close" in calls and calls[-1].startswith("epoll_wait"):
+                        break  # it has answered, and would sleep now
+                    link.send(cmd.Step(tid=event.tid))
+        client.join(30)
+        assert_unharmed(process, port)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_answers_before_during_and_after_and_is_stepped_meanwhile(kind: str, folder: Path) -> None:
     with server(kind, folder) as (process, port):

@@ -44,8 +44,8 @@ def detach_all(
 ) -> None:
     """Detach from every task and empty `tasks`. `early`: tasks at their first stop, whose parent's event is to come.
 
-    A task can be let go only at a stop, and safely only at one we hold it at or that our interrupt caused: elsewhere
-    a call may already carry the EINTR of that interrupt.
+    A task can be let go only at a stop, and safely only at one we hold it at, but for the entry of a call, or that our
+    interrupt caused: elsewhere a call may already carry the EINTR of that interrupt.
     """
     newborn = set(early)
     for tid in early:
@@ -53,10 +53,13 @@ def detach_all(
             ptrace.resume(ptrace.PTRACE_DETACH, tid)
     for task in list(tasks.values()):
         try:
-            if task.held:
+            if task.held and task.held != "enter":
                 _detach(tasks, task, task.signo)
-            else:
-                ptrace.interrupt(task.tid)
+                continue
+            if task.held:
+                # A detach marks the task as one that has a signal: the call it is about to make would give EINTR.
+                ptrace.resume(ptrace.PTRACE_CONT, task.tid)
+            ptrace.interrupt(task.tid)
         except ptrace.ProcessGone:
             continue  # its exit follows
     while tasks:
