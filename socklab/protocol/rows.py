@@ -74,7 +74,7 @@ class Ring(msgspec.Struct, frozen=True, omit_defaults=True):
 class KernelObject(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the object behind a descriptor says of itself, where no TCP table lists it: other sockets, pipes, epoll.
 
-    Asked only while all tasks of the process are held, or asleep in a call, and of tables of at most 64 descriptors.
+    Asked only while all tasks of the process are held, and of tables of at most 64 descriptors.
     """
 
     local: str = ""

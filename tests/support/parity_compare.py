@@ -80,7 +80,7 @@ WORDS = (
 _PORT = re.compile(r"htons\((\d+)\)|(?<=:)(\d{4,5})\b")
 # A wait whose time ran out, that found no child, or that a signal interrupted.
 _TIMED_OUT = re.compile(
-    r"^(poll|ppoll|select|pselect6|epoll_p?wait2?|wait4|waitid)\(.* = (0( \(Timeout\))?$|\? ERESTART)"
+    r"^(poll|ppoll|select|pselect6|epoll_p?wait2?|wait4|waitid)\(.* = (0( \(Timeout\))?$|\? ERESTART|-1 EINTR )"
 )
 _CHILD_CHANGED = "--- SIGCHLD ---"
 _AGAIN = re.compile(r"^(restart_syscall|futex)\(")
@@ -152,7 +152,8 @@ def comparable(trace: Trace, ports: Sequence[int], *, one_line: bool = False, an
         if line.startswith(("sendmsg", "recvmsg")) or line.endswith(
             ", 128) = 128"
         ):  # or read a struct signalfd_siginfo
-            line = in_bytes.sub("TASK", line)  # processes that tell each other who they are
+            # Processes that tell each other who they are; of an id that begins with a digit's byte \000 stands before.
+            line = in_bytes.sub("TASK", line).replace("\\000TASK", "\\0TASK")
         if line.startswith(("read(", "pread", "lseek(")):  # their sizes and results are bytes, however they look
             renamed = _QUOTED.sub(lambda text: ids.sub("TASK", text[0]), line)
         else:

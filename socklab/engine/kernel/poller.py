@@ -28,8 +28,6 @@ _LEAST_PERIOD_S = 0.1
 _OWED_AT_MOST_S = 1.0
 _COST_SHARE = 20
 """A periodic snapshot takes at most one part in so many of the time."""
-_MOST_STILL = 16
-"""Where more tasks are traced, only held ones count as still: to see whether one sleeps costs a reading for each."""
 _HELD_PERIOD_S = 0.5
 _HELD_COST_SHARE = 100
 """The same where everything is held and no packet or client moves: timers run on, and so do clients of others."""
@@ -150,17 +148,12 @@ class Poller:
         return True
 
     def _is_still(self, pid: int) -> bool:
-        """No task of the process makes a call now: each is held, or was told to be asleep and still is."""
-        few = len(self._tasks) <= _MOST_STILL
-        for task in self._of_process.get(pid, ()):
-            if task.held:
-                continue
-            if not few or task.tid not in self.blocked:
-                return False
-            state = procfs.read_stat(task.tid)
-            if isinstance(state, Unread) or state.state != "S":
-                return False
-        return pid in self._of_process
+        """No task of the process can make a call: each is held.
+
+        Asleep is not enough. While we have a copy of a connection its close by the program is none: an epoll instance
+        would go on telling of it, by a number that is closed or means another file.
+        """
+        return pid in self._of_process and all(task.held for task in self._of_process[pid])
 
     def _group_tasks(self) -> None:
         """Before a snapshot: which tasks each process has."""
