@@ -93,7 +93,8 @@ def _fill(terminal: Terminal, sockets: int) -> None:
     if not terminal.wait_for("held before", 20):
         raise SystemExit(f"nothing was held:\n{terminal.screen()}")
     terminal.type(b":set net.core.somaxconn 20000\r")  # of the lab's own host
-    terminal.settle(0.2, 3)
+    terminal.wait_for("20000", 3)
+    terminal.settle(0.8, 4)  # the prompt is loaded when it is first opened; two lines in one burst are one
     terminal.type(b":until accept\r")
     if not terminal.wait_for("held before accept", 20):
         raise SystemExit(f"the server never came to accept:\n{terminal.screen()}")
