@@ -23,7 +23,7 @@ from socklab.session import Link
 from socklab.state import LabState, apply
 from socklab.syscalls import name as call_name
 from socklab.syscalls.watching import watched
-from socklab.ui.tui.widgets.tasks import asleep
+from socklab.ui.view.tasks import asleep
 from tests.support import servers
 
 pytestmark = pytest.mark.kernel

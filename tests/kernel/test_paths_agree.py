@@ -17,7 +17,7 @@ from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.ui.tui.panels.acceptqueue import AcceptQueuePanel
 from socklab.ui.tui.panels.datapath import DataPathPanel
-from socklab.ui.tui.widgets.lines import View, plain
+from socklab.ui.view.lines import View, plain
 from tests.kernel.test_stage_agrees import Lab
 
 pytestmark = pytest.mark.kernel

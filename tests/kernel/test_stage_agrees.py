@@ -17,8 +17,8 @@ from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import LabState, apply
-from socklab.ui.tui.stage.drawing import draw
-from socklab.ui.tui.widgets.lines import plain
+from socklab.ui.stage.drawing import draw
+from socklab.ui.view.lines import plain
 from tests.support.repeat import times
 
 pytestmark = [pytest.mark.kernel, pytest.mark.by_chance]

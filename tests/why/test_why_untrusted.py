@@ -10,7 +10,7 @@ from socklab import why
 from socklab.protocol import events as ev
 from socklab.state import History
 from socklab.ui.tui import why as screen
-from socklab.ui.tui.widgets import lines
+from socklab.ui.view import lines
 from tests.ui.tui.panel_support import Scene
 from tests.ui.tui.test_panels_untrusted import events
 

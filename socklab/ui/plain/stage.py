@@ -12,10 +12,10 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.plain import facts
-from socklab.ui.tui.stage import traffic
-from socklab.ui.tui.stage.scene import Item, Scene, host, scene
-from socklab.ui.tui.widgets.index import client_index, socket_index
-from socklab.ui.tui.widgets.lines import View, plain
+from socklab.ui.stage import traffic
+from socklab.ui.stage.scene import Item, Scene, host, scene
+from socklab.ui.view.index import client_index, socket_index
+from socklab.ui.view.lines import View, plain
 
 LINES = 60
 _NOT_SAID = "hidden until you answer"

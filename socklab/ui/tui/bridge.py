@@ -18,8 +18,8 @@ from socklab.core.errors import SocklabError
 from socklab.core.signals import signal_name
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
-from socklab.ui.tui.widgets.formats import call_name, error_words, failed
 from socklab.ui.tui.widgets.timeline import Chips
+from socklab.ui.view.formats import call_name, error_words, failed
 
 SLICE_S = 0.006
 """Longest the loop is kept folding without a turn for keys and drawing."""

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from socklab.ui.tui.keys import help_lines
 from socklab.ui.tui.overlay import Overlay
 from socklab.ui.tui.theme import Theme
-from socklab.ui.tui.widgets.lines import Line
+from socklab.ui.view.lines import Line
 
 _READING: tuple[tuple[str, str, str], ...] = (
     ("▶", "focus", "the line about to make the call"),

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from socklab.commands.keymap import effective
 from socklab.commands.table import COMMANDS, WIRE
-from socklab.ui.tui.widgets.lines import Line, Span
+from socklab.ui.view.lines import Line, Span
 
 _LAST = ("restart", "help", "quit")
 """What the footer never leaves out, at its end."""

@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 
 from socklab.ui.tui.overlay import Overlay
 from socklab.ui.tui.theme import Theme
-from socklab.ui.tui.widgets.lines import Line, cell_len, column
+from socklab.ui.view.lines import Line, cell_len, column
 
 _MOST_LETTERS = 40
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from socklab import state as st
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets.lines import View
+from socklab.ui.view.lines import View
 
 
 def preload(language: str) -> Iterator[None]:

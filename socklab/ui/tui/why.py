@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from socklab.ui.tui.failures import Sturdy
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.tui.widgets.lines import Line, wrap
+from socklab.ui.view.lines import Line, wrap
 from socklab.why import Chain, Link, Subject
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from socklab import state as st
 from socklab.ui.plain.stage import sentences
-from socklab.ui.tui.stage.drawing import draw
-from socklab.ui.tui.widgets.lines import plain
-from tests.ui.tui.stage_moments import MOMENTS
+from socklab.ui.stage.drawing import draw
+from socklab.ui.view.lines import plain
+from tests.ui.stage.moments import MOMENTS
 
 
 @pytest.mark.parametrize("moment", [name for name in MOMENTS if "," not in name])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from socklab import state as st
 from socklab.ui.tui.panels.panel import Body, Panel
-from socklab.ui.tui.widgets.lines import Key, Line, View
 from socklab.ui.tui.widgets.virtual_lines import VirtualLines
+from socklab.ui.view.lines import Key, Line, View
 
 ROWS: list[Key] = [("route", number) for number in range(1000)]
 

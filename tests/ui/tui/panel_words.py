@@ -6,8 +6,8 @@ from socklab import state as st
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.panels.panel import Panel, RowsPanel
 from socklab.ui.tui.panels.source import SourcePanel
-from socklab.ui.tui.widgets.formats import count
-from socklab.ui.tui.widgets.lines import Line, View, clip, plain
+from socklab.ui.view.formats import count
+from socklab.ui.view.lines import Line, View, clip, plain
 
 WIDTHS = (35, 38, 58, 100)
 """The call card at 80x24, the narrow column, the column at 120x36, a maximised panel."""

@@ -10,11 +10,11 @@ from socklab.guide import accepting
 from socklab.lesson import parse
 from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.panels.acceptqueue import AcceptQueuePanel
-from socklab.ui.tui.widgets.lines import View, plain, width
+from socklab.ui.view.lines import View, plain, width
 from tests.support import streams as lab
 from tests.support.streams import SYN
+from tests.ui.stage.moments import MOMENTS
 from tests.ui.tui.panel_words import text
-from tests.ui.tui.stage_moments import MOMENTS
 
 PANEL = AcceptQueuePanel()
 LARGE = View(110, 40)

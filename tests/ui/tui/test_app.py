@@ -16,7 +16,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.panels.panel import Body
 from socklab.ui.tui.prompt import MOST_LETTERS
 from socklab.ui.tui.screens.lab import LabScreen
-from socklab.ui.tui.widgets.lines import View
+from socklab.ui.view.lines import View
 from tests.ui.tui.support import TOML, FakeLink, a_lesson, app_of, backlog, same_as_snapshot, text_of
 
 SIZES = [(80, 24), (120, 36), (200, 60)]

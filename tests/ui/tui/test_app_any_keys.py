@@ -15,7 +15,7 @@ from socklab.ui.tui.panels import registry
 from tests.ui.tui.support import app_of, backlog, text_of
 from tests.ui.tui.test_app import lab, shown, until
 from tests.ui.tui.test_panels_wire_keys import held_syn_ack
-from tests.ui.tui.test_tasks import deep, family
+from tests.ui.view.test_tasks import deep, family
 
 STREAMS = {
     "backlog": lambda: backlog()[:40],

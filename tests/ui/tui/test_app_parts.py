@@ -20,8 +20,8 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.prompt import completions, hint, parse
 from socklab.ui.tui.theme import themes
 from socklab.ui.tui.widgets import question, timeline
-from socklab.ui.tui.widgets.lines import View, cell_len, clip, masked, pad, plain, spread, width, wrap
-from socklab.ui.tui.widgets.tasks import waits_for_input
+from socklab.ui.view.lines import View, cell_len, clip, masked, pad, plain, spread, width, wrap
+from socklab.ui.view.tasks import waits_for_input
 from tests.support import streams as lab
 from tests.ui.tui.panel_support import Scene
 from tests.ui.tui.support import TOML, a_lesson, backlog

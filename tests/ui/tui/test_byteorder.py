@@ -9,7 +9,7 @@ import pytest
 
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.byteorder import ByteOrderPanel
-from socklab.ui.tui.widgets.lines import View, width
+from socklab.ui.view.lines import View, width
 from tests.ui.tui.panel_support import ACCEPT, BIND, STACK, Scene, sockaddr_in
 from tests.ui.tui.panel_words import roles_of, text
 

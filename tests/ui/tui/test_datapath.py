@@ -13,8 +13,8 @@ from socklab import state as st
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.datapath import DataPathPanel
 from socklab.ui.tui.widgets import socket_sums as way
-from socklab.ui.tui.widgets.lines import View, plain, width
 from socklab.ui.tui.widgets.socket_calls import MSG_PEEK, MSG_TRUNC, MSG_ZEROCOPY, socket_calls
+from socklab.ui.view.lines import View, plain, width
 from tests.support import streams as lab
 from tests.support.streams import ACK, FIN, PSH, SYN
 from tests.ui.tui.panel_words import text

@@ -11,11 +11,11 @@ from socklab.core.errors import UsageError
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.keys import help_lines
 from socklab.ui.tui.prompt import parse
-from socklab.ui.tui.widgets.lines import plain, width, with_keys
+from socklab.ui.view.lines import plain, width, with_keys
 from tests.ui.tui.support import app_of, backlog, text_of
 from tests.ui.tui.test_app import lab, shown, until
 from tests.ui.tui.test_panels_wire_keys import held_syn_ack
-from tests.ui.tui.test_tasks import sent
+from tests.ui.view.test_tasks import sent
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets.lines import View, plain
+from socklab.ui.view.lines import View, plain
 from tests.ui.tui.panel_support import ACCEPT, CLOSE, PID, READ, Scene
 
 call = registry.panel("call")

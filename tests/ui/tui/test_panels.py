@@ -10,7 +10,7 @@ import pytest
 from socklab import state as st
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets.lines import View, plain
+from socklab.ui.view.lines import View, plain
 from tests.ui.tui.panel_support import PID, Scene
 from tests.ui.tui.panel_words import WIDTHS, drawn_whole, text
 

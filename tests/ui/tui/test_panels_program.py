@@ -12,8 +12,9 @@ from socklab.lesson import parse
 from socklab.protocol import events as ev
 from socklab.protocol.rows import Completion, Ring, Submission
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets import markdown, status, tasks
-from socklab.ui.tui.widgets.lines import View, plain, width
+from socklab.ui.tui.widgets import markdown, status
+from socklab.ui.view import tasks
+from socklab.ui.view.lines import View, plain, width
 from tests.ui.tui.panel_support import ACCEPT, MOMENTS, PID, READ, STACK, Scene
 from tests.ui.tui.panel_words import WIDTHS, drawn_whole, forget_windows, roles_of, text
 from tests.ui.tui.test_panels_snapshots import LESSON, PANELS

@@ -14,8 +14,8 @@ from socklab import syscalls
 from socklab.lesson import parse
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets import tasks
-from socklab.ui.tui.widgets.lines import Line, View, plain, width
+from socklab.ui.view import tasks
+from socklab.ui.view.lines import Line, View, plain, width
 from tests.ui.tui import fixed_decoder
 from tests.ui.tui.panel_support import MOMENTS
 from tests.ui.tui.panel_words import drawn_whole, forget_windows

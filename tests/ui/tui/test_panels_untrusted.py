@@ -10,8 +10,9 @@ from hypothesis import given, settings, strategies as some
 from socklab import evidence, state as st
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets import lines, markdown, tasks
-from socklab.ui.tui.widgets.lines import Line, View
+from socklab.ui.tui.widgets import markdown
+from socklab.ui.view import lines, tasks
+from socklab.ui.view.lines import Line, View
 from tests.ui.tui.panel_support import ACCEPT, BIND, PID, READ, WRITE, Scene, sockaddr_in
 from tests.ui.tui.panel_words import drawn_whole
 

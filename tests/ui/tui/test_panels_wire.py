@@ -17,8 +17,9 @@ from socklab.packets import packet_log
 from socklab.packets.decode import decode as _decode
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets import packet_arrow, packet_details
-from socklab.ui.tui.widgets.lines import Line, View, plain, width
+from socklab.ui.tui.widgets import packet_details
+from socklab.ui.view import packet_arrow
+from socklab.ui.view.lines import Line, View, plain, width
 from tests.support.wirescene import ACK, SYN, WireScene, conversation, not_tcp, syn_ack_held
 from tests.ui.tui.panel_words import drawn_whole
 from tests.ui.tui.test_panels_untrusted import visible

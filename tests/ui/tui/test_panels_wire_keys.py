@@ -13,7 +13,7 @@ from socklab.ui.tui import keys
 from socklab.ui.tui.layout.panes import groups
 from socklab.ui.tui.layout.plan import plan
 from socklab.ui.tui.prompt import completions
-from socklab.ui.tui.widgets.lines import plain
+from socklab.ui.view.lines import plain
 from tests.support.wirescene import ACK, WireScene
 from tests.ui.tui.support import TOML, a_lesson, app_of, text_of
 from tests.ui.tui.test_app import lab, shown, until

@@ -12,7 +12,7 @@ from socklab.commands.keymap import said
 from socklab.guide import accepting, what_wakes
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.controllers.program import ProgramController
-from socklab.ui.tui.widgets.tasks import situation
+from socklab.ui.view.tasks import situation
 
 
 class Timer(Protocol):

@@ -13,9 +13,9 @@ from socklab.ui.tui.keys import footer
 from socklab.ui.tui.layout.plan import LEAST_HEIGHT, LEAST_WIDTH
 from socklab.ui.tui.widgets import status
 from socklab.ui.tui.widgets.line_view import Hot
-from socklab.ui.tui.widgets.lines import Line, clip, wrap
 from socklab.ui.tui.widgets.question import letters
-from socklab.ui.tui.widgets.tasks import neighbour, situation, waits_for_input
+from socklab.ui.view.lines import Line, clip, wrap
+from socklab.ui.view.tasks import neighbour, situation, waits_for_input
 
 
 def status_line(lab: Lab, program: ProgramController, width: int) -> Line:

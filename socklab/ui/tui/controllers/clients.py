@@ -10,8 +10,8 @@ from collections.abc import Callable
 from socklab.commands.keymap import said
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
-from socklab.ui.tui.widgets.lines import Key
-from socklab.ui.tui.widgets.tasks import client_of_call
+from socklab.ui.view.lines import Key
+from socklab.ui.view.tasks import client_of_call
 
 
 class ClientsController:

@@ -18,7 +18,7 @@ from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.layout.panes import Panes
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.theme import Theme
-from socklab.ui.tui.widgets.lines import Line
+from socklab.ui.view.lines import Line
 
 if TYPE_CHECKING:
     from textual.app import App

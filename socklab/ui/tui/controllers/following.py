@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from socklab import state as st
-from socklab.ui.tui.widgets.tasks import asleep, held, living
+from socklab.ui.view.tasks import asleep, held, living
 
 
 class Following:

@@ -15,9 +15,9 @@ from socklab.lesson import Lesson, Predict
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.bridge import Bridge, Source
 from socklab.ui.tui.controllers.following import Following
-from socklab.ui.tui.widgets.lines import Line
 from socklab.ui.tui.widgets.question import letters
-from socklab.ui.tui.widgets.tasks import situation
+from socklab.ui.view.lines import Line
+from socklab.ui.view.tasks import situation
 
 
 class Lab:

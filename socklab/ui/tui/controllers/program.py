@@ -13,7 +13,7 @@ from socklab.commands.keymap import said
 from socklab.core.errors import ProgramError
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
-from socklab.ui.tui.widgets.tasks import held, neighbour, situation
+from socklab.ui.view.tasks import held, neighbour, situation
 
 _NOT_HELD = {
     "r": "The program is running. `pause` holds it.",

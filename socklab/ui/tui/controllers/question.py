@@ -10,8 +10,8 @@ from socklab.lesson import CHOICE_LETTERS, Predict
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.widgets import question
-from socklab.ui.tui.widgets.lines import Line
-from socklab.ui.tui.widgets.tasks import situation
+from socklab.ui.view.lines import Line
+from socklab.ui.view.tasks import situation
 
 
 class QuestionController:

@@ -16,7 +16,7 @@ from socklab.ui.tui.layout.panes import Panes, groups
 from socklab.ui.tui.layout.plan import Slot
 from socklab.ui.tui.panels import registry
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.tui.widgets.lines import Key
+from socklab.ui.view.lines import Key
 
 _EVERY_DETAIL = frozenset({"hex", "stack"})
 

@@ -17,8 +17,8 @@ from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.layout.panes import Panes
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.tui.widgets.lines import Key
-from socklab.ui.tui.widgets.tasks import situation
+from socklab.ui.view.lines import Key
+from socklab.ui.view.tasks import situation
 
 if TYPE_CHECKING:
     from socklab import why

@@ -13,7 +13,7 @@ from socklab.commands.keymap import said
 from socklab.core.errors import UsageError
 from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
-from socklab.ui.tui.widgets.lines import Key
+from socklab.ui.view.lines import Key
 
 _NOTHING_HELD = (
     "Nothing is held. `hold-all` holds all that comes, `hold` what you say; `drop next` takes one that is to come."

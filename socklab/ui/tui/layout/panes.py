@@ -14,10 +14,10 @@ from socklab.lesson import Lesson, Step
 from socklab.ui.tui.layout.plan import Groups, Slot
 from socklab.ui.tui.layout.remembered import Arrangement
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets.formats import call_name
 from socklab.ui.tui.widgets.line_view import Hot, LineView
-from socklab.ui.tui.widgets.lines import Key, Line, Span, View, cell_len, masked, width as cells_of
 from socklab.ui.tui.widgets.status import run_words
+from socklab.ui.view.formats import call_name
+from socklab.ui.view.lines import Key, Line, Span, View, cell_len, masked, width as cells_of
 
 _MANY_TABS = 4
 """From more tabs than these on a title may go without its numbers."""

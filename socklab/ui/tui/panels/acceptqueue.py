@@ -19,11 +19,12 @@ from socklab.protocol import events as ev
 from socklab.state.model import Noticed
 from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.panels.queues import no_listener, waiting_age
-from socklab.ui.tui.widgets import slots, socket_sums as way, wire_bytes
-from socklab.ui.tui.widgets.formats import address, call_name, count, fit, plural, server_host, table_name, words
-from socklab.ui.tui.widgets.index import client_index, holder_index, port_of, socket_index
-from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, client_role, width, wrap
+from socklab.ui.tui.widgets import socket_sums as way, wire_bytes
 from socklab.ui.tui.widgets.socket_calls import socket_calls
+from socklab.ui.view import slots
+from socklab.ui.view.formats import address, call_name, count, fit, plural, server_host, table_name, words
+from socklab.ui.view.index import client_index, holder_index, port_of, socket_index
+from socklab.ui.view.lines import EMPTY, Key, Line, Span, View, client_role, width, wrap
 
 _SHOWN = 50
 """So many of the last things that happened are told."""

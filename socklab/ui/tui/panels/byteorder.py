@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import arch, call_name
-from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, column, wrap
+from socklab.ui.view.formats import arch, call_name
+from socklab.ui.view.lines import EMPTY, Line, Span, View, column, wrap
 
 if TYPE_CHECKING:
     from socklab.evidence import Subject

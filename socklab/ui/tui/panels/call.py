@@ -18,7 +18,7 @@ from socklab.lesson import canonical
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets import hexdump, poll_table
-from socklab.ui.tui.widgets.formats import (
+from socklab.ui.view.formats import (
     arch,
     call_name,
     count,
@@ -28,9 +28,9 @@ from socklab.ui.tui.widgets.formats import (
     sleeps_in,
     words,
 )
-from socklab.ui.tui.widgets.index import client_index
-from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
-from socklab.ui.tui.widgets.tasks import task_words
+from socklab.ui.view.index import client_index
+from socklab.ui.view.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
+from socklab.ui.view.tasks import task_words
 
 if TYPE_CHECKING:
     from socklab.syscalls.call import DecodedArg, DecodedCall

@@ -13,9 +13,9 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import address, count, error_words, obvious, plural
-from socklab.ui.tui.widgets.index import client_index
-from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, pad, width
+from socklab.ui.view.formats import address, count, error_words, obvious, plural
+from socklab.ui.view.index import client_index
+from socklab.ui.view.lines import Key, Line, Span, View, client_role, clip, column, pad, width
 
 _PHASE_ROLES = {"open": "good", "connecting": "strong", "failed": "bad", "reset": "warn", "running": "good"}
 _OVER = ("closed", "reset", "failed", "done")

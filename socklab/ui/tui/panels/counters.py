@@ -12,8 +12,8 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.ui import counter_words
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import count, marker, words
-from socklab.ui.tui.widgets.lines import Line, Span, View
+from socklab.ui.view.formats import count, marker, words
+from socklab.ui.view.lines import Line, Span, View
 
 
 class CountersPanel(Panel):

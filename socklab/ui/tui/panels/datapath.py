@@ -15,10 +15,10 @@ from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.tui.widgets import socket_sums as way, wire_bytes
-from socklab.ui.tui.widgets.formats import address, brief, call_name, count, obvious, plural, server_host, table_name
-from socklab.ui.tui.widgets.index import client_index, holder_index
-from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, client_role, column, width, wrap
 from socklab.ui.tui.widgets.socket_calls import SocketCalls, socket_calls
+from socklab.ui.view.formats import address, brief, call_name, count, obvious, plural, server_host, table_name
+from socklab.ui.view.index import client_index, holder_index
+from socklab.ui.view.lines import EMPTY, Key, Line, Span, View, client_role, column, width, wrap
 
 _LOOKED_AT = 200
 """So many descriptors of the process are looked at for connections."""

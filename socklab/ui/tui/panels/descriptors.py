@@ -14,9 +14,9 @@ from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, change_of, count, marker, obvious
-from socklab.ui.tui.widgets.index import client_index, holder_index
-from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, column, width
+from socklab.ui.view.formats import NO_ADDRESS, address, change_of, count, marker, obvious
+from socklab.ui.view.index import client_index, holder_index
+from socklab.ui.view.lines import Line, Span, View, client_role, column, width
 
 # asm-generic/fcntl.h: the same on x86-64 and aarch64
 O_ACCMODE, O_APPEND, O_NONBLOCK, O_CLOEXEC = 0o3, 0o2000, 0o4000, 0o2000000

@@ -14,9 +14,9 @@ import msgspec
 from socklab import guide, state as st
 from socklab.ui.tui.panels.panel import Body, Panel
 from socklab.ui.tui.widgets import markdown, own_program
-from socklab.ui.tui.widgets.formats import fit
-from socklab.ui.tui.widgets.lines import EMPTY, Line, View, with_keys, wrap
 from socklab.ui.tui.widgets.question import your_turn
+from socklab.ui.view.formats import fit
+from socklab.ui.view.lines import EMPTY, Line, View, with_keys, wrap
 
 if TYPE_CHECKING:
     from socklab.lesson import Lesson

@@ -10,7 +10,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.lines import Line, View, client_role, column
+from socklab.ui.view.lines import Line, View, client_role, column
 
 _STREAMS = {"err": ("! ", "bad"), "in": ("> ", "key")}
 """Signs of what is no standard output: standard error, and what was typed."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from socklab import state as st
-from socklab.ui.tui.widgets.formats import fit, words
-from socklab.ui.tui.widgets.lines import Key, Line, View, clip
 from socklab.ui.tui.widgets.virtual_lines import VirtualLines
+from socklab.ui.view.formats import fit, words
+from socklab.ui.view.lines import Key, Line, View, clip
 
 if TYPE_CHECKING:
     from socklab.evidence import Subject

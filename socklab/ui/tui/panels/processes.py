@@ -13,9 +13,9 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import count, plural, size, sleeps_in
-from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, plain, width, wrap
-from socklab.ui.tui.widgets.tasks import task_words
+from socklab.ui.view.formats import count, plural, size, sleeps_in
+from socklab.ui.view.lines import EMPTY, Key, Line, Span, View, plain, width, wrap
+from socklab.ui.view.tasks import task_words
 
 STATES = {
     "R": "running",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from socklab import state as st
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import (
+from socklab.ui.view.formats import (
     address,
     change_of,
     count,
@@ -19,9 +19,9 @@ from socklab.ui.tui.widgets.formats import (
     server_host,
     table_name,
 )
-from socklab.ui.tui.widgets.index import client_index, holder_index, socket_index
-from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, join, width
-from socklab.ui.tui.widgets.slots import slots
+from socklab.ui.view.index import client_index, holder_index, socket_index
+from socklab.ui.view.lines import Line, Span, View, client_role, join, width
+from socklab.ui.view.slots import slots
 
 DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
 """Counters of /proc/net/netstat that rise when a listener has no room."""

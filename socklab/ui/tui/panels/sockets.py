@@ -14,9 +14,9 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import RowsPanel
-from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, change_of, chosen, count, marker, obvious
-from socklab.ui.tui.widgets.index import HOST, client_index, holder_index, socket_index
-from socklab.ui.tui.widgets.lines import Key, Line, Span, View, client_role, clip, column, width
+from socklab.ui.view.formats import NO_ADDRESS, address, brief, change_of, chosen, count, marker, obvious
+from socklab.ui.view.index import HOST, client_index, holder_index, socket_index
+from socklab.ui.view.lines import Key, Line, Span, View, client_role, clip, column, width
 
 _WIDE = 90
 """From here on there is room for hexadecimal states, timers and inodes."""

@@ -16,9 +16,9 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets.formats import call_name, failed, words
-from socklab.ui.tui.widgets.lines import EMPTY, Key, Line, Span, View, clip, plain, spread, width, wrap
-from socklab.ui.tui.widgets.tasks import result_words
+from socklab.ui.view.formats import call_name, failed, words
+from socklab.ui.view.lines import EMPTY, Key, Line, Span, View, clip, plain, spread, width, wrap
+from socklab.ui.view.tasks import result_words
 
 MARGIN = 3
 """Lines that stay between the current line and the window's edge while there is more of the file."""

@@ -1,6 +1,6 @@
 """The stage: the whole lab in one drawing, process | kernel | wire | other host.
 
-In: a LabState. Out: the lines of `ui/tui/stage`. What a prediction hides is masked in the drawing, part by part.
+In: a LabState. Out: the lines of `ui/stage`. What a prediction hides is masked in the drawing, part by part.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from socklab import state as st
+from socklab.ui.stage.drawing import Picture, draw
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.stage.drawing import Picture, draw
-from socklab.ui.tui.widgets.lines import Key, Line, View
+from socklab.ui.view.lines import Key, Line, View
 
 
 class StagePanel(Panel):

@@ -16,10 +16,12 @@ from socklab.packets import packet_log
 from socklab.packets.packet_log import Passed, index_of
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Body, RowsPanel
-from socklab.ui.tui.widgets import packet_arrow
-from socklab.ui.tui.widgets.formats import chosen, count, marker
-from socklab.ui.tui.widgets.index import client_index
-from socklab.ui.tui.widgets.lines import (
+from socklab.ui.tui.widgets.packet_details import details
+from socklab.ui.tui.widgets.virtual_lines import Virtual
+from socklab.ui.view import packet_arrow
+from socklab.ui.view.formats import chosen, count, marker
+from socklab.ui.view.index import client_index
+from socklab.ui.view.lines import (
     Key,
     Line,
     Span,
@@ -33,8 +35,6 @@ from socklab.ui.tui.widgets.lines import (
     with_keys,
     wrap,
 )
-from socklab.ui.tui.widgets.packet_details import details
-from socklab.ui.tui.widgets.virtual_lines import Virtual
 
 _KIND = "packet"
 """First part of a packet's Key; the second is its number."""

@@ -13,7 +13,7 @@ from socklab import evidence
 from socklab.evidence import Page
 from socklab.ui.tui.overlay import Overlay
 from socklab.ui.tui.theme import Theme
-from socklab.ui.tui.widgets.lines import Line, Span, clip, with_keys, wrap
+from socklab.ui.view.lines import Line, Span, clip, with_keys, wrap
 
 
 class Witness(Protocol):

@@ -43,8 +43,8 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets import notices, status, timeline
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.tui.widgets.lines import Line, wrap
-from socklab.ui.tui.widgets.tasks import situation
+from socklab.ui.view.lines import Line, wrap
+from socklab.ui.view.tasks import situation
 
 if TYPE_CHECKING:
     from socklab.ui.tui.prompt import Prompt

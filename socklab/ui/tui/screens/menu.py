@@ -20,7 +20,7 @@ from socklab.lesson import Lesson
 from socklab.ui.tui.failures import Sturdy
 from socklab.ui.tui.theme import Theme
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.tui.widgets.lines import Line, column, spread, with_keys, wrap
+from socklab.ui.view.lines import Line, column, spread, with_keys, wrap
 
 Start = Callable[[Path, str], None]
 """Called with the lesson's folder and the language ("" = as the machine allows)."""

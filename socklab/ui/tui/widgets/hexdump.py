@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from socklab.core.text import safe
-from socklab.ui.tui.widgets.formats import plural
-from socklab.ui.tui.widgets.lines import Line, Span, clip, column
+from socklab.ui.view.formats import plural
+from socklab.ui.view.lines import Line, Span, clip, column
 
 if TYPE_CHECKING:
     from socklab.syscalls.call import Field

@@ -19,8 +19,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from socklab.ui.tui.failures import Sturdy
-from socklab.ui.tui.widgets import lines as ln
-from socklab.ui.tui.widgets.lines import Line, cell_len
+from socklab.ui.view import lines as ln
+from socklab.ui.view.lines import Line, cell_len
 
 if TYPE_CHECKING:
     from textual.selection import Selection

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from socklab.core.text import safe
-from socklab.ui.tui.widgets.lines import Line, Span, clip, wrap
+from socklab.ui.view.lines import Line, Span, clip, wrap
 
 _INLINE = re.compile(
     r"(`+)(?P<code>.+?)\1|\*\*(?P<bold>\S(?:.*?\S)??)\*\*|(?<![\w*])\*(?P<italic>[^\s*](?:[^*]*[^\s*])?)\*(?!\w)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from socklab.core.persistent import Log
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.lines import Line, wrap
+from socklab.ui.view.lines import Line, wrap
 
 _MOST = 3
 _SIGNS = {"error": ("✗", "bad"), "warning": ("!", "warn")}

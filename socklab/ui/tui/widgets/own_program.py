@@ -9,10 +9,10 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.formats import arch, call_name, server_host, sleeps_in, words
-from socklab.ui.tui.widgets.index import holder_index
-from socklab.ui.tui.widgets.lines import EMPTY, Line, Span, View, with_keys, wrap
-from socklab.ui.tui.widgets.tasks import client_of_call, sleeps_unseen
+from socklab.ui.view.formats import arch, call_name, server_host, sleeps_in, words
+from socklab.ui.view.index import holder_index
+from socklab.ui.view.lines import EMPTY, Line, Span, View, with_keys, wrap
+from socklab.ui.view.tasks import client_of_call, sleeps_unseen
 
 _WAITS = ("accept", "select", "poll", "epoll_wait")
 

@@ -9,10 +9,10 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.packets.fields import Field, fields
 from socklab.packets.packet_log import Passed
-from socklab.ui.tui.widgets.formats import count, plural
 from socklab.ui.tui.widgets.hexdump import hexdump
-from socklab.ui.tui.widgets.lines import Line, Span, clip, wrap
-from socklab.ui.tui.widgets.packet_arrow import MARKS, name
+from socklab.ui.view.formats import count, plural
+from socklab.ui.view.lines import Line, Span, clip, wrap
+from socklab.ui.view.packet_arrow import MARKS, name
 
 _INDENT = 7
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.formats import address, arch, count, descriptors_of, obvious
-from socklab.ui.tui.widgets.index import client_index
-from socklab.ui.tui.widgets.lines import Line, Span, View, client_role, clip, column, wrap
+from socklab.ui.view.formats import address, arch, count, descriptors_of, obvious
+from socklab.ui.view.index import client_index
+from socklab.ui.view.lines import Line, Span, View, client_role, clip, column, wrap
 
 if TYPE_CHECKING:
     from socklab.syscalls.watching import Watched

@@ -10,8 +10,8 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import Lesson, Predict, shown
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.lines import Line, Span, clip, width as cells_of, with_keys, wrap
 from socklab.ui.tui.widgets.markdown import to_lines
+from socklab.ui.view.lines import Line, Span, clip, width as cells_of, with_keys, wrap
 
 
 def predict_of(lesson: Lesson | None, state: st.LabState) -> Predict | None:

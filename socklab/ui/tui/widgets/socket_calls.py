@@ -15,7 +15,6 @@ from typing import TypeAlias
 from socklab import state as st
 from socklab.protocol import events as ev
 from socklab.state.model import Noticed
-from socklab.ui.tui.widgets.formats import call_name
 from socklab.ui.tui.widgets.socket_sums import (
     ACCEPTED,
     DISCARDED,
@@ -34,6 +33,7 @@ from socklab.ui.tui.widgets.socket_sums import (
     Socket,
     Way,
 )
+from socklab.ui.view.formats import call_name
 
 MSG_PEEK, MSG_TRUNC, MSG_ERRQUEUE, MSG_ZEROCOPY = 0x2, 0x20, 0x2000, 0x400_0000
 _F_DUPFD = (0, 1030)

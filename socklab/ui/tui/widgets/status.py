@@ -9,9 +9,9 @@ from socklab import state as st
 from socklab.commands.keymap import said
 from socklab.core.text import safe
 from socklab.lesson import Lesson
-from socklab.ui.tui.widgets.formats import call_name
-from socklab.ui.tui.widgets.lines import Line, Span, clip, spread, width as cells_of, with_keys
-from socklab.ui.tui.widgets.tasks import held, program_words
+from socklab.ui.view.formats import call_name
+from socklab.ui.view.lines import Line, Span, clip, spread, width as cells_of, with_keys
+from socklab.ui.view.tasks import held, program_words
 
 _HELPS = {
     "accept": "`connect` connects a client",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from rich.cells import cell_len
 
-from socklab.ui.tui.widgets.lines import Line, Span
+from socklab.ui.view.lines import Line, Span
 
 
 class Chip(msgspec.Struct):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, overload
 
-from socklab.ui.tui.widgets.lines import Key, Line
+from socklab.ui.view.lines import Key, Line
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.stage.scene import POINTED, Item
-from socklab.ui.tui.widgets import slots
-from socklab.ui.tui.widgets.formats import NO_ADDRESS, address, brief, count, marker, obvious, server_host, table_name
-from socklab.ui.tui.widgets.index import client_index, socket_index
-from socklab.ui.tui.widgets.lines import Line, Span, client_role, clip, pad, width
+from socklab.ui.stage.scene import POINTED, Item
+from socklab.ui.view import slots
+from socklab.ui.view.formats import NO_ADDRESS, address, brief, count, marker, obvious, server_host, table_name
+from socklab.ui.view.index import client_index, socket_index
+from socklab.ui.view.lines import Line, Span, client_role, clip, pad, width
 
 HIDDEN: Span = ("░░░", "mask")
 

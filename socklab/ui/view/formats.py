@@ -13,7 +13,7 @@ from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.syscalls import tables
-from socklab.ui.tui.widgets.lines import Line, Span, View, clip, wrap
+from socklab.ui.view.lines import Line, Span, View, clip, wrap
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")

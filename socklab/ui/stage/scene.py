@@ -13,10 +13,10 @@ import msgspec
 
 from socklab import state as st
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.formats import call_name, change_of
-from socklab.ui.tui.widgets.index import client_index, holder_index, port_of, socket_index
-from socklab.ui.tui.widgets.lines import Key
-from socklab.ui.tui.widgets.tasks import has_left
+from socklab.ui.view.formats import call_name, change_of
+from socklab.ui.view.index import client_index, holder_index, port_of, socket_index
+from socklab.ui.view.lines import Key
+from socklab.ui.view.tasks import has_left
 
 LOOKED_AT = 48
 """So many rows of a table, descriptors of a process and clients are looked at; what is beyond is counted."""

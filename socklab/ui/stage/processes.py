@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.stage.scene import Item
-from socklab.ui.tui.widgets.formats import call_name, failed, marker
-from socklab.ui.tui.widgets.index import holder_index
-from socklab.ui.tui.widgets.lines import Line, clip, pad, width
-from socklab.ui.tui.widgets.tasks import asleep, has_left
+from socklab.ui.stage.scene import Item
+from socklab.ui.view.formats import call_name, failed, marker
+from socklab.ui.view.index import holder_index
+from socklab.ui.view.lines import Line, clip, pad, width
+from socklab.ui.view.tasks import asleep, has_left
 
 _ROOMY = 13
 """Cells inside a box from which on words are whole."""

@@ -16,9 +16,9 @@ from socklab.packets import packet_log
 from socklab.packets.decode import FIN, RST, SYN
 from socklab.packets.flows import RETRANSMISSION
 from socklab.packets.packet_log import Passed
-from socklab.ui.tui.widgets.formats import brief
-from socklab.ui.tui.widgets.lines import Line, Span, clip, width
-from socklab.ui.tui.widgets.packet_arrow import name
+from socklab.ui.view.formats import brief
+from socklab.ui.view.lines import Line, Span, clip, width
+from socklab.ui.view.packet_arrow import name
 
 LOOKED_AT = 300
 """So many of the newest packets are looked at: more than cross between two stops that a person makes."""

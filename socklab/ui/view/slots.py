@@ -6,7 +6,7 @@ is drawn, because Linux refuses only when the depth *exceeds* the backlog.
 
 from __future__ import annotations
 
-from socklab.ui.tui.widgets.lines import Line, Span, client_role
+from socklab.ui.view.lines import Line, Span, client_role
 
 
 def slots(depth: int, limit: int, names: list[str], room: int) -> Line:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from socklab import state as st
 from socklab.core.signals import signal_name
 from socklab.lesson import canonical
-from socklab.ui.tui.widgets.formats import call_name, count, descriptors_of, error_words, failed
-from socklab.ui.tui.widgets.lines import Line
+from socklab.ui.view.formats import call_name, count, descriptors_of, error_words, failed
+from socklab.ui.view.lines import Line
 
 # si_code values, sigaction(2)
 _SEGV = {1: "is not mapped", 2: "may not be accessed that way"}

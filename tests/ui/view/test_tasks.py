@@ -12,8 +12,8 @@ from socklab import state as st
 from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.controllers.following import Following
 from socklab.ui.tui.panels import registry
-from socklab.ui.tui.widgets.lines import View, plain
-from socklab.ui.tui.widgets.tasks import neighbour
+from socklab.ui.view.lines import View, plain
+from socklab.ui.view.tasks import neighbour
 from tests.ui.tui.panel_support import ACCEPT, CLOSE, PID, READ, Scene
 from tests.ui.tui.panel_words import forget_windows
 from tests.ui.tui.support import FakeLink, app_of, text_of

@@ -10,12 +10,12 @@ import msgspec
 
 from socklab import state as st
 from socklab.core.text import safe
-from socklab.ui.tui.stage import objects, processes, traffic
-from socklab.ui.tui.stage.scene import LISTENER_LINES, MOST_PROCESSES, Folded, Item, Scene, scene
-from socklab.ui.tui.widgets.formats import count, plural
-from socklab.ui.tui.widgets.index import client_index
-from socklab.ui.tui.widgets.lines import Key, Line, Span, client_role, clip, pad, width
-from socklab.ui.tui.widgets.tasks import situation
+from socklab.ui.stage import objects, processes, traffic
+from socklab.ui.stage.scene import LISTENER_LINES, MOST_PROCESSES, Folded, Item, Scene, scene
+from socklab.ui.view.formats import count, plural
+from socklab.ui.view.index import client_index
+from socklab.ui.view.lines import Key, Line, Span, client_role, clip, pad, width
+from socklab.ui.view.tasks import situation
 
 _GUTTER = 4
 _ARROW = "──▶ "

@@ -9,8 +9,8 @@ from hypothesis import given, settings, strategies as some
 from socklab import state as st
 from socklab.core.persistent import PMap
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.index import HOST, ClientIndex, HolderIndex, SocketIndex, port_of, socket_index
-from socklab.ui.tui.widgets.lines import Key
+from socklab.ui.view.index import HOST, ClientIndex, HolderIndex, SocketIndex, port_of, socket_index
+from socklab.ui.view.lines import Key
 from tests.ui.tui.panel_support import PID, Scene
 
 ADDRESSES = [f"127.0.0.1:{port}" for port in (80, 8080, 9000, 40001, 40002, 40003)]

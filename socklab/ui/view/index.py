@@ -17,7 +17,7 @@ from socklab import state as st
 from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.widgets.lines import Key
+from socklab.ui.view.lines import Key
 
 _Order: TypeAlias = tuple[int, int, int, str, int, int, int]
 """(host's place, 0 for listeners, server's port, client's address, client's port, 1 for the client's end, id)"""

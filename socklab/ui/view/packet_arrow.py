@@ -17,8 +17,8 @@ from socklab.packets.flows import (
     ZERO_WINDOW_PROBE,
 )
 from socklab.packets.packet_log import Passed
-from socklab.ui.tui.widgets.formats import brief, count
-from socklab.ui.tui.widgets.lines import Line, Span, clip, column, width
+from socklab.ui.view.formats import brief, count
+from socklab.ui.view.lines import Line, Span, clip, column, width
 
 MARKS = {
     RETRANSMISSION: ("sent again", "again"),

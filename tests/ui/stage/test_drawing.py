@@ -7,10 +7,10 @@ import re
 import pytest
 
 from socklab import state as st
-from socklab.ui.tui.stage.drawing import Picture, draw
-from socklab.ui.tui.widgets.lines import plain, width
+from socklab.ui.stage.drawing import Picture, draw
+from socklab.ui.view.lines import plain, width
+from tests.ui.stage.moments import CHILD, MOMENTS, Lab
 from tests.ui.tui.panel_support import PID, READ
-from tests.ui.tui.stage_moments import CHILD, MOMENTS, Lab
 from tests.ui.tui.test_panels_snapshots import compare
 
 SIZES = ((80, 12), (120, 17))
