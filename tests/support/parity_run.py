@@ -284,7 +284,7 @@ def _in_order(text: str) -> list[tuple[int, str]]:
 
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:
-    """Kill everything the command started. Children of a program that has ended are init's, and known by their session."""
+    """Kill everything the command started. Orphans are init's children: their session names them."""
     found = {pid for pid, each in subreaper.read_processes().items() if each.session == process.pid}
     for pid in found | subreaper.read_descendants(process.pid).keys():
         with contextlib.suppress(ProcessLookupError):
