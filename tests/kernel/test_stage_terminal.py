@@ -60,8 +60,9 @@ def test_the_stage_joins_process_queue_and_clients_and_each_view_is_a_key_away(b
     after(backlog, b"\x1b", "●──▶")
 
     backlog.type(b":accept\r")
-    assert backlog.wait_for("held after accept4 = 4", PATIENCE_S), backlog.screen()
-    after(backlog, b"\x1b", "The kernel says")  # of the question that is asked here
+    assert backlog.wait_for("How many wait there now", PATIENCE_S), backlog.screen()
+    assert "held after accept4 = 4" in backlog.screen()
+    after(backlog, b"\x1b", "The kernel says")
     assert re.search(r"4 +socket +●──▶ \*a ESTABLISHED", backlog.screen()), "its descriptor refers to a's connection"
     path = after(backlog, b"j", "Data path")
     assert re.search(r"a :40001 +ESTABLISHED +fd 4", path)

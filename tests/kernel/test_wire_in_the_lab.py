@@ -90,7 +90,7 @@ def test_with_the_ack_held_only_the_client_believes_in_the_connection(listening:
     listening.do("connect a")
     listening.until(lambda _: listening.states("client") == {ESTABLISHED}, "ESTABLISHED on the client")
     listening.until(lambda _: listening.states("server") == {SYN_RECV}, "SYN_RECV on the server")
-    state = listening.state
+    state = listening.until(lambda now: len(now.on_the_way) > 0, "a packet is held")
     held = [packet_log.at(state.packets, i) for i, p in enumerate(state.packets) if state.fates[p.id] == "held"]
     assert {passed.segment.summary for passed in held} == {"ACK"}
     assert all(passed.rightward for passed in held)
