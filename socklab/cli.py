@@ -12,7 +12,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Imports make many objects and no garbage: looking for some costs a tenth of the start. Whoever runs on enables it.
 gc.disable()
@@ -21,6 +21,9 @@ import click  # noqa: E402
 
 from socklab import __version__  # noqa: E402
 from socklab.core.errors import MachineError, SocklabError  # noqa: E402
+
+if TYPE_CHECKING:
+    from socklab.launch import Mode
 
 _PCAP_HELP = "Write the packets that cross between the hosts to FILE, for Wireshark or tshark."
 _NETWORKS = ("auto", "two-hosts", "private", "machine")
@@ -56,9 +59,20 @@ class _Group(click.Group):
         return code
 
 
+_present = click.option("--present", is_flag=True, help="For a class: the stage and the text, large (also F5).")
+
+
+def _of_a_screen(present: bool, mode: Mode) -> bool:
+    """Raises UsageError where there is no screen to present on."""
+    if present and mode.value != "screen":
+        raise click.UsageError("--present is for the screen: it goes with none of --plain, --auto, --json.")
+    return present
+
+
 def _shown(verb: Callable[..., int]) -> Callable[..., int]:
     """The options of a verb that runs a program of the user's own: how it is shown, where it stops."""
     for option in (
+        _present,
         click.option("--until", metavar="CONDITION", default="", help=_UNTIL_HELP),
         click.option("--free", is_flag=True, help="Don't stop at calls: record them as they are made."),
         click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event."),
@@ -96,13 +110,30 @@ def cli(ctx: click.Context) -> int:
 @click.option("--auto", is_flag=True, help="Run through by itself, unasked; exit code 0 only if every check held.")
 @click.option("--json", "json_", is_flag=True, help="The raw event stream on stdout, one line an event.")
 @click.option("--pcap", metavar="FILE", default="", help=_PCAP_HELP)
-def lesson(name: str, lang: str | None, net: str, plain: bool, auto: bool, json_: bool, pcap: str) -> int:
+@click.option(
+    "--step", metavar="N", type=click.IntRange(min=1), help="Run it on to its step N; questions on the way are passed."
+)
+@_present
+def lesson(
+    name: str,
+    lang: str | None,
+    net: str,
+    plain: bool,
+    auto: bool,
+    json_: bool,
+    pcap: str,
+    step: int | None,
+    present: bool,
+) -> int:
     """Run the lesson NAME (see `socklab lessons`), or the one in a folder."""
     from socklab import launch
     from socklab.protocol.run_spec import RunSpec
 
     wanted = RunSpec(language=lang or "", network=net, capture=pcap)
-    return launch.lesson(name, wanted, launch.Mode.of(plain, auto, json_))
+    mode = launch.Mode.of(plain, auto, json_)
+    if step and (mode.is_auto or json_):
+        raise click.UsageError("--step is for somebody who watches: it goes with neither --auto nor --json.")
+    return launch.lesson(name, wanted, mode, present=_of_a_screen(present, mode), step=step or 0)
 
 
 @cli.command(short_help="List the lessons, or check their files.")
@@ -140,6 +171,7 @@ def run(
     json_: bool,
     free: bool,
     until: str,
+    present: bool,
     variables: tuple[str, ...],
     cwd: str | None,
     pcap: str,
@@ -165,20 +197,24 @@ def run(
         until=until,
         capture=pcap,
     )
-    return launch.program(wanted, launch.Mode.of(plain, auto, json_))
+    mode = launch.Mode.of(plain, auto, json_)
+    return launch.program(wanted, mode, present=_of_a_screen(present, mode))
 
 
 @cli.command(short_help="Look at a program that runs already.")
 @_shown
 @click.option("--children", is_flag=True, help="Its child processes too, and theirs.")
 @click.argument("pid", type=click.IntRange(min=1))
-def attach(plain: bool, auto: bool, json_: bool, free: bool, until: str, children: bool, pid: int) -> int:
+def attach(
+    plain: bool, auto: bool, json_: bool, free: bool, until: str, present: bool, children: bool, pid: int
+) -> int:
     """Look at process PID, which runs already. It is let go when you leave, and runs on."""
     from socklab import launch
     from socklab.protocol.run_spec import RunSpec
 
     wanted = RunSpec(attach=pid, children=children, free=free, until=until)
-    return launch.attach(wanted, launch.Mode.of(plain, auto, json_))
+    mode = launch.Mode.of(plain, auto, json_)
+    return launch.attach(wanted, mode, present=_of_a_screen(present, mode))
 
 
 @cli.command(short_help="Write the packets of a recorded stream as a capture file.")

@@ -47,16 +47,23 @@ class Mode(enum.Enum):
         return self in (Mode.PLAIN_AUTO, Mode.JSON_AUTO)
 
 
-def lesson(name: str, wanted: RunSpec, mode: Mode) -> int:
-    """Run a lesson. Raises UsageError (no such lesson, no terminal), LessonError, SocklabError."""
+def lesson(name: str, wanted: RunSpec, mode: Mode, *, present: bool = False, step: int = 0) -> int:
+    """Run a lesson, from this step on (from 1; 0 = from its beginning).
+
+    Raises UsageError (no such lesson or step, no terminal), LessonError, SocklabError.
+    """
     from socklab import lesson as lessons
 
     folder = lessons.find(name)  # a mistyped name first: without a terminal too it is what is wrong
+    if step:
+        steps = len(lessons.load(folder).steps)
+        if step > steps:
+            raise UsageError(f"The lesson {safe(name)} has steps 1 to {steps}.")
     _prepare(mode, f"socklab lesson {safe(name)} --plain")
-    return _play(wanted, mode, folder)
+    return _play(wanted, mode, folder, present=present, step=step)
 
 
-def program(wanted: RunSpec, mode: Mode) -> int:
+def program(wanted: RunSpec, mode: Mode, *, present: bool = False) -> int:
     """Run a program of the user's own; its exit status is ours. Raises UsageError, ProgramError, SocklabError."""
     from msgspec.structs import replace
 
@@ -69,17 +76,17 @@ def program(wanted: RunSpec, mode: Mode) -> int:
 
         find_program.find(wanted.argv, wanted.cwd, {**os.environ, **wanted.environment})  # a mistyped name is worse
         raise
-    return _play(wanted, mode)
+    return _play(wanted, mode, present=present)
 
 
-def attach(wanted: RunSpec, mode: Mode) -> int:
+def attach(wanted: RunSpec, mode: Mode, *, present: bool = False) -> int:
     """Look at a process that runs already; it runs on when we leave. Raises UsageError, SocklabError."""
     from socklab.host import attach_target
 
     _check_condition(wanted.until)
     attach_target.read(wanted.attach)
     _prepare(mode, f"socklab attach --plain {wanted.attach}")
-    return _play(wanted, mode)
+    return _play(wanted, mode, present=present)
 
 
 def _capture_path(path: str) -> str:
@@ -113,7 +120,7 @@ def _prepare(mode: Mode, instead: str) -> None:
         leave_on_signals()
 
 
-def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
+def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None, *, present: bool, step: int = 0) -> int:
     """Start the run and show it as `mode` says, with the lesson in `folder` if it is one."""
     from msgspec.structs import replace
 
@@ -132,14 +139,15 @@ def _play(wanted: RunSpec, mode: Mode, folder: Path | None = None) -> int:
             from socklab.ui.tui import app
 
             refused = _refused(link, lesson)
-            return app.run(link, lesson) if refused is None else refused
+            return app.run(link, lesson, present=present, step=step) if refused is None else refused
         from socklab.ui import json_stream
         from socklab.ui.plain import run
 
         gc.enable()  # imports are over (cli.py)
 
-        show = json_stream.run if mode in (Mode.JSON, Mode.JSON_AUTO) else run.run
-        return show(link, lesson, auto=mode.is_auto, free=wanted.free)
+        if mode in (Mode.JSON, Mode.JSON_AUTO):
+            return json_stream.run(link, lesson, auto=mode.is_auto, free=wanted.free)
+        return run.run(link, lesson, auto=mode.is_auto, free=wanted.free, step=step)
 
 
 def _refused(link: Link, lesson: Lesson | None) -> int | None:

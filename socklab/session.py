@@ -100,8 +100,9 @@ class Link:
         link._send(encode_spec(msgspec.structs.replace(spec, run_dir=made.run_dir)))
         return link
 
-    def restart(self) -> Link:
-        """End this run with all it holds, and start the same one from its beginning.
+    def restart(self, language: str = "") -> Link:
+        """End this run with all it holds, and start the same one from its beginning: a lesson in this language, "" =
+        the same one.
 
         Raises UsageError, and this run goes on, where that makes no sense; SocklabError as `start`.
         """
@@ -109,7 +110,7 @@ class Link:
             fix = "Quit lets go of it: it runs on. Start it with `socklab run` to see its beginning."
             raise UsageError("A process that was there before the lab can't be started anew.", fix=fix)
         self.close()
-        return Link.start(self._spec)
+        return Link.start(msgspec.structs.replace(self._spec, language=language or self._spec.language))
 
     @property
     def pid(self) -> int:

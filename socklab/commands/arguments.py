@@ -254,16 +254,26 @@ SETTING = Argument(
 PID = Argument("PID", _pid)
 
 
+def _step(line: Reader) -> dict[str, Any]:
+    word = line.take() if line.text else ""
+    if word and not word.isdecimal():
+        raise line.wrong("the number of a step of the lesson")
+    return {"argument": word[:6]}
+
+
+STEP = Argument("[STEP]", _step)
+
+
 def choice(field: str, *words: str, usage: str = "", default: str = "", value: Callable[[str], Any] = str) -> Argument:
-    """One of these words. `value`: what the field gets of it."""
+    """One of these words, "" = or none. `value`: what the field gets of it."""
 
     def read(line: Reader) -> dict[str, Any]:
         word = line.take().lower() or default
         if word not in words:
-            raise line.wrong(f'no "{safe(word)}"' if word else "which one?", word, words)
+            raise line.wrong(f'no "{safe(word)}"' if word else "which one?", word, [*filter(None, words)])
         return {field: value(word)}
 
-    return Argument(usage or " | ".join(words), read, first_word(*words))
+    return Argument(usage or " | ".join(words), read, first_word(*filter(None, words)))
 
 
 # ---------------------------------------------------------------- stop conditions

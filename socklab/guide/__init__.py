@@ -1,6 +1,6 @@
 """The guide through a lesson, pure: `steps` for the engine that carries it out, `narration` for whoever shows it.
 
-`claims` says whether what is told is so.
+`claims` says whether what is told is so, `toward` how a step is come to by running the lesson.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ from socklab.guide.steps import (
     next_beat,
     pause_names,
 )
+from socklab.guide.toward import Choice, Reached, Stuck, Toward
 from socklab.lesson import Settle, canonical
 
 __all__ = [
     "UNMEASURED",
     "Ask",
     "Check",
+    "Choice",
     "Cursor",
     "Directive",
     "Done",
@@ -54,7 +56,10 @@ __all__ = [
     "Offer",
     "Perform",
     "Reach",
+    "Reached",
     "Settle",
+    "Stuck",
+    "Toward",
     "Untrue",
     "at_moment",
     "begin",

@@ -48,6 +48,11 @@ class History:
         """Something was let go."""
         return self._before > 0
 
+    @property
+    def let_go(self) -> int:
+        """So many of the run's first events are kept no more."""
+        return self._before
+
     def add(self, event: ev.Event) -> LabState:
         """Fold one event; returns the new latest state."""
         before = self.now.stops
@@ -88,6 +93,19 @@ class History:
             if after.stops > stop:
                 break
             state = after
+        return state
+
+    @property
+    def events(self) -> int:
+        """How many there were so far, those let go with them."""
+        return self._before + len(self._events)
+
+    def at_event(self, number: int) -> LabState:
+        """The state after so many events of the run; where these were let go, the oldest one kept."""
+        place = max(0, bisect_right(self._key_states, number, key=lambda known: known[1]) - 1)
+        _, first, state = self._key_states[place]
+        for event in self._events[first - self._before : max(0, number - self._before)]:
+            state = apply(state, event)
         return state
 
     @property

@@ -75,8 +75,10 @@ class _Copy(Consumer):
         if self._question is not None and line.strip() not in ("q", "quit"):
             return cmd.Answer(choice=prompt.parse_answer(line, self._question))
         request = prompt.parse(line)
-        if isinstance(request, prompt.Restart):
-            raise UsageError("restart: not in a stream, which has one beginning.", fix="quit, and start another one.")
+        if isinstance(request, prompt.Restart | prompt.Language):
+            raise UsageError(
+                f"{line.split()[0]}: not in a stream, which has one beginning.", fix="quit, and start another one."
+            )
         if isinstance(request, prompt.Capture):
             raise UsageError("pcap: the packets are in the stream.", fix="socklab export --pcap FILE RECORDING")
         if isinstance(request, prompt.Evidence):

@@ -9,8 +9,6 @@ from __future__ import annotations
 import textwrap
 from typing import TypeAlias
 
-import msgspec
-
 from socklab.commands import lines
 from socklab.commands.table import COMMANDS, PLAIN, Command
 from socklab.core.errors import UsageError
@@ -43,11 +41,15 @@ class Accept(str):
     """A request to let the server accept: "" = one, "every 2", or "stop"."""
 
 
-class Restart(msgspec.Struct, frozen=True):
-    """A request to end the run and start it anew."""
+class Restart(str):
+    """A request to end the run and start it anew, and to run on to the step of this number; "" = to none."""
 
 
-Request: TypeAlias = cmd.AnyCommand | Show | Why | Help | Restart | Capture | Evidence | Accept
+class Language(str):
+    """A request for the lesson's server in this language; "" = in the other one."""
+
+
+Request: TypeAlias = cmd.AnyCommand | Show | Why | Help | Restart | Language | Capture | Evidence | Accept
 
 
 def _summary(command: Command) -> str:
@@ -79,7 +81,9 @@ def parse(line: str) -> Request:
     if request.name == "raw":
         return Evidence(request.argument)
     if request.name == "restart":
-        return Restart()
+        return Restart(request.argument)
+    if request.name == "language":
+        return Language(request.argument)
     return Help(_usage(lines.command_of(request.argument, PLAIN)) if request.argument else HELP)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 
 from socklab import guide, state as st
-from socklab.core.errors import ProgramError, SocklabError
+from socklab.core.errors import ProgramError, SocklabError, UsageError
 from socklab.core.text import safe
 from socklab.guide import accepting
 from socklab.lesson import Lesson, Predict, load
@@ -28,14 +28,22 @@ from socklab.ui.plain import prompt
 from socklab.ui.plain.evidence import Evidence
 from socklab.ui.plain.printer import Printer
 
+_NO_ANSWERS = (["show"], ["why"], ["restart"], ["language"])
+"""First words that are no answer to a question."""
 
-def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = False) -> int:
-    """Show a run as text until it ends. Returns the exit code (see `exit_code`)."""
+
+def run(link: Link, lesson: Lesson | None, *, auto: bool = False, free: bool = False, step: int = 0) -> int:
+    """Show a run as text until it ends, the lesson run on to its step `step` (from 1) first.
+
+    Returns the exit code (see `exit_code`).
+    """
     terminal = sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns if terminal else 0
     bold = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
     width = min(columns, 80) if columns else 0
-    return _Text(link, lesson, partial(Printer, width=width, bold=bold, free=free), auto=auto, free=free).run()
+    text = _Text(link, lesson, partial(Printer, width=width, bold=bold, free=free), auto=auto, free=free)
+    text.go_to(step - 1)
+    return text.run()
 
 
 def exit_code(state: st.LabState, lesson: Lesson | None) -> int:
@@ -182,6 +190,10 @@ class _Text(Consumer):
         self._every = self._due = 0.0
         """One client is accepted each so many seconds, the next one then; 0 = none by itself."""
         self._told_why = ""
+        self._way: guide.Toward | None = None
+        """To a step of the lesson by itself."""
+        self._choices: dict[int, guide.Choice] = {}
+        """Lesson step to the choice its question was answered with."""
         self._echo = not auto and not os.isatty(0)
 
     def run(self) -> int:
@@ -194,13 +206,36 @@ class _Text(Consumer):
         self._write(self._printer.flush(self._state) if self._state.ended is None else "")
         return code
 
-    def _restart(self) -> None:
-        """The same run from its beginning, its lesson read again."""
+    def go_to(self, step: int) -> None:
+        """Run the lesson on to this step, from 0, by itself; a negative one: don't."""
+        if self._lesson is not None and step >= 0:
+            self._way = guide.Toward(self._lesson, step, self._choices)
+
+    def _restart_at(self, argument: str) -> None:
+        """Anew; with the number of a step, and on to it."""
+        steps = len(self._lesson.steps) if self._lesson is not None else 0
+        step = int(argument) if argument else 0
+        if argument and not 0 < step <= steps:
+            raise UsageError(f"The lesson's steps are 1 to {steps}." if steps else "There is no lesson, and no step.")
+        self._restart()
+        self.go_to(step - 1)
+
+    def _change_language(self, language: str) -> None:
+        """The lesson in its other language, or this one, at the same step."""
+        lesson, header, step = self._lesson, self._state.header, self._state.step
+        others = [each for each in lesson.languages if header and each != header.language] if lesson else []
+        if not others or (language and language not in others):
+            raise UsageError("There is no server in another language here.")
+        self._restart(language or others[0])
+        self.go_to(step.index if step is not None else -1)
+
+    def _restart(self, language: str = "") -> None:
+        """The same run from its beginning, its lesson read again; in this language, "" = the same."""
         self._poll.unregister(self._link)
         try:
             if self._lesson is not None and self._lesson.folder is not None:
                 self._lesson = load(self._lesson.folder)
-            self._link = self._link.restart()
+            self._link = self._link.restart(language)
         finally:
             if not self._link.ended:
                 self._poll.register(self._link, select.POLLIN)
@@ -229,10 +264,24 @@ class _Text(Consumer):
             self._fold(event)
             text.append(self._printer.feed(before, event, self._state))
             text.append(self._evidence.feed(event, self._state))
+            if isinstance(event, ev.Measured):
+                self._choices[event.index] = event.choice
             if self._auto and isinstance(event, ev.Ready):
                 text.append(self._printer.flush(self._state))
                 self._go_on()
+            elif self._way is not None:
+                text.append(self._go_toward())
         self._write("".join(text))
+
+    def _go_toward(self) -> str:
+        """On to a step of the lesson by itself. Returns what there is to say."""
+        following = self._way.next(self._state) if self._way is not None else None
+        if isinstance(following, guide.Reached | guide.Stuck):
+            self._way = None
+            return f"{following.why.replace('`', '')}\n" if isinstance(following, guide.Stuck) else ""
+        if following is not None:
+            self._send(following)
+        return ""
 
     def _fold(self, event: ev.AnyEvent) -> None:
         if self._history is None:
@@ -252,7 +301,7 @@ class _Text(Consumer):
     def _show_prompt(self) -> None:
         """Once the engine waits for somebody, what came of the last command included."""
         ready = self._state.ready
-        if ready is None or ready is self._used or self._prompting or self._quitting or self._auto:
+        if ready is None or ready is self._used or self._prompting or self._quitting or self._auto or self._way:
             return
         self._write(self._printer.flush(self._state))
         if not self._echo:
@@ -281,6 +330,8 @@ class _Text(Consumer):
         return not waits or self._lines.next in (None, "p", "pause", "q", "quit")
 
     def _take_lines(self) -> None:
+        if self._way is not None and not self._echo and self._lines.next is not None:
+            self._way = None  # a line is typed: the run stays where it is
         self._show_prompt()
         self._accept_again()
         while self._take_line():
@@ -310,8 +361,8 @@ class _Text(Consumer):
 
     def _obey(self, line: str) -> None:
         predict = self._question
-        asks_itself = line.strip() in ("q", "quit", "exit", "h", "help", "?", "restart")
-        if predict is not None and not asks_itself and line.split()[:1] not in (["show"], ["why"]):
+        asks_itself = line.strip() in ("q", "quit", "exit", "h", "help", "?")
+        if predict is not None and not asks_itself and line.split()[:1] not in _NO_ANSWERS:
             self._send(cmd.Answer(choice=prompt.parse_answer(line, predict)))
             return
         request = prompt.parse(line)
@@ -334,7 +385,9 @@ class _Text(Consumer):
             if command is not None:
                 self._send(command)
         elif isinstance(request, prompt.Restart):
-            self._restart()
+            self._restart_at(request)
+        elif isinstance(request, prompt.Language):
+            self._change_language(request)
         elif isinstance(request, prompt.Accept):
             self._accept(str(request))
         else:

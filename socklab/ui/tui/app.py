@@ -78,7 +78,10 @@ class SocklabApp(Sturdy, App[int]):
         *(Binding(letter, f"choice('{letter}')", show=False, priority=True) for letter in CHOICE_LETTERS),
     ]
 
-    def __init__(self, link: Source | None = None, lesson: Lesson | None = None) -> None:
+    def __init__(
+        self, link: Source | None = None, lesson: Lesson | None = None, *, present: bool = False, step: int = 0
+    ) -> None:
+        """`present`: begin in presenter's mode. `step`: run the lesson on to this step, from 1; 0 = to none."""
         self._filter = VisibleOnly()
         self.failures = Failures()
         self.last_words: tuple[str, ...] = ()
@@ -94,6 +97,8 @@ class SocklabApp(Sturdy, App[int]):
         self.palette = self.palettes.get(self._kept.theme, usual)
         self._link = link
         self._lesson = lesson
+        self._present = present
+        self._step = step
         self._menu: MenuScreen | None = None
         for palette in self.palettes.values():
             theme = textual_theme(palette, self.available_themes)
@@ -194,6 +199,9 @@ class SocklabApp(Sturdy, App[int]):
         self._last = LabScreen(
             link, self._lesson, self.palette, self._leave_lab, self._restart_lab, self.next_theme, self._arranged
         )
+        self._last.panes.presenting = self._present
+        if self._step:
+            self._last.going.begin(self._step - 1)
         return self._last
 
     @property
@@ -209,25 +217,27 @@ class SocklabApp(Sturdy, App[int]):
         if self._arranged != self._kept and (why := remembered.save(self._arranged)):
             self.last_words += (why,)
 
-    def _restart_lab(self) -> None:
-        """End the lab and start the same one anew, its lesson read again; the screen stays."""
+    def _restart_lab(self, language: str) -> bool:
+        """End the lab and start the same one anew, its lesson read again; the screen stays. `language`: of a lesson,
+        "" = the same. False = it goes on as it was, and it is said why."""
         from socklab import lesson as lessons
         from socklab.core.errors import SocklabError
 
         screen, link = self.screen, self._link
         assert isinstance(screen, LabScreen)
         if link is None:
-            return
+            return False
         screen.lab.bridge.stop()
         try:
             if self._lesson is not None and self._lesson.folder is not None:
                 self._lesson = lessons.load(self._lesson.folder)
-            self._link = link.restart()
+            self._link = link.restart(language)
         except SocklabError as error:
             screen.lab.bridge.start()
             screen.lab.bridge.say(error)
-        else:
-            screen.begin_anew(self._link, self._lesson)
+            return False
+        screen.begin_anew(self._link, self._lesson)
+        return True
 
     def _leave_lab(self, code: int, words: tuple[str, ...] = ()) -> None:
         """End the lab: back to the menu, or out with this exit code. `words`: what is to be told there."""
@@ -280,9 +290,12 @@ class SocklabApp(Sturdy, App[int]):
             self.exit(0)
 
 
-def run(link: Link, lesson: Lesson | None) -> int:
-    """Show a lab until the user ends it. Returns the exit code. Closes the link, or what has taken its place."""
-    return _run(SocklabApp(link, lesson))
+def run(link: Link, lesson: Lesson | None, *, present: bool = False, step: int = 0) -> int:
+    """Show a lab until the user ends it, in presenter's mode, from a step of the lesson (from 1) on.
+
+    Returns the exit code. Closes the link, or what has taken its place.
+    """
+    return _run(SocklabApp(link, lesson, present=present, step=step))
 
 
 def run_menu() -> int:

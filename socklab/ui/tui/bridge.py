@@ -16,8 +16,10 @@ from typing import Protocol
 from socklab import state as st
 from socklab.core.errors import SocklabError
 from socklab.core.signals import signal_name
+from socklab.lesson import Value
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
+from socklab.state.slides import Slides
 from socklab.ui.tui.widgets.timeline import Chips
 from socklab.ui.view.formats import call_name, error_words, failed
 
@@ -47,16 +49,18 @@ class Source(Protocol):
     def fileno(self) -> int: ...
     def read_available(self) -> list[ev.AnyEvent]: ...
     def send(self, command: cmd.AnyCommand) -> int: ...
-    def restart(self) -> Source: ...
+    def restart(self, language: str = "") -> Source: ...
     def close(self) -> None: ...
 
 
 class Bridge:
     """The stream of one lab, folded."""
 
-    def __init__(self, link: Source, draw: Callable[[], None]) -> None:
+    def __init__(self, link: Source, draw: Callable[[], None], *, lesson: bool) -> None:
+        """`lesson`: it is a run of one."""
         self.link = link
         self.history = st.History()
+        self.slides = Slides(steps=lesson)
         self.chips = Chips()
         self.stop_of: dict[int, int] = {}
         """Task to the number of its last stop."""
@@ -64,6 +68,8 @@ class Bridge:
         """Lesson step to the stop at which its answer was measured."""
         self.step_at: dict[int, int] = {}
         """Lesson step to the stop at which it was reached."""
+        self.choices: dict[int, Value | None] = {}
+        """Lesson step to the choice its question was answered with; None = just show me."""
         self._unanswered = Pending()
         self._draw = draw
         self._pending: deque[ev.AnyEvent] = deque()
@@ -166,6 +172,7 @@ class Bridge:
         state = self.history.add(event)
         if whole and self.history.is_cut:
             self._pending.append(ev.Notice(event.t, "info", _LONG, _KEEPS_ALL))
+        self.slides.add(event, self.history.events, state.stops)
         kind = type(event)
         if kind is ev.Done or kind is ev.Ended:
             self._unanswered.feed(event)
@@ -181,6 +188,7 @@ class Bridge:
             self.step_at.setdefault(event.index, state.stops)
         elif isinstance(event, ev.Measured):
             self.measured_at[event.index] = state.stops
+            self.choices[event.index] = event.choice
 
     def _decode(self, state: st.LabState) -> None:
         """Read the packet here, within the slice: thousands of them at the next drawing would keep a key waiting."""

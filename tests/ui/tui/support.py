@@ -78,6 +78,8 @@ class FakeLink:
         self.ended = False
         self.closed = False
         self.commands: list[cmd.AnyCommand] = []
+        self.language = ""
+        """In which it was started anew."""
         self.successor: FakeLink | None = None
         """What has taken its place."""
         self._recorded = list(events)
@@ -129,8 +131,9 @@ class FakeLink:
         self._ready.append(ev.Done(0, len(self.commands), "done"))
         return len(self.commands)
 
-    def restart(self) -> FakeLink:
+    def restart(self, language: str = "") -> FakeLink:
         self.close()
+        self.language = language
         self.successor = FakeLink(self._recorded)
         return self.successor
 

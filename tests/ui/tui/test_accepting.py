@@ -42,7 +42,7 @@ class Screen:
     def __init__(self, queue: Queue) -> None:
         self.link = Link()
         self.lab = Lab(self.link, None, lambda: None)  # type: ignore[arg-type]
-        self.program = ProgramController(self.lab, lambda *_: None, lambda: None)
+        self.program = ProgramController(self.lab, lambda *_: None)
         self.due: list[tuple[float, Callable[[], None]]] = []
         self.accepting = AcceptController(self.lab, self.program, self._later)
         self.tell(*queue.events)

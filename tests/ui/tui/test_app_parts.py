@@ -335,7 +335,7 @@ async def test_no_more_is_read_than_the_screen_can_fold(monkeypatch: pytest.Monk
             most = max(most, self.given - bridge.now.entered)
             return [ev.Enter(self.given, lab.PID, 0, (4, 0, 0, 0, 0, 0))] * each
 
-    bridge = bridges.Bridge(Flood(), lambda: None)  # type: ignore[arg-type]
+    bridge = bridges.Bridge(Flood(), lambda: None, lesson=True)  # type: ignore[arg-type]
     bridge.start()
     try:
         deadline = time.monotonic() + 60

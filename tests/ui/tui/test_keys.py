@@ -107,15 +107,15 @@ def test_the_help_page_fits_80_columns() -> None:
 
 
 async def test_sentences_name_the_key_in_force(keymap: Path) -> None:
-    keymap.write_text('connect = ["f5"]\nquit = []\n')
+    keymap.write_text('connect = ["f6"]\nquit = []\n')
     assert said("`connect` connects, `quit` quits, `reorder` or `drop next`") == (
-        "F5 connects, :quit quits, `reorder` or `drop next`"
+        "F6 connects, :quit quits, `reorder` or `drop next`"
     )
     assert with_keys("`connect` connects; `Enter` shows it") == (
-        ("F5", "key"), (" connects; ", "dim"), ("Enter", "key"), (" shows it", "dim"),
+        ("F6", "key"), (" connects; ", "dim"), ("Enter", "key"), (" shows it", "dim"),
     )  # fmt: skip
     app, _ = app_of(backlog(), at_once=5)
     async with app.run_test(size=(120, 36)) as pilot:
         await shown(pilot, "held before listen")
         await pilot.press("x")
-        await shown(pilot, "There is no open client. F5 connects one.")
+        await shown(pilot, "There is no open client. F6 connects one.")

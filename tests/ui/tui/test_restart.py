@@ -62,7 +62,7 @@ async def test_where_the_lesson_cant_go_on_the_key_is_offered(moment: str) -> No
 async def test_what_cant_be_started_anew_goes_on_and_says_why() -> None:
     app, link = app_of(backlog(), at_once=5)
 
-    def refuse() -> FakeLink:
+    def refuse(language: str = "") -> FakeLink:
         raise UsageError("It was there before.")
 
     link.restart = refuse  # type: ignore[method-assign]

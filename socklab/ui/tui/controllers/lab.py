@@ -33,15 +33,17 @@ class Lab:
     def begin(self, link: Source, lesson: Lesson | None) -> None:
         """From a run's beginning. The bridge is started by whoever has a loop."""
         self.lesson = lesson
-        self.bridge = Bridge(link, self._told)
+        self.bridge = Bridge(link, self._told, lesson=lesson is not None)
         self.following = Following()
         self.at: int | None = None
         """The stop that is shown; None = now."""
+        self.slide: int | None = None
+        """Which of the bridge's slides that is, where it is one of several at this stop."""
         self.hint: Line = ()
         """A word to the user, in place of the status line until the next key."""
         self.notices_read = 0
         """Notices seen and dismissed."""
-        self._past: tuple[int | None, st.LabState] = (None, self.bridge.now)
+        self._past: tuple[tuple[int, int | None] | None, st.LabState] = (None, self.bridge.now)
 
     def _told(self) -> None:
         self.paint()
@@ -61,9 +63,13 @@ class Lab:
         if self.at is None:
             return self.now
         at, state = self._past
-        if at != self.at:
-            state = self.bridge.history.at(self.at)
-            self._past = (self.at, state)
+        if at != (self.at, self.slide):
+            history = self.bridge.history
+            if self.slide is None:
+                state = history.at(self.at)
+            else:
+                state = history.at_event(self.bridge.slides.all[self.slide].end)
+            self._past = ((self.at, self.slide), state)
         return state
 
     @property
@@ -101,6 +107,7 @@ class Lab:
     def go(self, stop: int) -> None:
         """Show an earlier stop, or now."""
         self.hint = ()
+        self.slide = None
         oldest = max(1, self.bridge.history.first)
         self.at = None if max(oldest, stop) >= self.bridge.now.stops else max(oldest, stop)
         if stop < oldest > 1:
@@ -108,9 +115,23 @@ class Lab:
             return
         self.paint()
 
+    def go_slide(self, number: int | None) -> None:
+        """Show an earlier slide, or now (None)."""
+        self.hint = ()
+        self.slide, self.at = number, None
+        if number is not None:
+            self.at = self.bridge.slides.all[number].stop
+            if self.bridge.slides.all[number].end <= self.bridge.history.let_go:
+                self.go(self.at)
+        self.paint()
+
+    def latest(self) -> None:
+        """Show now."""
+        self.at = self.slide = None
+
     def follow(self, tid: int) -> None:
         """Let the whole screen follow this task."""
         self.hint = ()
-        self.at = None
+        self.latest()
         self.following.choose(tid)
         self.paint()

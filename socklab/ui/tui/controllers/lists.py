@@ -60,8 +60,9 @@ def steps(lab: Lab) -> list[Choice]:
         if stop:
             then = lab.bridge.history.at(stop)
             asking = step.predict if lab.question is not None and lab.question is step.predict else None
-            told = guide.fill((step.before or step.after).strip(), then, asking=asking)
-            text = safe(" ".join(told.replace("**", "").replace("`", "").split()))
-        action = f"stop({stop})" if stop else ""
-        found.append(Choice(f"Step {index + 1}", moment, text or "(to come)", action, text, index == at))
+            filled = guide.fill((step.before or step.after).strip(), then, asking=asking)
+            text = safe(" ".join(filled.replace("*", "").replace("`", "").split()))
+        action = f"stop({stop})" if stop else f"go_to_step({index})"
+        told = text or "(to come: Enter runs on to it)"
+        found.append(Choice(f"Step {index + 1}", moment, told, action, text, index == at))
     return found

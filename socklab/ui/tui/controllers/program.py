@@ -30,10 +30,9 @@ class Leave(Protocol):
 class ProgramController:
     """The program's keys."""
 
-    def __init__(self, lab: Lab, leave: Leave, restart: Callable[[], None]) -> None:
+    def __init__(self, lab: Lab, leave: Leave) -> None:
         self._lab = lab
         self._leave = leave
-        self._restart = restart
         self.otherwise: Callable[[], object] = lambda: None
         """Called when something else is asked of the program than what is done again and again."""
         self.begin()
@@ -146,14 +145,6 @@ class ProgramController:
             self._alone = now.focus
             lab.following.choose(now.focus)
             lab.say(said(f"Only {now.focus} is stepped; the others run on. `others` holds them again."))
-
-    def restart(self) -> None:
-        """The same run from its beginning; one that has hardly begun is left alone."""
-        now = self._lab.bridge.now
-        if now.started is None and now.ended is None:
-            self._lab.say("It is being started.")
-        else:
-            self._restart()
 
     def leave_unstarted(self) -> None:
         """Nothing has run and nothing will: there is nothing to look at, and what is wrong needs room to be told."""

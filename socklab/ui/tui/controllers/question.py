@@ -59,11 +59,17 @@ class QuestionController:
     def commit(self) -> bool:
         """Answer with the marked choice. False = no question is open."""
         predict = self._lab.question
-        if predict is not None and 0 <= self._marked < len(predict.choices):
-            self._lab.post(cmd.Answer(predict.choices[self._marked]))
-        elif predict is not None:
+        if predict is not None and not self.answer_marked():
             self._lab.say(f"First choose: press {question.letters(predict)}, or ↑ ↓.")
         return predict is not None
+
+    def answer_marked(self) -> bool:
+        """The same, and nothing is said. False = none is marked, or no question is open."""
+        predict = self._lab.question
+        if predict is None or not 0 <= self._marked < len(predict.choices):
+            return False
+        self._lab.post(cmd.Answer(predict.choices[self._marked]))
+        return True
 
     def show_me(self) -> bool:
         """Answer with no guess. False = no question is open."""
@@ -98,12 +104,13 @@ class QuestionController:
         lines, self._choice_of = question.lines(
             predict,
             asked.measured,
-            self._marked,
+            self._marked if lab.at is None else -1,
             width,
             answered=asked.answered,
             explained=told,
             turn=turn,
             back=self.escape_is_back,
+            past=lab.at is not None,
         )
         return lines
 

@@ -217,7 +217,7 @@ class ViewController:
         elif panes.maximised:
             panes.maximised = ""
         elif lab.at is not None:
-            lab.at = None
+            lab.latest()
         elif panes.with_detail():
             panes.toggle_detail(panes.with_detail())
         elif self._screen.focused is not None:

@@ -41,6 +41,8 @@ class Panes:
         """Details that are open: View.expanded."""
         known = registry.names()
         self.maximised = kept.maximised if kept.maximised in known else ""
+        self.presenting = False
+        """For a room full of people: the stage and the text alone."""
         self.frame_only = True
         """The first frame has titles and bars only: it is there before the panels' modules are imported."""
         self.pinned = tuple(name for name in kept.front if name in known)

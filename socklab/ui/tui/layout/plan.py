@@ -11,6 +11,11 @@ import msgspec
 
 LEAST_WIDTH, LEAST_HEIGHT = 50, 12
 
+_MOST_TEXT = 96
+"""Cells of the lesson's text where it has the whole width."""
+_MOST_TOLD = 14
+"""Rows of it where it has what the stage leaves."""
+
 
 class Box(msgspec.Struct, frozen=True):
     """A region of the screen in cells."""
@@ -68,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     shown."""
 
     kind: str
-    """tiny, tabs, wide or tall."""
+    """tiny, tabs, wide, tall or present."""
     slots: tuple[Slot, ...]
     header: Box = NOWHERE
     place: Box = NOWHERE
@@ -90,18 +95,20 @@ def plan(
     question: int = 0,
     text: int = 0,
     notice: int = 0,
+    presenting: bool = False,
 ) -> Plan:
     """The plan of a screen.
 
     `front`: the panel that was brought to the front; "" = none. `question` and `notice` are the heights these would
-    like to have, 0 = there is none; `text` is what the lesson's text would like beside a question.
+    like to have, 0 = there is none; `text` is what the lesson's text would like beside a question. `presenting`: for
+    a room full of people: the stage and the text, with one row above and one below.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return Plan("tiny", ())
-    kind = _kind(width, height)
+    kind = _kind(width, height, presenting=presenting)
     head = 0 if kind == "tabs" else 1
-    timeline = 1 if height >= 16 else 0
-    bottom = height - 2 - timeline
+    timeline = 1 if height >= 16 and not presenting else 0
+    bottom = height - (1 if presenting else 2) - timeline
     line = Box(0, bottom, width, timeline)
     told = min(notice, max(1, (bottom - head) // 4)) if notice else 0
     bottom -= told
@@ -110,6 +117,8 @@ def plan(
         slots, place, asked = _maximised(area, maximised, question, header=bool(head))
     elif kind == "tabs":
         slots, place, asked = _tabs(area, groups, front, question, text)
+    elif presenting:
+        slots, place, asked = _present(area, groups, front, question, text)
     else:
         slots, place, asked = _columns(area, groups, front, question, text, tall=kind == "tall")
     return Plan(
@@ -120,18 +129,22 @@ def plan(
         asked if question else NOWHERE,
         Box(0, bottom, width, told) if told else NOWHERE,
         line if timeline else NOWHERE,
-        Box(0, height - 2, width, 1),
+        NOWHERE if presenting else Box(0, height - 2, width, 1),
         Box(0, height - 1, width, 1),
     )
 
 
-def text_width(width: int, height: int, *, maximised: bool) -> int:
+def text_width(width: int, height: int, *, maximised: bool, presenting: bool = False) -> int:
     """Cells that a question, and the lesson's text above it, have on a screen of this size."""
-    kind = _kind(width, height)
+    kind = _kind(width, height, presenting=presenting)
+    if kind == "present" and not maximised:
+        return min(width, _MOST_TEXT)
     return width if maximised or kind == "tabs" else _columns_of(width, three=_three(width, kind == "tall"))[-1][1]
 
 
-def _kind(width: int, height: int) -> str:
+def _kind(width: int, height: int, *, presenting: bool) -> str:
+    if presenting:
+        return "present"
     return "tabs" if width < 110 or height < 30 else "wide" if height < 48 else "tall"
 
 
@@ -160,6 +173,20 @@ def _tabs(area: Box, groups: Groups, front: str, asked: int, text: int) -> _Foun
         Slot(Box(0, y + 1, area.width, told), groups.text, names_run=True),
     )
     return slots, Box(0, y, area.width, 1), Box(0, y + 1 + told, area.width, asked)
+
+
+def _present(area: Box, groups: Groups, front: str, asked: int, text: int) -> _Found:
+    """As `_tabs`, without the names of what else there is; the text in a column in the middle."""
+    rows = area.height - 1
+    top, told, asked = _shared_rows(rows, max(rows * 3 // 5, rows - _MOST_TOLD), asked, text)
+    (slot, said), _, _ = _tabs(area, groups, front, 0, 0)
+    width = min(area.width, _MOST_TEXT)
+    x, y = (area.width - width) // 2, area.y + top
+    slots = (
+        Slot(Box(0, area.y, area.width, top), slot.panels),
+        Slot(Box(x, y + 1, width, told), said.panels),
+    )
+    return slots, Box(0, y, area.width, 1), Box(x, y + 1 + told, width, asked)
 
 
 def _shared_rows(rows: int, top: int, asked: int, text: int) -> tuple[int, int, int]:

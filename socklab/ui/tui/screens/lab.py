@@ -7,7 +7,7 @@ itself; what an action does is in controllers/, what a panel shows in panels/, w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -25,7 +25,9 @@ from socklab.ui.tui.controllers import bars
 from socklab.ui.tui.controllers.accepting import AcceptController
 from socklab.ui.tui.controllers.clients import ClientsController
 from socklab.ui.tui.controllers.evidence import EvidenceController
+from socklab.ui.tui.controllers.going import GoingController
 from socklab.ui.tui.controllers.lab import Lab
+from socklab.ui.tui.controllers.presenting import KEYS as PRESENTING, PresentController
 from socklab.ui.tui.controllers.program import Leave, ProgramController
 from socklab.ui.tui.controllers.prompt_line import PromptLine
 from socklab.ui.tui.controllers.question import QuestionController
@@ -40,10 +42,11 @@ from socklab.ui.tui.layout.plan import Box, Plan, Slot
 from socklab.ui.tui.layout.remembered import Arrangement
 from socklab.ui.tui.layout.surface import Places, Surface
 from socklab.ui.tui.panels import registry
+from socklab.ui.tui.screens.chrome import Chrome
 from socklab.ui.tui.theme import Theme
-from socklab.ui.tui.widgets import notices, status, timeline
+from socklab.ui.tui.widgets import status
 from socklab.ui.tui.widgets.line_view import LineView
-from socklab.ui.view.lines import Line, wrap
+from socklab.ui.view.lines import wrap
 from socklab.ui.view.tasks import situation
 
 if TYPE_CHECKING:
@@ -62,6 +65,7 @@ class LabScreen(Sturdy, Screen[None]):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
+        *(_key(",".join(keys.split()), action) for action, keys in PRESENTING.items()),
         *(_key(bound(key.keys), key.action, key.name) for key in KEYS if key.name != "row"),
         *(_key(bound(key), f"number('{key}')") for key in registry.FREE_KEYS),
         _key("up", "row(-1)"),
@@ -79,7 +83,7 @@ class LabScreen(Sturdy, Screen[None]):
         lesson: Lesson | None,
         theme: Theme,
         leave: Leave,
-        restart: Callable[[], None],
+        restart: Callable[[str], bool],
         next_theme: Callable[[], None],
         kept: Arrangement,
     ) -> None:
@@ -88,7 +92,8 @@ class LabScreen(Sturdy, Screen[None]):
         self.lab = lab = Lab(link, lesson, self.paint)
         self.panes = panes = Panes(lesson, kept)
         self.prompt = PromptLine(lab, self._mount, self.set_focus, self._typed)
-        self.program = ProgramController(lab, leave, restart)
+        self.program = ProgramController(lab, leave)
+        self.going = GoingController(lab, restart)
         self.accepting = AcceptController(lab, self.program, self.set_timer)
         self.clients = ClientsController(lab, lambda: panes.selected.get("clients"), self.prompt.open)
         self.wire = WireController(lab, lambda: panes.selected.get("wire"), self.prompt.open)
@@ -96,6 +101,7 @@ class LabScreen(Sturdy, Screen[None]):
         self.view = ViewController(lab, panes, self.question, self, self.act)
         self.evidence = EvidenceController(lab, panes, self.view.front, self)
         self.why = WhyController(lab, panes, self)
+        self.presenting = PresentController(lab, panes, self.program, self.question)
         self._next_theme = next_theme
         self._plan: Plan = layout.plan(80, 24, groups(lab.now))
         self._wanted: tuple[object, ...] = ()
@@ -103,17 +109,10 @@ class LabScreen(Sturdy, Screen[None]):
         self._framed = False
         """The first frame has been drawn."""
 
-        def bar() -> LineView:
-            return LineView(theme, titled=False, focusable=False)
-
         self.slots = [LineView(theme, name=f"slot{index}") for index in range(_MOST_SLOTS)]
-        self.header, self.place, self.asked, self.notice = bar(), bar(), bar(), bar()
-        self.timeline, self.status, self.footer, self.tiny = bar(), bar(), bar(), bar()
-        self.status.raised = True
-        self.asked.row_action = self.question.click
-        bars = (self.header, self.place, self.asked, self.notice, self.timeline, self.status, self.footer, self.tiny)
-        self.surface = Surface(*self.slots, *bars, places=self._places)
-        self.actions = self._actions()
+        self.chrome = Chrome(theme, lab, self.program, self.question, self.going)
+        self.surface = Surface(*self.slots, *self.chrome.all, places=self._places)
+        self.actions = {name: self._stopping(method) for name, method in self._actions().items()}
         for name, method in self.actions.items():
             setattr(self, f"action_{name}", method)  # where Textual looks for it
 
@@ -136,16 +135,28 @@ class LabScreen(Sturdy, Screen[None]):
             "theme": self._next_theme, "prompt": self.prompt.open, "help": self._help,
             "palette": partial(self._choose, "Commands"), "panels": partial(self._choose, "Panels"),
             "steps": partial(self._choose, "Steps"),
-            "quit_lab": program.quit_lab, "restart": program.restart, "why": self.why.ask,
+            "quit_lab": program.quit_lab, "restart": self.going.restart, "why": self.why.ask,
+            "language": self.going.to_language, "go_to_step": self.going.go,
+            "present": self.presenting.toggle, "forward": self.presenting.forward, "back": self.presenting.back,
         }  # fmt: skip
 
     def act(self, action: str, *arguments: object) -> None:
         """Do what a key of this action does."""
         self.actions[action](*arguments)
 
+    def _stopping(self, method: Callable[..., None]) -> Callable[..., None]:
+        """The same; and as somebody wants something, nothing goes on by itself any more."""
+
+        @wraps(method)  # Textual gives as many arguments as it sees in the signature
+        def action(*arguments: object) -> None:
+            self.going.stop()
+            method(*arguments)
+
+        return action
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While the prompt is open its field gets the keys."""
-        return not self.prompt.is_open
+        """While the prompt is open its field gets the keys; keys of presenter's mode are others' out of it."""
+        return not self.prompt.is_open and (action not in PRESENTING or self.presenting.on)
 
     def is_choice(self, letter: str) -> bool:
         """This letter is a choice of the open question now, and nothing that is typed."""
@@ -229,26 +240,19 @@ class LabScreen(Sturdy, Screen[None]):
             question=asked,
             text=text,
             notice=told,
+            presenting=self.panes.presenting,
         )
 
     def _places(self, size: Size) -> Places:
         """Where each widget is on a screen of this size."""
         plan = self._plan = self._planned(size, self.panes.front(self.lab.shown))
         if plan.kind == "tiny":
-            return {self.tiny: Box(0, 0, size.width, size.height)}
-        places: dict[Widget, Box] = {
-            self.header: plan.header,
-            self.place: plan.place,
-            self.asked: plan.question,
-            self.notice: plan.notice,
-            self.timeline: plan.timeline,
-            self.status: plan.status,
-            self.footer: plan.footer,
-        }
+            return {self.chrome.tiny: Box(0, 0, size.width, size.height)}
+        places = self.chrome.places(plan)
         places.update((view, slot.box) for view, slot in zip(self.slots, plan.slots, strict=False))
         if self.prompt.field is not None and self.prompt.is_open:
             box = plan.footer
-            places[self.footer] = Box(box.x, box.y, 2, 1)
+            places[self.chrome.footer] = Box(box.x, box.y, 2, 1)
             places[self.prompt.field] = Box(box.x + 2, box.y, box.width - 2, 1)
         return places
 
@@ -257,13 +261,12 @@ class LabScreen(Sturdy, Screen[None]):
         width = self._text_width(size)
         asked = len(self.question.lines(width))
         text = self.panes.rows_of_text(self.lab.shown, width) if asked else 0
-        return asked + bool(asked), text, len(self._notices(size.width))
+        return asked + bool(asked), text, len(self.chrome.notices(size.width))
 
     def _text_width(self, size: Size) -> int:
-        return layout.text_width(size.width, size.height, maximised=bool(self.panes.maximised))
-
-    def _notices(self, width: int) -> list[Line]:
-        return notices.lines(self.lab.bridge.now.notices, self.lab.notices_read, width)
+        panes = self.panes
+        zoomed, presenting = bool(panes.maximised), panes.presenting
+        return layout.text_width(size.width, size.height, maximised=zoomed, presenting=presenting)
 
     # ---------------------------------------------------------------- painting
 
@@ -274,10 +277,12 @@ class LabScreen(Sturdy, Screen[None]):
         if status.never_began(self.lab.bridge.now):
             self.program.leave_unstarted()
             return
-        now, state = self.lab.now, self.lab.shown
+        self.going.on_ready()
+        state = self.lab.shown
         front = self.panes.front(state)
         self.question.escape_is_back = bool(front or self.panes.maximised or self.focused is not None)
-        wanted = (*self._wishes(self.size), front, self.panes.maximised, self.prompt.is_open, groups(state))
+        arranged = (front, self.panes.maximised, self.panes.presenting, self.prompt.is_open)
+        wanted = (*self._wishes(self.size), *arranged, groups(state))
         if wanted != self._wanted:
             self._wanted = wanted
             self._plan = self._planned(self.size, front)
@@ -285,25 +290,10 @@ class LabScreen(Sturdy, Screen[None]):
             self.call_after_refresh(self._paint_soon)  # another tab may have come without any place changing
         plan, width = self._plan, self.size.width
         if plan.kind == "tiny":
-            self.tiny.show(bars.too_small(*self.size))
+            self.chrome.tiny.show(bars.too_small(*self.size))
             return
         self._paint_panels()
-        if plan.header.height:
-            self.header.show([status.header(state, self.lab.lesson, width)])
-        if plan.question.height:
-            self.asked.show(self.question.titled(self._text_width(self.size), plan.question.width))
-        if plan.notice.height:
-            self.notice.show(self._notices(width))
-        bridge = self.lab.bridge
-        running, here = situation(now) == "r", bridge.stop_of.get(now.focus)
-        line, hot = timeline.draw(bridge.chips, self.lab.at, width, running=running, here=here)
-        self.timeline.show([line], hot=hot)
-        self.status.show([bars.status_line(self.lab, self.program, width)])
-        if self.prompt.is_open:
-            self.footer.show([((": ", "key"),)])
-        else:
-            keys, hot = bars.footer_line(self.lab, width, back=self.question.escape_is_back)
-            self.footer.show([keys], hot=hot)
+        self.chrome.paint(plan, width, self._text_width(self.size), typing=self.prompt.is_open)
 
     def _paint_panels(self) -> None:
         lab, state = self.lab, self.lab.shown
@@ -319,9 +309,9 @@ class LabScreen(Sturdy, Screen[None]):
         if self._plan.place.height:
             try:
                 line, hot = self.panes.folded(state, self._plan.place.width, hidden)
-                self.place.show([line], hot=hot)
+                self.chrome.place.show([line], hot=hot)
             except Exception as error:
-                self._panel_failed(self.place, error)
+                self._panel_failed(self.chrome.place, error)
         if self.panes.frame_only and not self._framed:
             self._framed = True
             self.set_timer(0.015, self._fill)  # behind the frame that shows the frame

@@ -23,6 +23,8 @@ _HELPS = {
 }
 """What wakes a program that sleeps in a call."""
 
+LANGUAGES = {"c": "C", "python": "Python"}
+
 
 def never_began(state: st.LabState) -> bool:
     """The lab has failed before the program made a call: it could not be found, built, started or traced."""
@@ -112,7 +114,7 @@ def header(state: st.LabState, lesson: Lesson | None, width: int) -> Line:
     head = state.header
     if head is None:
         return clip(left, width)
-    language = {"c": "C", "python": "Python"}.get(head.language, safe(head.language))
+    language = LANGUAGES.get(head.language, safe(head.language))
     parts = (where, language, f"Linux {safe(head.kernel)}")
     return spread(left, ((" · ".join(filter(None, parts)) + " ", "dim"),), width)
 
