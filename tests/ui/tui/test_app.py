@@ -646,3 +646,40 @@ async def test_the_list_of_steps_marks_where_we_are_and_shows_a_step_that_was_re
         await pilot.press("escape", "S", "home", "enter")
         await shown(pilot, "THE PAST   stop 5 of 7")
         assert cmd.Step(over=True) in link.commands
+
+
+async def test_a_bookmark_stands_on_the_timeline_and_in_the_list_of_steps_until_it_is_taken_away() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        assert "★" not in text_of(app)
+        await pilot.press("left", "M")
+        await shown(pilot, "Stop 4 is marked")
+        await pilot.press("end", *":mark here it listens", "enter")
+        await shown(pilot, "Stop 5 is marked")
+        assert text_of(app).count("★") == 2
+        await pilot.press("S")
+        await shown(pilot, "Steps: ")
+        assert [line.split()[:3] for line in text_of(app).split("\n")[1:4]] == [
+            ["★", "stop", "4"],
+            ["▶", "Step", "1"],
+            ["★", "stop", "5"],
+        ]
+        await pilot.press("up", "enter")
+        await shown(pilot, "THE PAST   stop 4 of 5")
+        await pilot.press("M")
+        await shown(pilot, "Stop 4 is not marked any more.")
+        assert text_of(app).count("★") == 1
+        await pilot.press("end", *":mark", "enter")
+        await until(pilot, lambda: "★" not in text_of(app))
+
+
+async def test_stops_of_a_program_without_a_lesson_can_be_marked_too() -> None:
+    app, _ = app_of(backlog(), at_once=5)
+    app._lesson = None
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "held before listen")
+        await pilot.press("S")
+        await shown(pilot, "M marks a stop.")
+        await pilot.press(*":mark the <b>second</b>", "enter", "S")
+        await shown(pilot, "★  stop 5  the <b>second</b>")

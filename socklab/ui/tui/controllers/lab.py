@@ -39,6 +39,8 @@ class Lab:
         """The stop that is shown; None = now."""
         self.slide: int | None = None
         """Which of the bridge's slides that is, where it is one of several at this stop."""
+        self.marks: dict[int, str] = {}
+        """Stops the user has marked, and what was said of them."""
         self.hint: Line = ()
         """A word to the user, in place of the status line until the next key."""
         self.notices_read = 0

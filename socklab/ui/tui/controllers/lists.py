@@ -47,13 +47,25 @@ def _first(panel: object) -> str:
 
 
 def steps(lab: Lab) -> list[Choice]:
-    """The lesson's steps: of those reached what was said, and the stop to look at; of the others the moment."""
+    """The lesson's steps: of those reached what was said, and the stop to look at; of the others the moment. And the
+    user's bookmarks, each behind what was reached before it."""
+    found = [(stop, choice) for stop, choice in zip(*_steps(lab), strict=True)]
+    for stop in sorted(lab.marks):
+        place = next((index for index, (reached, _) in enumerate(found) if not 0 < reached <= stop), len(found))
+        chip = lab.bridge.chips.all[lab.bridge.chips.index_of(stop)]
+        words = safe(lab.marks[stop])
+        here = lab.at == stop and lab.slide is None
+        found.insert(place, (stop, Choice("★", f"stop {stop}", words or chip.text, f"stop({stop})", words, here)))
+    return [choice for _, choice in found]
+
+
+def _steps(lab: Lab) -> tuple[list[int], list[Choice]]:
+    """Of each step the stop at which it was reached (0 = not yet), and its line."""
     lesson, reached = lab.lesson, lab.bridge.step_at
-    if lesson is None:
-        return []
+    stops: list[int] = []
+    found: list[Choice] = []
     at = lab.shown.step.index if lab.shown.step is not None else -1
-    found = []
-    for index, step in enumerate(lesson.steps):
+    for index, step in enumerate(lesson.steps if lesson is not None else ()):
         stop = reached.get(index, 0)
         moment = guide.described(step.at).removeprefix("the ")
         text = ""
@@ -64,5 +76,6 @@ def steps(lab: Lab) -> list[Choice]:
             text = safe(" ".join(filled.replace("*", "").replace("`", "").split()))
         action = f"stop({stop})" if stop else f"go_to_step({index})"
         told = text or "(to come: Enter runs on to it)"
+        stops.append(stop)
         found.append(Choice(f"Step {index + 1}", moment, told, action, text, index == at))
-    return found
+    return stops, found

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from textual.widget import Widget
 
+from socklab.commands.keymap import said
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.tui.controllers.question import QuestionController
 from socklab.ui.tui.layout.panes import Panes, groups
@@ -234,6 +235,21 @@ class ViewController:
 
     def _stop(self) -> int:
         return self._lab.bridge.now.stops if self._lab.at is None else self._lab.at
+
+    def mark(self, words: str = "") -> None:
+        """A bookmark at the stop shown. One that is there: other words for it, or away with it."""
+        lab, stop = self._lab, self._stop()
+        if not stop:
+            lab.say("There is no stop yet.")
+            return
+        if words or stop not in lab.marks:
+            lab.marks[stop] = words
+            told = f"Stop {stop} is marked: `steps` lists the bookmarks, `mark` takes it away."
+        else:
+            del lab.marks[stop]
+            told = f"Stop {stop} is not marked any more."
+        lab.bridge.chips.mark(lab.marks)
+        lab.say(said(told))
 
     def past(self) -> None:
         if self._lab.bridge.now.stops > 1:

@@ -18,6 +18,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from socklab import guide
+from socklab.commands.keymap import said
 from socklab.commands.lines import Own, Request
 from socklab.lesson import Lesson
 from socklab.ui.tui.bridge import Source
@@ -128,6 +129,7 @@ class LabScreen(Sturdy, Screen[None]):
             "hold_all": wire.hold_all, "deliver": wire.deliver, "deliver_all": wire.deliver_all, "drop": wire.drop,
             "release": wire.release, "wire_prompt": wire.type,
             "past": view.past, "future": view.future, "first": view.first, "now": view.latest, "stop": lab.go,
+            "mark": view.mark,
             "panel": view.panel, "cycle": view.cycle, "number": view.number, "maximise": view.maximise,
             "stack": view.stack, "verbose": view.verbose, "raw": self.evidence.open, "choice": self.question.choose,
             "row": view.row, "page": view.page, "pick": view.pick, "enter": view.enter,
@@ -187,8 +189,8 @@ class LabScreen(Sturdy, Screen[None]):
         from socklab.ui.tui.controllers import lists
         from socklab.ui.tui.palette import Palette
 
-        if what == "Steps" and self.lab.lesson is None:
-            self.lab.say("There is no lesson, and no step of one.")
+        if what == "Steps" and self.lab.lesson is None and not self.lab.marks:
+            self.lab.say(said("There is no lesson, and no step of one; `mark` marks a stop."))
             return
         choices = lists.choices(what, self.lab, self.panes)
         self.app.push_screen(Palette(self.theme, what, choices), self._picked)

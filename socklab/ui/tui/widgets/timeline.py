@@ -6,7 +6,7 @@ In: stops as they are met in the stream. Out: a Line and the places to click. A 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from rich.cells import cell_len
@@ -31,6 +31,8 @@ class Chip(msgspec.Struct):
     """Calls nobody stopped at since the chip before."""
     step: bool = False
     """A step of the lesson begins here."""
+    marked: bool = False
+    """The user has marked one of its stops."""
 
     @property
     def text(self) -> str:
@@ -70,6 +72,14 @@ class Chips:
     def step_reached(self) -> None:
         if self.all:
             self.all[-1].step = True
+
+    def mark(self, stops: Collection[int]) -> None:
+        """These stops are marked, and no others."""
+        for chip in self.all:
+            chip.marked = False
+        for stop in stops:
+            if self.all:
+                self.all[self.index_of(stop)].marked = True
 
     @property
     def stops(self) -> int:
@@ -115,12 +125,12 @@ def _cells(chip: Chip) -> int:
 
 
 def _gap(chip: Chip) -> str:
-    step = "◆" if chip.step else " "
+    step = "★" if chip.marked else "◆" if chip.step else " "
     return f" ·{chip.skipped}·{step}" if chip.skipped else f"{step}"
 
 
 def _chip(chip: Chip, *, here: bool, past: bool, at: int | None) -> list[Span]:
-    """The gap before a chip and the chip; [ ] mark where we are, ◆ a step of the lesson."""
+    """The gap before a chip and the chip; [ ] mark where we are, ◆ a step of the lesson, ★ a bookmark."""
     gap = (_gap(chip), "dim")
     if here:
         shown = chip.name if chip.result and at is not None and at < chip.known else chip.text
