@@ -31,8 +31,8 @@ _COST_SHARE = 20
 _HELD_PERIOD_S = 0.5
 _HELD_COST_SHARE = 100
 """The same where everything is held and no packet or client moves: timers run on, and so do clients of others."""
-_RESTLESS_S = 0.3
-"""So long after a packet was seen or a client did something, the tables may still follow."""
+_FOLLOWS_S = 0.05
+"""So long after a packet was seen or a client did something the tables have followed."""
 
 
 class Poller:
@@ -232,20 +232,25 @@ class Poller:
             if self._falls_asleep(task, now):
                 asleep.append(task.tid)
         self._next = self._due
-        if not (anybody or (self._is_restless(now) and moving) or self.owed):
-            self._next = self._taken + max(_HELD_PERIOD_S, _HELD_COST_SHARE * self._cost_s)
+        if not (anybody or self.owed):
+            self._next = self._next_at_rest(now, moving)
         if asleep or now >= self._next:
             self.snapshot_all()
             self._next = self._due
         return asleep
 
-    def _is_restless(self, now: float) -> bool:
-        """Whether clients that are alive may have moved something: where packets are seen, only after one of them."""
+    def _next_at_rest(self, now: float, moving: bool) -> float:
+        """When the tables are read next while no program runs: once clients that are alive have moved something. Where
+        packets are seen, only after one of them: clients that try again each second would never let it rest."""
         state = self._fold()
         seen = (state.packets, state.fates, state.clients)
         if any(now_ is not before for now_, before in zip_longest(seen, self._seen)):
             self._seen, self._moved = seen, now
-        return not self._sees_packets or now - self._moved < _RESTLESS_S
+        if moving and not self._sees_packets:
+            return self._due
+        if moving and self._taken < self._moved + _FOLLOWS_S / 2:
+            return max(self._due, min(self._moved + _FOLLOWS_S, self._taken + 2 * _LEAST_PERIOD_S))
+        return self._taken + max(_HELD_PERIOD_S, _HELD_COST_SHARE * self._cost_s)
 
     def _falls_asleep(self, task: Task, now: float) -> bool:
         if task.tid in self.blocked:
