@@ -38,13 +38,7 @@ class Columns(msgspec.Struct, frozen=True):
     client: int
 
 
-class Picture(msgspec.Struct, frozen=True):
-    lines: list[Line]
-    keys: list[Key | None]
-    """The object on each line; None = none that can be chosen."""
-
-
-class _Row(msgspec.Struct):
+class Row(msgspec.Struct):
     """One line beside the boxes."""
 
     kernel: Line = ()
@@ -54,6 +48,27 @@ class _Row(msgspec.Struct):
     """Whose wire and other end stand there."""
     others: Line = ()
     """Instead of an other end: those that are folded."""
+
+
+class Picture(msgspec.Struct, frozen=True):
+    lines: list[Line]
+    keys: list[Key | None]
+    """The object on each line; None = none that can be chosen."""
+    columns: Columns
+    processes: tuple[int, ...]
+    """Of the boxes, from the left."""
+    rows: list[Row]
+    """What stands beside the boxes, from the second line on."""
+
+    @property
+    def kernel_at(self) -> int:
+        """The first cell of the kernel's part."""
+        return self.columns.process * max(1, len(self.processes)) + _GUTTER
+
+    @property
+    def wire_at(self) -> int:
+        """The first cell of the wire's part, where there is one."""
+        return self.kernel_at + self.columns.kernel + 1
 
 
 def columns(state: st.LabState, cells: int, boxes: int) -> Columns:
@@ -95,7 +110,7 @@ def draw(
         beside = _beside(state, shown, places, rows - 1, hidden)
     lines, arrows = _boxes(state, shown, places, beside, rows, hidden)
     exchanges = traffic.exchanges(state) if places.wire and "wire" not in hidden else {}
-    picture = Picture([], [])
+    picture = Picture([], [], places, shown.processes, beside)
     picture.lines.append((*lines[0], *_titles(state, shown, places, hidden)))
     picture.keys.append(None)
     for place, row in enumerate(beside[: rows - 1], 1):
@@ -112,10 +127,10 @@ def draw(
 # ---------------------------------------------------------------- row by row
 
 
-def _beside(state: st.LabState, shown: Scene, places: Columns, rows: int, hidden: frozenset[str]) -> list[_Row]:
+def _beside(state: st.LabState, shown: Scene, places: Columns, rows: int, hidden: frozenset[str]) -> list[Row]:
     """What stands in each row beside the boxes; exactly `rows`."""
     cells = places.kernel
-    found: list[_Row] = []
+    found: list[Row] = []
     guarded = bool(hidden & {"queues", "sockets"})
     # Who has a connection here, and who has none, may be the answer: then all look the same.
     alone = [item for item in shown.items if item.kind == "client" or (guarded and item.unheld)]
@@ -123,27 +138,27 @@ def _beside(state: st.LabState, shown: Scene, places: Columns, rows: int, hidden
     for item in shown.items:
         if item.kind == "listener":
             title, syn, accept = objects.listener(state, item, cells, hidden)
-            found += [_Row(title), _Row(syn), _Row(accept, item)]
+            found += [Row(title), Row(syn), Row(accept, item)]
         elif item.kind == "connection":
             if guarded and item.unheld:
                 continue
-            found.append(_Row(objects.connection(state, item, cells, hidden), item, item))
+            found.append(Row(objects.connection(state, item, cells, hidden), item, item))
         elif item.kind != "client":
-            found.append(_Row(objects.other(state, item, cells, hidden), item))
+            found.append(Row(objects.other(state, item, cells, hidden), item))
     first = next((place for place, row in enumerate(found) if row.item is not None and row.item.kind == "listener"), -1)
     beside = found[first + 1 - LISTENER_LINES : first + 1] if first >= 0 else []
     for row, item in zip(beside, alone, strict=False):  # what no socket here knows asks the listener
         row.far = item
-    found += [_Row((), None, item) for item in alone[len(beside) :]]
+    found += [Row((), None, item) for item in alone[len(beside) :]]
     if not guarded:
         _head(found, rows - 1 if shown.connections.states or shown.clients.states else rows, cells)
     if shown.connections.states or shown.clients.states:
         masked = bool(hidden & {"queues", "sockets", "clients"})
-        more = _Row(
+        more = Row(
             _more(shown.connections, places.kernel, masked), None, None, _more(shown.clients, places.client, masked)
         )
         found = [*found[: rows - 1], more]
-    return [*found, *(_Row() for _ in range(rows - len(found)))][:rows]
+    return [*found, *(Row() for _ in range(rows - len(found)))][:rows]
 
 
 def _more(folded: Folded, cells: int, masked: bool) -> Line:
@@ -161,16 +176,16 @@ def _more(folded: Folded, cells: int, masked: bool) -> Line:
     return clip(((f"+{told}", "dim"),), cells)
 
 
-def _head(found: list[_Row], rows: int, cells: int) -> None:
+def _head(found: list[Row], rows: int, cells: int) -> None:
     """A heading over the connections that nobody has accepted, where there is room for one."""
     place = next((n for n, row in enumerate(found) if row.far is not None and not row.far.accepted), -1)
     if place >= 0 and len(found) < rows and any(row.item is not None and row.item.holders for row in found):
         told = "complete, not accepted: no descriptor yet" if cells >= 44 else "not accepted yet"
-        found.insert(place, _Row(((f"  {told}", "dim"),)))
+        found.insert(place, Row(((f"  {told}", "dim"),)))
 
 
 def _boxes(
-    state: st.LabState, shown: Scene, places: Columns, beside: list[_Row], rows: int, hidden: frozenset[str]
+    state: st.LabState, shown: Scene, places: Columns, beside: list[Row], rows: int, hidden: frozenset[str]
 ) -> tuple[list[Line], frozenset[int]]:
     """The processes side by side with their arrows, and the rows in which one leaves the last of them."""
     anchors = {place: row.item for place, row in enumerate(beside, 1) if row.item is not None and row.item.holders}
@@ -239,7 +254,7 @@ def _wire_title(state: st.LabState, cells: int) -> Line:
 
 def _across(
     state: st.LabState,
-    row: _Row,
+    row: Row,
     places: Columns,
     exchanges: dict[traffic.Ends, traffic.Exchange],
     hidden: frozenset[str],

@@ -18,6 +18,8 @@ from socklab.ui.view.index import client_index, socket_index
 from socklab.ui.view.lines import Line, Span, client_role, clip, pad, width
 
 HIDDEN: Span = ("░░░", "mask")
+EMPTY: Span = (" empty", "dim")
+"""Of a SYN queue."""
 
 _DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
 
@@ -28,6 +30,8 @@ _PORTS = 20
 _SHORT = {"ESTABLISHED": "ESTAB"}
 """As ss writes it."""
 _LEAST_BAR = 8
+SYN_TILES = 12
+"""So many of a SYN queue have a tile, the rest are counted."""
 _STATE = 12
 """Cells of a state's name with a blank behind."""
 _WIDE, _MEDIUM = 58, 40
@@ -62,17 +66,17 @@ def listener(state: st.LabState, item: Item, cells: int, hidden: frozenset[str])
 def _syn_queue(state: st.LabState, row: ev.SocketRow, hidden: frozenset[str]) -> Line:
     if hidden & {"queues", "sockets"}:
         return (HIDDEN,)
-    waiting = sorted(state.syn_queue(row)[:99], key=lambda each: _age(state, each))
+    waiting = in_syn_queue(state, row)
     if not waiting:
-        return (("·", "free"), (" empty", "dim"))
+        return (("·", "free"), EMPTY)
     spans: list[Span] = []
-    for each in waiting[:12]:
+    for each in waiting[:SYN_TILES]:
         name = client_index(state).at(state, each.remote)
         spans.append((name, f"{client_role(name)} tile") if len(name) == 1 else ("■", client_role(name) or "syn"))
         spans.append((" ", ""))
     if again := max(each.retransmits for each in waiting):
         spans.append((f" SYN-ACK ↻{again}", "warn"))
-    elif len(waiting) > 12:
+    elif len(waiting) > SYN_TILES:
         spans.append((count(len(state.syn_queue(row))), "number"))
     return tuple(spans)
 
@@ -88,7 +92,7 @@ def _accept_queue(state: st.LabState, item: Item, room: int, hidden: frozenset[s
     moved = item.before is not None and item.before.rx_queue != depth
     numbers: Line = ((f"  {count(depth)}", "changed" if moved else "number"), (" of ", "dim"), (count(limit), "number"))
     full: Line = (("  full", "warn"),) if depth > limit else ()
-    names = _names(state, row, depth)
+    names = [client_index(state).at(state, each.remote) for each in in_accept_queue(state, row)]
     for apart in (True, False):
         tiles = slots.tiles(depth, limit, names, apart=apart)
         if width(label) + width(tiles) + width(numbers) + width(full) <= room:
@@ -101,13 +105,17 @@ def _accept_queue(state: st.LabState, item: Item, room: int, hidden: frozenset[s
     )
 
 
-def _names(state: st.LabState, row: ev.SocketRow, depth: int) -> list[str]:
-    """Of those that wait; none where there are so many that no tile has a name."""
-    if depth > 64:
+def in_syn_queue(state: st.LabState, listener: ev.SocketRow) -> list[ev.SocketRow]:
+    """Who is in it, in the order it is drawn."""
+    return sorted(state.syn_queue(listener)[:99], key=lambda each: _age(state, each))
+
+
+def in_accept_queue(state: st.LabState, listener: ev.SocketRow) -> list[ev.SocketRow]:
+    """Who waits in it, in the order it is drawn; none where there are so many that no tile has a name."""
+    if listener.rx_queue > 64:
         return []
     table = table_name(state, server_host(state))
-    waiting = sorted(socket_index(state).waiting(state, row, table), key=lambda each: _age(state, each))
-    return [client_index(state).at(state, each.remote) for each in waiting]
+    return sorted(socket_index(state).waiting(state, listener, table), key=lambda each: _age(state, each))
 
 
 def _age(state: st.LabState, row: ev.SocketRow) -> tuple[int, int]:

@@ -10,7 +10,7 @@ by the screen, so a panel only wraps where wrapping helps (narration, explanatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -57,6 +57,9 @@ Line: TypeAlias = tuple[Span, ...]
 
 Key: TypeAlias = tuple[str, int]
 """Names one row of a panel: (host, socket id), ("packet", number), (client's name, 0), ("task", tid)."""
+
+Overlay: TypeAlias = Mapping[int, Sequence[tuple[int, Span]]]
+"""By line: what lies over it for a moment, and from which cell on."""
 
 EMPTY: Line = ()
 
@@ -129,6 +132,30 @@ def clip(line: Line, cells: int, mark: str = "…") -> Line:
     return tuple(out)
 
 
+def skip(line: Line, cells: int) -> Line:
+    """The line without its first `cells` cells."""
+    out: list[Span] = []
+    for text, role in line:
+        size = cell_len(text)
+        if cells <= 0:
+            out.append((text, role))
+        elif size > cells:
+            out.append((chop(text, cells), role))
+        cells -= size
+    return tuple(out)
+
+
+def chop(text: str, cells: int) -> str:
+    """The text behind its first `cells` cells; of a wide character that is cut in two a blank is left."""
+    if text.isascii():
+        return text[cells:]
+    for place, character in enumerate(text):
+        if cells <= 0:
+            return " " * -cells + text[place:]
+        cells -= cell_len(character)
+    return " " * max(0, -cells)
+
+
 def pad(line: Line, cells: int, role: str = "") -> Line:
     """The line in exactly `cells` cells: cut, or filled with blanks on the right."""
     size = width(line)
@@ -148,6 +175,13 @@ def column(text: str, cells: int, role: str = "", *, right: bool = False) -> Spa
     else:
         text += " " * (cells - size)
     return text, role
+
+
+def laid(line: Line, pieces: Iterable[tuple[int, Span]]) -> Line:
+    """The line with these over it, each from its cell on; nothing of the rest moves."""
+    for x, span in pieces:
+        line = (*pad(clip(line, x, ""), x), span, *skip(line, x + cell_len(span[0])))
+    return line
 
 
 def spread(left: Line, right: Line, cells: int) -> Line:
