@@ -18,6 +18,7 @@ from collections.abc import Generator
 import pytest
 
 os.environ["SOCKLAB_LAYOUT"] = os.devnull  # nobody's own screen is rearranged, and nobody's arranges a test's
+os.environ["TEXTUAL_ANIMATIONS"] = "none"  # a screen is drawn once, as it stays
 
 SHARED = "SOCKLAB_TESTS_SHARED"
 """Names the folder that all workers of this run share; see tests/support/shared.py."""

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-# Before Textual is imported: it reads these once. Nothing here is animated, and a frame waits 4 ms, not 16.
+# Before Textual is imported: it reads these once. Textual itself animates nothing here (what moves on the stage is
+# layout/motion.py's), and a frame waits 4 ms, not 16.
 _SET_HERE = [name for name in ("TEXTUAL_ANIMATIONS", "TEXTUAL_FPS") if name not in os.environ]
 os.environ.update({name: {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "240"}[name] for name in _SET_HERE})
 
@@ -22,6 +23,7 @@ from msgspec.structs import replace  # noqa: E402
 from rich.segment import Segment  # noqa: E402
 from textual.app import App  # noqa: E402
 from textual.binding import Binding, BindingType  # noqa: E402
+from textual.events import Event, InputEvent, MouseMove  # noqa: E402
 from textual.filter import LineFilter  # noqa: E402
 from textual.screen import ModalScreen  # noqa: E402
 
@@ -87,6 +89,8 @@ class SocklabApp(Sturdy, App[int]):
         self.last_words: tuple[str, ...] = ()
         """To be told on the ordinary terminal."""
         no_color = bool(os.environ.get("NO_COLOR"))
+        self.animated = not no_color and os.environ.get("TEXTUAL_ANIMATIONS", "").lower() != "none"
+        """What changed may move; where there is no colour, it could not be told from what stands still."""
         # Known before the theme is: Textual chooses between grey and no colour at all here.
         super().__init__(ansi_color=True if no_color else None)
         self.palettes = themes(no_color=no_color)
@@ -135,6 +139,12 @@ class SocklabApp(Sturdy, App[int]):
         for problem in filter(None, (effective().problem, self._not_kept)):
             self.notify(problem, severity="warning", timeout=10, markup=False)
         self.app_resume_signal.subscribe(self, self._come_back)
+
+    async def on_event(self, event: Event) -> None:
+        """Any key, click or paste ends what moves, before anything comes of it."""
+        if isinstance(event, InputEvent) and not isinstance(event, MouseMove) and self._last is not None:
+            self._last.panes.motion.end()
+        await super().on_event(event)
 
     def _come_back(self, _app: App[int]) -> None:
         """After fg: the terminal is empty, and no line knows that it must be drawn again."""

@@ -85,6 +85,7 @@ class FakeLink:
         self._recorded = list(events)
         self._stops = _by_stop(self._recorded)
         self._ready: list[ev.AnyEvent] = []
+        self._held: set[int] = set()
         for _ in range(at_once):
             self.go_on()
 
@@ -101,8 +102,12 @@ class FakeLink:
         """Tell events; behind what is told at a stop the engine is ready."""
         self._ready.extend(events)
         if events:
-            held = tuple(event.tid for event in events if isinstance(event, ev.Held))
-            self._ready.append(ev.Ready(events[-1].t, "step" if held else "pause", 0, held))
+            for event in events:
+                if isinstance(event, ev.Held):
+                    self._held.add(event.tid)
+                elif isinstance(event, ev.Resumed | ev.Exited):
+                    self._held.discard(event.tid)
+            self._ready.append(ev.Ready(events[-1].t, "step" if self._held else "pause", 0, tuple(self._held)))
         os.write(self._theirs.fileno(), b"x")
 
     def end(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import Lesson, Step
+from socklab.ui.tui.layout.motion import Motion
 from socklab.ui.tui.layout.plan import Groups, Slot
 from socklab.ui.tui.layout.remembered import Arrangement
 from socklab.ui.tui.panels import registry
@@ -48,11 +49,13 @@ class Panes:
         self.pinned = tuple(name for name in kept.front if name in known)
         """Panels the user brought to the front, the last one last; a group of tabs without one follows the program."""
         self._sizes: dict[str, tuple[int, int]] = {}
+        self.motion = Motion()
         self.begin(lesson)
 
     def begin(self, lesson: Lesson | None) -> None:
         """From a run's beginning; tabs, details and zoom stay."""
         self.lesson = lesson
+        self.motion.forget()
         self.selected: dict[str, Key] = {}
         """Panel to the row chosen in it."""
         self.opened: set[str] = set()
@@ -180,6 +183,7 @@ class Panes:
         if name != view.panel:
             self._scrolled[view.panel] = view.top, view.at_end
             view.panel = name
+            self.motion.skip()
             view.top, view.at_end = self._scrolled.get(name, (0, True))
         view.row_action = None
         width, height = self._sizes[name] = view.body_width, view.room
@@ -215,6 +219,8 @@ class Panes:
         view.row_action = lambda line: f"pick('{name}', {line})" if panel.at(state, looked, line) else ""
         view.show(body.lines, title, hot, head=body.head, foot=body.foot, follow=panel.follow, tail=body.tail)
         self._keep_in_sight(name, state, looked, view)
+        if body.still is not None:
+            self.motion.shown(view, body.still, past=past, masked=bool(hidden))
 
     def rows_of_text(self, state: st.LabState, width: int) -> int:
         """Rows that the lesson's text takes with its title, so wide."""

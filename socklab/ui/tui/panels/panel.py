@@ -16,6 +16,7 @@ from socklab.ui.view.lines import Key, Line, View, clip
 
 if TYPE_CHECKING:
     from socklab.evidence import Subject
+    from socklab.ui.stage.movement import Still
 
 
 class Body(NamedTuple):
@@ -27,6 +28,8 @@ class Body(NamedTuple):
     foot: Sequence[Line] = ()
     tail: bool = False
     """Goes along with new lines at the end, unless it was scrolled away from there."""
+    still: Still | None = None
+    """A picture in which something may move until it stands as `lines` have it."""
 
 
 class Panel:

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from socklab import state as st
 from socklab.ui.stage.drawing import Picture, draw
-from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.stage.movement import Still
+from socklab.ui.tui.panels.panel import Body, Panel
+from socklab.ui.view.formats import fit
 from socklab.ui.view.lines import Key, Line, View
 
 
@@ -24,6 +26,12 @@ class StagePanel(Panel):
 
     def lines(self, state: st.LabState, view: View) -> list[Line]:
         return _picture(state, view).lines
+
+    def body(self, state: st.LabState, view: View) -> Body:
+        if self.nothing(state):
+            return super().body(state, view)
+        picture = _picture(state, view)
+        return Body(fit(picture.lines, view), still=Still(state, picture))
 
     def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
         return [key for key in _picture(state, view).keys if key is not None]

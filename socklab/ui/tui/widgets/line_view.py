@@ -20,7 +20,7 @@ from textual.widget import Widget
 
 from socklab.ui.tui.failures import Sturdy
 from socklab.ui.view import lines as ln
-from socklab.ui.view.lines import Line, cell_len
+from socklab.ui.view.lines import Line, Overlay, cell_len
 
 if TYPE_CHECKING:
     from textual.selection import Selection
@@ -73,6 +73,8 @@ class LineView(Sturdy, Widget, can_focus=True):
         self._foot: Sequence[Line] = ()
         self._lines: Sequence[Line] = ()
         self._shown: list[Line | None] = []
+        self._over: Overlay = {}
+        """By line of the body: what moves over it at this moment."""
         self._bar: tuple[int, int] = (0, 0)
         self._strips: dict[tuple[Line, int], Strip] = {}
         """Finished strips of (line, the cells its text may take)."""
@@ -135,6 +137,14 @@ class LineView(Sturdy, Widget, can_focus=True):
             self.top = len(lines)
         self._clamp()
         self._draw_changed()
+
+    def lay(self, over: Overlay) -> None:
+        """Lay these over lines of the body instead of what lay there: only lines they touch are drawn again."""
+        before, self._over = self._over, over
+        lines = [line for line in sorted({*before, *over}) if before.get(line) != over.get(line)]
+        seen = [line - self.top for line in lines if 0 <= line - self.top < self.body_height]
+        if seen:
+            self.refresh(*(Region(0, self._above + y, self._width, 1) for y in seen))
 
     def scroll_to_line(self, line: int) -> None:
         """Make `line` the first one shown, as far as there are lines."""
@@ -239,6 +249,8 @@ class LineView(Sturdy, Widget, can_focus=True):
                 self._shown = self._visible()
             line = (self._shown[row] if row < len(self._shown) else None) or ()
             content_y = self.top + y
+            if self._over and (pieces := self._over.get(self.top + row)):
+                line = ln.laid(line, pieces)
             first, end = self._bar
             if end:
                 line = (*ln.pad(line, room - 1), ("┃" if first <= row < end else "│", "rule"))
@@ -315,6 +327,7 @@ class LineView(Sturdy, Widget, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         self._width, self._height = event.size
+        self._over = {}
         self._forget()
         self.post_message(self.Resized())
 
