@@ -5,7 +5,8 @@
 
 Keys: the step key in a real pseudo-terminal at 120x36, in a lab of 10, 1,000 and 10,000 sockets, the sizes taken in
 turn so that the machine's moods hit all alike. `drawing` has no engine behind it; `whole` is `socklab run` of a
-server that has accepted that many connections. Launch: beside a bare Textual application of eight panels, in turn.
+server that has accepted that many connections; `moving`
+is about keys at which something moves on the stage. Launch: beside a bare Textual application of eight panels, in turn.
 Prints a table; `--json FILE` writes the figures too. A benchmark, never a test.
 """
 
@@ -68,6 +69,45 @@ def _key_rows(what: str, found: dict[int, tuple[list[float], list[float]]]) -> l
         figures["times 10 sockets"] = statistics.median(times) / base
         show(figures, f"x {figures['times 10 sockets']:.2f}, {statistics.median(sizes):.0f} bytes a key")
         rows.append(figures)
+    return rows
+
+
+def moving(keys: int) -> list[Figures]:
+    """Keys whose stop makes something move on the stage, and keys while it moves; in turn with nothing that moves.
+
+    The answer to a key ends where no byte comes for 20 ms: frames of what moves come 33 ms after it and each other.
+    """
+    argv = [sys.executable, str(HERE / "screen_lab.py"), "10", "moving"]
+    terminals = {
+        name: Terminal(argv, env={"TEXTUAL_ANIMATIONS": name, "PYTHONPATH": str(HERE.parent)})
+        for name in ("none", "full")
+    }
+    found: dict[tuple[str, str], list[float]] = {}
+    frames: list[float] = []
+    try:
+        for terminal in terminals.values():
+            if not terminal.wait_for("held before accept", 20):
+                raise SystemExit(f"the lab never came up:\n{terminal.screen()}")
+        for turn in range(keys + 5):
+            for name, terminal in terminals.items():
+                terminal.settle(0.6, 3)
+                for what in ("that makes a move", "while it moves"):
+                    answer = terminal.key(b"s", quiet=0.02)
+                    if answer is not None and turn >= 5:
+                        found.setdefault((what, name), []).append(answer[1])
+                    if what == "that makes a move":
+                        mark = len(terminal.chunks)
+                        terminal.settle(0.05, 0.2)
+                        if name == "full":
+                            frames.append(float(len(terminal.chunks) - mark))
+    finally:
+        for terminal in terminals.values():
+            terminal.close()
+    rows = []
+    for (what, name), values in found.items():
+        rows.append(row(f"key {what}, animations {name} (ms)", values))
+        show(rows[-1])
+    print(f"{'frames seen in the first 0.2 s of a move':<44} {statistics.median(frames):8.1f}")
     return rows
 
 
@@ -153,13 +193,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--keys", type=int, default=60, help="step keys for each size")
     parser.add_argument("--rounds", type=int, default=7, help="launches of each program")
-    parser.add_argument("--only", choices=("drawing", "whole", "launch"), help="one part")
+    parser.add_argument("--only", choices=("drawing", "moving", "whole", "launch"), help="one part")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     print(f"{'':<44} {'p50':>8} {'p95':>8} {'n':>6}")
     rows: list[Figures] = []
     if options.only in (None, "drawing"):
         rows += drawing(options.keys)
+    if options.only in (None, "moving"):
+        rows += moving(options.keys)
     if options.only in (None, "whole"):
         rows += whole(min(options.keys, 40))
     if options.only in (None, "launch"):

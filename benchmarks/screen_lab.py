@@ -1,7 +1,8 @@
 """The real screen over a lab of N sockets without an engine: what drawing alone costs.
 
-python benchmarks/screen_lab.py N. Each step gives the next stop of a made-up accept loop: the call, the descriptor,
-two rows of the table, the counters, the clients' line. Used by screen.py.
+python benchmarks/screen_lab.py N [moving]. Each step gives the next stop of a made-up accept loop: the call, the
+descriptor, two rows of the table, the counters, the clients' line. With `moving` each connection waits at one stop and
+is taken at the next, so that it moves on the stage. Used by screen.py.
 """
 
 from __future__ import annotations
@@ -46,12 +47,20 @@ def _descriptors(sockets: int) -> Iterator[ev.Descriptor]:
         yield ev.Descriptor(10 + n, f"socket:[{500_000 + n}]", 500_000 + n, 2)
 
 
-def _stop(n: int) -> list[ev.AnyEvent]:
+def _waits(n: int, inode: int) -> ev.Sockets:
+    """The connection that the stop `n` takes: with inode 0 it waits in the accept queue."""
+    near, far = "127.0.0.1:8080", f"127.0.0.1:{40_000 + n % 20_000}"
+    listener = ev.SocketRow(1, 2, near, "0.0.0.0:0", 10, int(not inode), 8, 3000)
+    return ev.Sockets(10 + n, "server", (listener, ev.SocketRow(50_000 + n, 2, near, far, 1, inode=inode)))
+
+
+def _stop(n: int, *, moving: bool = False) -> list[ev.AnyEvent]:
     """One stop: even numbers before the call, odd ones after it, with what it changed."""
     frame = ev.Frame("server.c", 5 + (n // 2) % 150, "main")
     found: list[ev.AnyEvent] = [ev.Resumed(10 + n, PID)]
     if n % 2 == 0:
         found.append(ev.Enter(10 + n, PID, ACCEPT, (3, 0, 0, 0, 0, 0)))
+        found += [_waits(n + 1, 0)] if moving else []
     else:
         fd, inode, port = 6000 + n, 2_000_000 + n, 40_000 + n % 20_000
         near, far = "127.0.0.1:8080", f"127.0.0.1:{port}"
@@ -69,6 +78,7 @@ def _stop(n: int) -> list[ev.AnyEvent]:
             ev.Counters(10 + n, "server", {"ListenOverflows": 1 + n}),
             ev.Client(10 + n, f"c{100 + n % 40}", "open", "server", far, near),
         ]
+        found += [_waits(n, inode)] if moving else []
     held = ev.Held(10 + n, PID, "enter" if n % 2 == 0 else "return", (frame,))
     return [*found, held, ev.Ready(10 + n, "step", PID, (PID,))]
 
@@ -76,7 +86,8 @@ def _stop(n: int) -> list[ev.AnyEvent]:
 class Told:
     """Stands where a Link does."""
 
-    def __init__(self, sockets: int) -> None:
+    def __init__(self, sockets: int, *, moving: bool = False) -> None:
+        self._moving = moving
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._ready: list[bytes] = [codec.encode_batch(list(beginning(sockets)))]
@@ -98,7 +109,9 @@ class Told:
     def send(self, command: cmd.AnyCommand) -> int:
         if isinstance(command, cmd.Step):
             self._n += 1
-            self._ready.append(codec.encode_batch([*_stop(self._n), ev.Done(10 + self._n, self._n, "done")]))
+            self._ready.append(
+                codec.encode_batch([*_stop(self._n, moving=self._moving), ev.Done(10 + self._n, self._n, "done")])
+            )
             os.write(self._theirs.fileno(), b"x")
         return self._n
 
@@ -110,7 +123,7 @@ class Told:
 def main() -> int:
     from socklab.ui.tui.app import SocklabApp
 
-    app = SocklabApp(Told(int(sys.argv[1])), None)
+    app = SocklabApp(Told(int(sys.argv[1]), moving="moving" in sys.argv[2:]), None)
     app.run()
     return app.return_value or 0
 
