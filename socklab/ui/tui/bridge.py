@@ -20,15 +20,12 @@ from socklab.lesson import Value
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.state.slides import Slides
+from socklab.ui.tui.rhythm import Rhythm
 from socklab.ui.tui.widgets.timeline import Chips
 from socklab.ui.view.formats import call_name, error_words, failed
 
 SLICE_S = 0.006
 """Longest the loop is kept folding without a turn for keys and drawing."""
-CALM_S = 0.066
-"""Time between drawings of what nobody waits for."""
-BURST = 4
-"""Drawings that may follow each other at once before the calm rhythm applies."""
 MOST_PENDING = 20_000
 """So many unfolded events, and no more are read: the engine then waits, as it would for a slow pipe."""
 
@@ -39,6 +36,10 @@ _AT_ONCE = frozenset({
     ev.Held, ev.Asked, ev.Answered, ev.Measured, ev.Client, ev.Exited, ev.Ended, ev.Evidence, ev.Ran, ev.Notice,
     ev.Acted, ev.StepReached, ev.Offered, ev.Processes, ev.Signal, ev.Header, ev.Started, ev.LessonDone, ev.Setting,
 })  # fmt: skip
+
+
+_RESTS = ("step", "lesson", "answer", "nothing")
+"""What the engine waits for while no program runs."""
 
 
 class Source(Protocol):
@@ -71,14 +72,11 @@ class Bridge:
         self.choices: dict[int, Value | None] = {}
         """Lesson step to the choice its question was answered with; None = just show me."""
         self._unanswered = Pending()
-        self._draw = draw
+        self._rhythm = Rhythm(draw)
         self._pending: deque[ev.AnyEvent] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reading = False
         self._folding: asyncio.Handle | None = None
-        self._drawing: asyncio.Handle | None = None
-        self._drawn = 0.0
-        self._tokens = float(BURST)
 
     @property
     def now(self) -> st.LabState:
@@ -86,21 +84,20 @@ class Bridge:
 
     def start(self) -> None:
         """Begin to read, on the running loop."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = self._rhythm.loop = asyncio.get_running_loop()
         self._read_on()
 
     def stop(self) -> None:
         """Let go of the loop; what was folded stays."""
         self._read_off()
-        for handle in (self._folding, self._drawing):
-            if handle is not None:
-                handle.cancel()
-        self._folding = self._drawing = None
-        self._loop = None
+        self._rhythm.stop()
+        if self._folding is not None:
+            self._folding.cancel()
+        self._folding = self._loop = None
 
     def send(self, command: cmd.AnyCommand) -> None:
         """Send a command. Trouble with that becomes a Notice of our own."""
-        self._tokens = min(float(BURST), self._tokens + 1)  # somebody waits for what comes of it
+        self._rhythm.asked()
         try:
             self._unanswered.sent(self.link.send(command), command)
         except SocklabError as error:
@@ -161,7 +158,8 @@ class Bridge:
             if count % 32 == 0 and time.monotonic() > until:
                 break
         if count:
-            self._plan_drawing(at_once)
+            ready = self.now.ready
+            self._rhythm.plan(at_once=at_once, rests=ready is not None and ready.wants in _RESTS)
         if pending and self._loop is not None:
             self._folding = self._loop.call_soon(self._fold)
         elif not self._reading:
@@ -216,27 +214,6 @@ class Bridge:
         if task.at == "return" and task.call.returned is not None:
             result, wrong = _result(task.call.returned.result)
         self.chips.held(call_name(state, task.call.entered.nr), task.call.number, result=result, failed=wrong)
-
-    # ---------------------------------------------------------------- drawing
-
-    def _plan_drawing(self, at_once: bool) -> None:
-        if self._loop is None:
-            return
-        now = time.monotonic()
-        self._tokens = min(float(BURST), self._tokens + (now - self._drawn) / CALM_S) if self._drawn else float(BURST)
-        if at_once and self._tokens >= 1:
-            if self._drawing is not None:
-                self._drawing.cancel()
-            # Behind what is already waiting on the loop: events that came with this one are drawn with it.
-            self._drawing = self._loop.call_soon(self._draw_now)
-        elif self._drawing is None:
-            self._drawing = self._loop.call_later(max(0.0, self._drawn + CALM_S - now), self._draw_now)
-
-    def _draw_now(self) -> None:
-        self._drawing = None
-        self._tokens = max(0.0, self._tokens - 1)
-        self._drawn = time.monotonic()
-        self._draw()
 
 
 def _result(value: int) -> tuple[str, bool]:

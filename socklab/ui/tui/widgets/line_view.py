@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _NO_GROUND = Color(0, 0, 0)
 """Filters are told a background they may blend with; ours are opaque."""
 
+_MOST_STRIPS = 256
+"""A row weighs 4 kB, and a screen that lives on makes new ones all the time."""
+
 Hot = tuple[int, int, str]
 """(first cell, cell behind the last, action): what a click there asks for."""
 
@@ -77,6 +80,8 @@ class LineView(Sturdy, Widget, can_focus=True):
         """By line of the body: what moves over it at this moment."""
         self._bar: tuple[int, int] = (0, 0)
         self._strips: dict[tuple[Line, int], Strip] = {}
+        self._older: dict[tuple[Line, int], Strip] = {}
+        """Rows that were made: the last few hundred, and as many from before them."""
         """Finished strips of (line, the cells its text may take)."""
         self._width = self._height = 0
 
@@ -168,6 +173,7 @@ class LineView(Sturdy, Widget, can_focus=True):
 
     def _forget(self) -> None:
         self._strips.clear()
+        self._older.clear()
         self._shown = []
         self.refresh()
 
@@ -263,9 +269,9 @@ class LineView(Sturdy, Widget, can_focus=True):
         key = (line, room)
         found = self._strips.get(key)
         if found is None:
-            if len(self._strips) > 4096:
-                self._strips.clear()
-            found = self._strips[key] = self._made(line, room)
+            if len(self._strips) >= _MOST_STRIPS:
+                self._strips, self._older = {}, self._strips
+            found = self._strips[key] = self._older.get(key) or self._made(line, room)
         return found
 
     def _made(self, line: Line, room: int) -> Strip:
