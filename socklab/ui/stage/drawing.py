@@ -271,7 +271,7 @@ def _across(
         return (*line, (" " * gap, ""), *row.others) if row.others else line
     if places.wire:
         line = (*line, (" ", ""), *pad(_wire(state, row.far, places.wire, exchanges, hidden), places.wire))
-    return (*line, (" ", ""), *objects.far_end(state, row.far, places.client, hidden))
+    return (*line, objects.before_far_end(row.far), *objects.far_end(state, row.far, places.client, hidden))
 
 
 def _wire(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.stage.scene import POINTED, Item
+from socklab.ui.stage.scene import Item
 from socklab.ui.view import slots
 from socklab.ui.view.formats import NO_ADDRESS, address, brief, count, marker, obvious, server_host, table_name
 from socklab.ui.view.index import client_index, socket_index
@@ -46,7 +46,8 @@ def listener(state: st.LabState, item: Item, cells: int, hidden: frozenset[str])
     row = item.row
     assert row is not None
     where = address(row.local, 99, ports=len(row.local) > cells - 10)
-    head: Line = (("┏ ", "listen"), ("LISTEN ", "listen"), (where, "path"))
+    edge: Line = (("┏", "listen"), ("▸", "listen tile")) if item.mark == "listener" else (("┏ ", "listen"),)
+    head: Line = (*edge, ("LISTEN ", "listen"), (where, "path"))
     dropped = _dropped(state, hidden)
     gap = cells - width(head) - width(dropped) - 3
     if dropped and gap >= 0:
@@ -256,7 +257,8 @@ def _ends(kind: str, behind: ev.KernelObject, room: int) -> list[Span]:
     if behind.listening:
         told.append(("  LISTEN", "listen"))
     if behind.local:
-        word = "  bound to " if kind.startswith("tcp") else "  "
+        words = ("  bound to ", "  at ") if kind.startswith("tcp") else ("  ",)
+        word = next((each for each in words if len(behind.local) + len(each) <= room), words[0])
         whole = len(behind.local) + len(word) <= room or ":" not in behind.local
         told += [(word, "dim"), (safe(behind.local) if whole else address(behind.local, room, ports=True), "path")]
     elif kind.startswith("tcp"):  # no TCP table lists it: its state is CLOSE
@@ -275,6 +277,11 @@ def _ends(kind: str, behind: ev.KernelObject, room: int) -> list[Span]:
 # ---------------------------------------------------------------- the other end
 
 
+def before_far_end(item: Item) -> Span:
+    """The cell before it: the mark of a client that a step points at, so that nothing moves aside for it."""
+    return ("▸", f"{client_role(item.name)} tile") if item.mark == "client" else (" ", "")
+
+
 def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) -> Line:
     """ "a :40001 ESTABLISHED": a client's letter, port and its own socket's state; or the address of a stranger."""
     client = state.clients.get(item.name)
@@ -284,10 +291,8 @@ def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) 
         if row is None or row.remote in NO_ADDRESS:
             return ()
         return clip(((address(row.remote, cells, ports=obvious(state, row.remote)), "path"),), cells)
-    name: Span = (safe(item.name), f"strong {role}")
+    name: Span = (safe(item.name), f"{role} tile" if item.mark == "client" else f"strong {role}")
     head: Line = (name, (" " * max(1, 2 - len(item.name)), ""))
-    if item.rank == POINTED:
-        head = ((f"▸{name[0]}", f"{role} tile"), (" ", ""))
     if client.argv:
         head = (*head, (safe(client.argv[0].rpartition("/")[2]) + " ", role))
     port: Line = ()

@@ -73,7 +73,9 @@ def _descriptors(state: st.LabState, pid: int, fds: list[int], item: Item, cells
         return (("  ░ ", "mask"),)
     kind = "socket" if item.kind == "connection" else item.kind
     kind = "listen" if kind == "listener" and cells < _ROOMY else kind
-    return (marker(change), (f"{numbers:<2} ", change or "number"), (kind, "" if change else "dim"))
+    pointed = item.mark == "fd" and state.task is not None and state.task.pid == pid
+    shown = f"▸{numbers} " if pointed else f"{numbers:<2} "
+    return (marker(change), (shown, change or ("strong" if pointed else "number")), (kind, "" if change else "dim"))
 
 
 def _change(state: st.LabState, pid: int, fds: list[int]) -> str:

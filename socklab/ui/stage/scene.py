@@ -48,6 +48,8 @@ class Item(msgspec.Struct, frozen=True):
     peer: ev.SocketRow | None = None
     """The other end's own row, where a table lists it."""
     rank: int = OTHERS
+    mark: str = ""
+    """As what a step points at it: client, fd or listener; "" = it does not."""
 
     @property
     def lines(self) -> int:
@@ -277,11 +279,12 @@ def _once(items: list[Item]) -> Iterator[Item]:
 def _ranked(state: st.LabState, item: Item, pointed: str) -> Item:
     kind, _, what = pointed.partition(" ")
     task = state.task
-    if kind and (
+    meant = (
         (kind == "client" and item.name == what)
         or (kind == "fd" and task is not None and what.isdecimal() and (task.pid, int(what)) in item.holders)
         or (kind == "listener" and item.kind == "listener")
-    ):
+    )
+    if meant:
         rank = POINTED
     elif task is not None and (task.pid, call_fd(state)) in item.holders:
         rank = OF_THE_CALL
@@ -293,7 +296,7 @@ def _ranked(state: st.LabState, item: Item, pointed: str) -> Item:
         rank = LISTENS
     else:
         rank = HELD if item.holders else OTHERS
-    return msgspec.structs.replace(item, rank=rank)
+    return msgspec.structs.replace(item, rank=rank, mark=kind if meant else "")
 
 
 def _fitting(items: list[Item], lines: int) -> list[Item]:

@@ -152,6 +152,23 @@ def test_what_the_step_points_at_and_the_calls_own_connection_are_never_left_out
     assert "▸j" in "".join(text(draw(pointed, *size, pointed="client j")))
 
 
+@pytest.mark.parametrize(("pointed", "marked"), [("listener", "┏▸LISTEN"), ("fd 3", "▸3 listen"), ("client j", "▸j")])
+def test_what_the_step_points_at_has_the_one_mark_and_nothing_moves_aside_for_it(
+    labs: dict[str, Lab], pointed: str, marked: str
+) -> None:
+    for size in ((60, 13), (80, 13), (120, 17)):
+        plain, shown = (text(draw(labs["full queue"].state, *size, pointed=each)) for each in ("", pointed))
+        assert sum(line.count("▸") for line in shown) == 1
+        assert marked in "\n".join(shown)
+        assert [len(line) for line in plain] == [len(line) for line in shown]
+
+
+def test_of_two_processes_with_that_descriptor_the_one_in_focus_is_pointed_at(labs: dict[str, Lab]) -> None:
+    plain, shown = (text(draw(labs["fork"].state, 120, 17, pointed=each)) for each in ("", "fd 3"))
+    assert sum(line.count("3  ") for line in plain) == 2
+    assert sum(line.count("▸3 ") for line in shown) == sum(line.count("▸") for line in shown) == 1
+
+
 @pytest.mark.parametrize(
     ("panel", "gone"),
     [

@@ -16,6 +16,7 @@ from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.view.formats import address, count, error_words, obvious, plural
 from socklab.ui.view.index import client_index
 from socklab.ui.view.lines import Key, Line, Span, View, client_role, clip, column, pad, width
+from socklab.ui.view.pointing import MARK, at_client
 
 _PHASE_ROLES = {"open": "good", "connecting": "strong", "failed": "bad", "reset": "warn", "running": "good"}
 _OVER = ("closed", "reset", "failed", "done")
@@ -76,13 +77,13 @@ def _grid(state: st.LabState, view: View) -> list[Line]:
         return []
     columns = next((each for each in fitting if -(-len(clients) // each) <= view.height), fitting[-1])
     room = min(view.width // columns, 40)
-    cells = [pad(clip(_cell(state, client, room >= _ROOMY), room - 1), room) for client in clients]
+    cells = [pad(clip(_cell(state, client, view, room >= _ROOMY), room - 1), room) for client in clients]
     rows = -(-len(cells) // columns)
     # Down first, then to the right, as `ls` does: neighbours stay neighbours.
     return [tuple(span for cell in cells[row::rows] for span in cell) for row in range(rows)]
 
 
-def _cell(state: st.LabState, client: ev.Client, roomy: bool) -> Line:
+def _cell(state: st.LabState, client: ev.Client, view: View, roomy: bool) -> Line:
     row = _row_of(state, client)
     colour = client_role(client.name) or "name"
     role = _PHASE_ROLES.get(client.phase, "")
@@ -103,7 +104,15 @@ def _cell(state: st.LabState, client: ev.Client, roomy: bool) -> Line:
             )
     else:
         said = ((safe(client.phase), role),)
-    return ((f"{safe(client.name):<2} ", f"strong {colour}"), *said)
+    return (_name(client, view, colour), *said)
+
+
+def _name(client: ev.Client, view: View, role: str) -> Span:
+    if view.selected == (client.name, 0):
+        return f"{MARK}{safe(client.name):<2}", "current"
+    if at_client(view.pointed, client.name):
+        return f"{MARK}{safe(client.name):<2}", f"{role} tile"
+    return f"{safe(client.name):<2} ", f"strong {role}"
 
 
 def _row_of(state: st.LabState, client: ev.Client) -> ev.SocketRow | None:
@@ -119,10 +128,7 @@ def _row_of(state: st.LabState, client: ev.Client) -> ev.SocketRow | None:
 
 def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
     role = client_role(client.name) or "name"
-    name: Span = (f"{safe(client.name):<2} ", f"strong {role}")
-    selected = view.selected == (client.name, 0)
-    if selected:
-        name = (f"▸{safe(client.name):<2}", "current")
+    name = _name(client, view, role)
     if client.argv:
         return _command(client, name, role)
     row = _row_of(state, client)

@@ -17,6 +17,7 @@ from socklab.ui.tui.panels.panel import Panel
 from socklab.ui.view.formats import NO_ADDRESS, address, change_of, count, marker, obvious
 from socklab.ui.view.index import client_index, holder_index
 from socklab.ui.view.lines import Line, Span, View, client_role, column, width
+from socklab.ui.view.pointing import MARK, at_descriptor
 
 # asm-generic/fcntl.h: the same on x86-64 and aarch64
 O_ACCMODE, O_APPEND, O_NONBLOCK, O_CLOEXEC = 0o3, 0o2000, 0o4000, 0o2000000
@@ -117,9 +118,10 @@ def _row(
     row = state.socket_of(pid, fd) if now is not None else None
     if row is not None and not change and _row_changed(state, row):
         change = "changed"
+    number = f"{MARK}{fd}" if at_descriptor(state, view.pointed, pid, fd) else str(fd)
     head: Line = (
         marker(change),
-        column(str(fd), 3 if view.width < 50 else 4, change or "number", right=True),
+        column(number, 3 if view.width < 50 else 4, change or "number", right=True),
         ("  ", ""),
     )
     if now is None:

@@ -21,6 +21,7 @@ from socklab.ui.view.formats import (
 )
 from socklab.ui.view.index import client_index, holder_index, socket_index
 from socklab.ui.view.lines import Line, Span, View, client_role, join, width
+from socklab.ui.view.pointing import MARK
 from socklab.ui.view.slots import slots
 
 DROPS = ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies")
@@ -87,7 +88,8 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
     before = state.changed.sockets.get(key)
     change = change_of(state.changed.sockets, key, listener)
     holders = holder_index(state).holders(state, listener.inode) if listener.inode else []
-    head: list[Span] = [("LISTEN ", "listen"), (address(listener.local, max(10, view.width - 16)), "path")]
+    mark = MARK if view.pointed == "listener" else " "
+    head: list[Span] = [(f"LISTEN{mark}", "listen"), (address(listener.local, max(10, view.width - 16)), "path")]
     if holders:
         head.append((f"  fd {holders[0][1]}", "name"))
     if len(holders) > 1:

@@ -17,6 +17,7 @@ from socklab.ui.tui.panels.panel import RowsPanel
 from socklab.ui.view.formats import NO_ADDRESS, address, brief, change_of, chosen, count, marker, obvious
 from socklab.ui.view.index import HOST, client_index, holder_index, socket_index
 from socklab.ui.view.lines import Key, Line, Span, View, client_role, clip, column, width
+from socklab.ui.view.pointing import MARK, at_socket
 
 _WIDE = 90
 """From here on there is room for hexadecimal states, timers and inodes."""
@@ -65,7 +66,9 @@ class SocketsPanel(RowsPanel):
         row = row or before
         if row is None:
             return ()
-        shown = _Shown(state, row, before if change == "changed" else None, "gone" if change == "gone" else "")
+        old = before if change == "changed" else None
+        pointed = bool(view.pointed) and at_socket(state, view.pointed, row)
+        shown = _Shown(state, row, old, "gone" if change == "gone" else "", pointed)
         spans = [marker(change)]
         for _, cells, draw, _ in _columns(view.width):
             spans += draw(shown, cells)
@@ -106,6 +109,8 @@ class _Shown(NamedTuple):
     row: ev.SocketRow
     old: ev.SocketRow | None
     gone: str
+    pointed: bool = False
+    """The lesson's step points at it."""
 
     def role(self, field: str, plain: str = "") -> str:
         """The role of one of its numbers."""
@@ -223,7 +228,7 @@ def _ends(local: int, remote: int) -> _Column:
     """Both addresses. A listener's remote end says nothing, so its own address may take the room of both."""
 
     def draw(shown: _Shown, cells: int) -> Line:
-        state, row, _, gone = shown
+        state, row, _, gone, _ = shown
         if row.state == st.LISTEN or row.remote in NO_ADDRESS:
             both = address(row.local, cells - 1)
             if len(both) > local:
@@ -240,7 +245,11 @@ def _ends(local: int, remote: int) -> _Column:
 
 
 def _owner(shown: _Shown, cells: int) -> Line:
-    return (("gone", "gone") if shown.gone else _holder(shown.state, shown.row, cells),)
+    if shown.gone:
+        return (("gone", "gone"),)
+    if shown.pointed:
+        return (MARK, "strong"), _holder(shown.state, shown.row, cells - 1)
+    return (_holder(shown.state, shown.row, cells),)
 
 
 def _holder(state: st.LabState, row: ev.SocketRow, cells: int) -> Span:
