@@ -19,11 +19,15 @@ from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.run_spec import RunSpec
 from socklab.session import Link
 from socklab.state import LabState, apply
+from socklab.ui.stage.drawing import draw
+from socklab.ui.view.lines import plain
 from tests.support import shared
 
 pytestmark = pytest.mark.kernel
 
 LONGEST_RUN_S = 120.0
+SIZES = ((79, 13), (79, 7), (119, 17))
+"""Of the stage at 80x24, there with a question, and at 120x36."""
 
 
 class Run:
@@ -35,6 +39,8 @@ class Run:
         """What the lesson said, each time it said something new, with no prediction open."""
         self.masked: dict[int, frozenset[str]] = {}
         """Panels hidden at the moment each question was asked."""
+        self.pointed: dict[int, list[tuple[bool, list[int]]]] = {}
+        """Each time all was quiet at a step that points: is it there, and how many marks has each of SIZES."""
 
 
 @lru_cache(maxsize=64)
@@ -61,6 +67,8 @@ def _run(folder: Path, language: str, network: str) -> Run:
             said = guide.narration(lab, state)
             if predict is None and said and (not run.narrations or run.narrations[-1] != said):
                 run.narrations.append(said)
+            if isinstance(event, ev.Ready) and state.step is not None and (point := lab.steps[state.step.index].point):
+                run.pointed.setdefault(state.step.index, []).append(_pointed(state, point, guide.masked(lab, state)))
             if isinstance(event, ev.Asked):
                 run.masked[event.index] = guide.masked(lab, state)
             if predict is not None and state.question is not None and answered != state.question.index:
@@ -73,6 +81,18 @@ def _run(folder: Path, language: str, network: str) -> Run:
                 stepped_at = state.stops
                 link.send(cmd.Step())
     return run
+
+
+def _pointed(state: LabState, point: str, hidden: frozenset[str]) -> tuple[bool, list[int]]:
+    kind, _, what = point.partition(" ")
+    assert state.task is not None
+    there = {
+        "client": lambda: what in state.clients,
+        "listener": lambda: bool(state.listeners),
+        "fd": lambda: int(what) in state.descriptors[state.task.pid],
+    }
+    drawn = [draw(state, *size, pointed=point, hidden=hidden) for size in SIZES]
+    return there[kind](), [sum(plain(line).count("▸") for line in picture.lines) for picture in drawn]
 
 
 CASES = [(name, language) for name in lesson.names() for language in lesson.load(lesson.find(name)).languages]
@@ -155,6 +175,20 @@ def test_no_narration_names_what_the_kernel_did_not_say(name: str, language: str
     settled = [said for said in run.narrations if guide.UNMEASURED not in said]
     # While a lesson acts a value may be missing for a moment; what is said last at a step must be whole.
     assert len(settled) >= len(lesson.load(lesson.find(name)).steps)
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_what_a_step_points_at_is_there_and_is_marked_on_the_stage(name: str, language: str) -> None:
+    skip_unless_possible(name, language)
+    lab = lesson.load(lesson.find(name))
+    run = run_unattended(lesson.find(name), language)
+    assert run.pointed, "every lesson points at something"
+    for index, marked in run.pointed.items():
+        step = lab.steps[index]
+        where = f"step {index + 1}, {guide.described(step.at)}: {step.point} {marked}"
+        assert all(number == there for there, stages in marked for number in stages), where
+        later = step.at.when == "blocked" or (step.point.startswith("fd") and step.at.syscall in ("socket", "accept"))
+        assert any(there for there, _ in marked[: None if later else 1]), where
 
 
 def python_for_everybody() -> str:

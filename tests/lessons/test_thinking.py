@@ -92,7 +92,7 @@ def test_who_thinks_until_the_kernels_have_sent_again_is_marked_as_who_does_not(
 
 def test_a_client_of_ones_own_takes_no_name_of_the_lessons(request: pytest.FixtureRequest) -> None:
     student = walk("lifecycle", request)
-    student.to(4, "after")
+    student.to(6, "after")
     student.send(cmd.Do("connect"))
     assert set(student.state.clients) == {"a", "c"}
     student.send(cmd.Do("connect b"))
@@ -100,7 +100,7 @@ def test_a_client_of_ones_own_takes_no_name_of_the_lessons(request: pytest.Fixtu
     refused = [(note.text, note.fix) for note in student.state.notices if note.level == "warning"]
     said = "Client b is the lesson's: it will connect later."
     assert refused == [(said, "connect d   opens one of yours.")]
-    student.to(5)
+    student.to(7)
     assert measured(student.state, "client.b.state") == "ESTABLISHED"
     (wrong,) = guide.untrue(student.lesson, student.state)
     assert (wrong.claim, wrong.found) == ("listener.accept_queue is 1", "2")

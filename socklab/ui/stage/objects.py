@@ -182,7 +182,7 @@ def _rest(item: Item, row: ev.SocketRow, room: int) -> Line:
         return (*pad(receive.drawn(4), 16), *send.drawn(4))
     one = next((each for each in both if each.changed and each.bytes), None) or max(both, key=lambda each: each.bytes)
     again: Line = ((f" ↻{row.retransmits}", "warn"),) if row.retransmits else ()
-    bar = min(6, room - 9 - width(again))
+    bar = min(6, room - width(one.drawn(1)) + 1 - width(again))  # the bytes are told whole, before the bar is long
     return (*one.drawn(bar if bar > 2 else 0), *again)
 
 
@@ -321,4 +321,5 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> l
     waits = f" {brief(unread, 5)} B" if unread else f" ↻{peer.retransmits}" if peer.retransmits else ""
     also: Line = ((waits, "number" if unread else "warn"),) if waits else ()
     short = (_SHORT.get(word, word), role)
-    return [((word, role), *also), (short, *also), (short,)]
+    least: Line = ((f" {brief(unread, 5)}", "number"),) if unread else also
+    return [((word, role), *also), (short, *also), (short, *least), (short,)]
