@@ -138,6 +138,10 @@ class Actor:
         if self.wiretap is not None:
             self.wiretap.close()
 
+    def setting_text(self, host: str, name: str) -> tuple[str, bytes]:
+        """The file of a host's setting, and what is in it."""
+        return self._topology.setting_text(host, name)
+
     def _set(self, action: actions.Set) -> None:
         if action.value:
             name, value = self._topology.write_setting(action.host, action.name, action.value)

@@ -155,7 +155,7 @@ class Control:
     def _evidence(self) -> Evidence:
         if self.poller is None:
             raise UsageError("A run that only records reads no tables.", fix="Run it without --free to look into it.")
-        return Evidence(self.poller.snapshots, self._state, self._place)
+        return Evidence(self.poller.snapshots, self._state, self._place, self._actor.setting_text)
 
     def _focus(self, tid: int) -> None:
         stop = self._run_control.held.pop(tid, None)

@@ -78,8 +78,18 @@ def _listener(which: str, state: st.LabState) -> Row:
 
 
 def _host(which: str, state: st.LabState) -> Row:
+    """A host, a counter of the server's or `client NAME`, a setting."""
+    if any(which in settings for settings in state.settings.values()):
+        return which, 0
+    host, _, name = which.rpartition(" ")
+    host = state.table_host(host or (state.started.host if state.started is not None else ""))
+    if name in state.counters.get(host, {}):
+        return f"{host} {name}", 0
     if state.table_host(which) not in state.counters:
-        raise UsageError(f'There is no host "{safe(which)}".', fix="The hosts are server and client.")
+        raise UsageError(
+            f'There is no host, counter or setting "{safe(which)}".',
+            fix="raw counters server, raw counters ListenDrops, raw counters net.core.somaxconn",
+        )
     return state.table_host(which), 0
 
 

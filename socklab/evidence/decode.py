@@ -64,6 +64,13 @@ def _plain(reading: Reading, _shown: Shown, _notes: Mapping[str, str], _arch: st
     return Block("", tuple(((line, SHOWN),) for line in lines))
 
 
+def _setting(reading: Reading, _shown: Shown, _notes: Mapping[str, str], _arch: str) -> Block:
+    """One value, or several with tabs between."""
+    name = reading.path.removeprefix("/proc/sys/").replace("/", ".")
+    value = " ".join(text_of(reading).split())
+    return Block("", fields=(Field(safe(name), safe(value), "", True),), data=reading.data)
+
+
 # ---------------------------------------------------------------- descriptors
 
 
@@ -189,6 +196,7 @@ _DECODERS: tuple[tuple[str, _Decoder], ...] = (
     (r"/proc/(\d+/)?net/(tcp|udp|raw)6?", network.tcp),
     (r"/proc/\d+/net/(unix|packet|netlink)", network.columns),
     (r"/proc/net/(netstat|snmp)", network.counters),
+    (r"/proc/sys/.+", _setting),
     (r"inet_diag_msg", network.diag),
     (r"/proc/\d+/fd/\d+", _link),
     (r"/proc/\d+/fdinfo/\d+", _fdinfo),

@@ -114,6 +114,11 @@ def _rises(state: st.LabState, host: str) -> dict[str, str]:
 
 
 def counters(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str:
+    """Of a host's name all that moved there; of "HOST NAME" one counter; of a setting's name the setting."""
+    if row is not None and any(row[0] in settings for settings in state.settings.values()):
+        return _setting(state, row[0])
+    if row is not None and row[0] not in state.counters:
+        return _counter(state, *row[0].rpartition(" ")[::2])
     hosts = [row[0]] if row is not None else sorted(state.counters, key=lambda host: host != server_host(state))
     rises = {host: _rises(state, host) for host in hosts if host in state.counters}
     told = [host for host in rises if rises[host]] or list(rises)[:1]
@@ -132,6 +137,34 @@ def counters(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | 
     return Subject("counters of the kernel", wants, (), tuple(shells), frozenset(notes), notes)
 
 
+def _counter(state: st.LabState, host: str, name: str) -> Subject | str:
+    if name not in state.counters.get(host, {}):
+        return "That counter was not read in this lab."
+    key, value = f"{host}/{name}", state.counters[host][name]
+    note = _rises(state, host).get(key, "+0 since the lab began")
+    section = _section(name)
+    file = "/proc/net/netstat" if section.endswith("Ext") else "/proc/net/snmp"
+    shells = [Shell(("grep", f"^{section}:", file), host)]
+    if name != "CurrEstab":
+        shells.insert(0, Shell(("nstat", "-asz", _nstat(name)), host))
+    recorded = Block(RECORDED, fields=(Field(safe(name), str(value), note, True),))
+    what = f"counter {safe(name)} of {safe(host)}"
+    return Subject(what, (Want("counters", host),), (recorded,), tuple(shells), frozenset({key}), {key: note})
+
+
+def _setting(state: st.LabState, name: str) -> Subject:
+    """On each host that has told it."""
+    values = {host: settings[name] for host, settings in state.settings.items() if name in settings}
+    shown = tuple(Field(safe(host), safe(value), "", True) for host, value in values.items())
+    return Subject(
+        f"setting {safe(name)}",
+        tuple(Want("setting", host, name=name) for host in values),
+        (Block(RECORDED, fields=shown),),
+        tuple(Shell(("sysctl", name), host) for host in values),
+        frozenset({name}),
+    )
+
+
 _TCP = frozenset({
     "RtoAlgorithm", "RtoMin", "RtoMax", "MaxConn", "ActiveOpens", "PassiveOpens", "AttemptFails", "EstabResets",
     "CurrEstab", "InSegs", "OutSegs", "RetransSegs", "InErrs", "OutRsts", "InCsumErrors",
@@ -139,10 +172,14 @@ _TCP = frozenset({
 """The counters of /proc/net/snmp's section Tcp, which RFC 1213 names; other bare names are of TcpExt."""
 
 
+def _section(name: str) -> str:
+    section, dot, _ = name.partition(".")
+    return section if dot else "Tcp" if name in _TCP else "TcpExt"
+
+
 def _nstat(name: str) -> str:
     """As nstat calls it: the section in front."""
-    section, dot, bare = name.partition(".")
-    return section + bare if dot else f"Tcp{name}" if name in _TCP else f"TcpExt{name}"
+    return _section(name) + name.rpartition(".")[2]
 
 
 # ---------------------------------------------------------------- clients and the wire

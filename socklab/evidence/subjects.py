@@ -33,11 +33,12 @@ def of(panel: str, state: st.LabState, lesson: Lesson | None = None, row: Row = 
 
 
 def _descriptors(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subject | str:
+    """`row`: (process, descriptor), or ("fd", descriptor) of the process in focus."""
     task = state.task
-    if task is None or task.pid not in state.descriptors:
+    pid = int(row[0]) if row is not None and row[0].isdecimal() else task.pid if task is not None else 0
+    if pid not in state.descriptors:
         return "There is no process whose descriptors could be read."
-    pid = task.pid
-    fd = row[1] if row is not None else _fd_of_call(state, task)
+    fd = row[1] if row is not None else _fd_of_call(state, task) if task is not None else -1
     known = state.descriptors[pid].get(fd) if fd >= 0 else None
     if row is not None and known is None:
         return f"Descriptor {fd} is not open."

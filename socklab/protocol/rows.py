@@ -183,12 +183,14 @@ class ProcessRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Want(msgspec.Struct, frozen=True, omit_defaults=True):
     """One raw thing to be read. what: socket (`host`, `number` = the id of its SocketRow), counters (`host`),
-    descriptors (`number` = process), descriptor (`number`, `fd`), process, call, place (`number` = task)."""
+    setting (`host`, `name`), descriptors (`number` = process), descriptor (`number`, `fd`), process, call, place
+    (`number` = task)."""
 
     what: str
     host: str = ""
     number: int = 0
     fd: int = -1
+    name: str = ""
 
 
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -49,6 +49,23 @@ class Acts:
             return None if refused else after.name
         return next(iter(self._state.clients)) if len(self._state.clients) == 1 else None
 
+    def settings(self, host: str, name: str) -> list[ev.Acted]:
+        """Acts that gave this setting a value, oldest first; a verb line may have its short name.
+
+        One that the kernel refused is left out: it is not read again then.
+        """
+        read = [event.t for event in self._readings.settings if (event.host, event.name) == (host, name)]
+        found = []
+        for place, (acted, action) in enumerate(self._all):
+            if not isinstance(action, actions.Set) or not action.value or action.host != host:
+                continue
+            short = action.name.replace("/", ".")
+            over = self._all[place + 1][0].t if place + 1 < len(self._all) else 1 << 62
+            taken = not self._readings.kept or any(acted.t <= t <= over for t in read)
+            if taken and (name == short or name.endswith(f".{short}")):
+                found.append(acted)
+        return found
+
     def unnamed(self, kind: type[actions.Action]) -> bool:
         """There are acts of this kind of which nobody says whom they meant."""
         return any(isinstance(action, kind) and self._means(acted, action) is None for acted, action in self._all)

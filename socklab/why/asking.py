@@ -20,7 +20,7 @@ from socklab.packets import packet_log
 from socklab.protocol import events as ev
 from socklab.state import History, LabState
 from socklab.state.model import NO_DESCRIPTORS
-from socklab.why import clients, program, queues, states, wire
+from socklab.why import clients, program, queues, settings as kernel_settings, states, wire
 from socklab.why.model import Chain, Link, Subject, unknown
 from socklab.why.record import Record
 
@@ -81,6 +81,8 @@ def _descriptors(record: Record, subject: Subject) -> list[Chain]:
 
 def _counters(record: Record, subject: Subject) -> list[Chain]:
     host, _, name = subject.name.rpartition(" ")
+    if any(name in each for each in record.state.settings.values()):
+        return kernel_settings.chains(record, name, host)
     return queues.counter(record, host or _host(record.state), name)
 
 
@@ -212,6 +214,9 @@ def _listed_counters(state: LabState) -> Iterator[tuple[Subject, str]]:
         for name, value in values.items():
             if value > first.get(name, value):
                 yield Subject("counters", f"{host} {name}"), safe(f"counter {host} {name}: +{value - first[name]}")
+    for host, settings in state.settings.items():
+        for name, setting in settings.items():
+            yield Subject("counters", f"{host} {name}"), safe(f"counter {host} {name}: {setting}")
 
 
 _LISTED = {
@@ -246,7 +251,7 @@ def typed(state: LabState, text: str) -> Subject | str:
         return Subject("stop")
     panel, rest = _WORDS.get(words[0], words[0]), words[1:]
     if panel not in PANELS:
-        if words[0] in next(iter(state.counters.values()), {}):
+        if words[0] in next(iter(state.counters.values()), {}) or words[0] in state.settings.get(_host(state), {}):
             return Subject("counters", f"{_host(state)} {words[0]}")
         raise UsageError(f'why: "{safe(words[0])}" is nothing that can be asked about.', fix=f"For example: {USAGE}.")
     if panel == "call" and not rest:

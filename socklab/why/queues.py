@@ -124,7 +124,8 @@ def counter(record: Record, host: str, name: str) -> list[Chain]:
     if not links and risen:
         links = [unknown("when it rose", "earlier readings are not kept")]
     if len(links) > _MOST:
-        links = [*links[:_MOST], Link(f"and {len(links) - _MOST:,} rises before that")]
+        more = len(links) - _MOST
+        links = [*links[:_MOST], Link(f"and {more:,} rise{'s' * (more > 1)} before that")]
     if name in OF_SYNS and risen:
         links += _unanswered(record, risen)
         for row in record.state.listeners:

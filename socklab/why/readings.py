@@ -13,7 +13,9 @@ from socklab.protocol import events as ev
 from socklab.state import Call, History, LabState
 from socklab.why.model import plain
 
-_KINDS: frozenset[type[ev.Event]] = frozenset({ev.Held, ev.Resumed, ev.Sockets, ev.Descriptors, ev.Counters, ev.Client})
+_KINDS: frozenset[type[ev.Event]] = frozenset(
+    {ev.Held, ev.Resumed, ev.Sockets, ev.Descriptors, ev.Counters, ev.Client, ev.Setting}
+)
 
 
 class Reading(NamedTuple):
@@ -105,6 +107,11 @@ class Readings:
         return found
 
     @cached_property
+    def settings(self) -> list[ev.Setting]:
+        """Every reading of a setting, oldest first."""
+        return [event for _, event in self.told if type(event) is ev.Setting]
+
+    @cached_property
     def client_news(self) -> list[ev.Client]:
         """Every Client event that is kept."""
         return [event for _, event in self.told if type(event) is ev.Client]
@@ -130,5 +137,8 @@ def _standing(origin: LabState) -> Iterator[tuple[int, ev.Event]]:
         yield origin.stops, ev.Descriptors(origin.t, pid, tuple(descriptors.values()))
     for host, values in origin.counters.items():
         yield origin.stops, ev.Counters(origin.t, host, values)
+    for host, settings in origin.settings.items():
+        for name, value in settings.items():
+            yield origin.stops, ev.Setting(origin.t, host, name, value)
     if origin.stops:
         yield origin.stops, ev.Held(origin.t, origin.focus, "")

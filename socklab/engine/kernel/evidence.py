@@ -24,17 +24,20 @@ _MOST_WANTS = 32
 
 
 class Evidence:
-    """Reads what is wanted, once. `place` gives the readings of where a task is in its source."""
+    """Reads what is wanted, once. `place` gives the readings of where a task is in its source, `setting` the file of a
+    host's setting and what is in it."""
 
     def __init__(
         self,
         snapshots: Mapping[str, Snapshot],
         state: Callable[[], LabState],
         place: Callable[[int], tuple[Reading, ...]],
+        setting: Callable[[str, str], tuple[str, bytes]],
     ) -> None:
         self._snapshots = snapshots
         self._state = state
         self._place = place
+        self._setting = setting
         self._texts: dict[str, dict[str, list[str]]] = {}
         """By host, the tables read so far: for several sockets each is read once."""
 
@@ -49,6 +52,13 @@ class Evidence:
             return self._socket(want)
         if want.what == "counters":
             return tuple(_counters(self._host(want.host)))
+        if want.what == "setting":
+            host = self._host(want.host).host
+            try:
+                path, text = self._setting(host, want.name)
+            except OSError as error:
+                return (Reading(want.name, host=host, reason=Unread.because(error).reason),)
+            return (Reading(path, text, host),)
         if want.what not in _OF_PROCESS and want.what != "place":
             raise UsageError(f"There is no evidence of {want.what!r}.")
         self._check_ours(want.number)

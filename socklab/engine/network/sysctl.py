@@ -71,6 +71,12 @@ def read(name: str) -> tuple[str, str]:
         raise MachineError(f"{full} cannot be read here: {error.strerror}.") from error
 
 
+def text(name: str) -> tuple[str, bytes]:
+    """The setting's file and what is in it, as it lies there. Raises UsageError for an unknown name, OSError."""
+    _, path = find(name)
+    return str(path), path.read_bytes()
+
+
 def read_shown() -> dict[str, str]:
     """Every setting of SHOWN this kernel has."""
     values = {}

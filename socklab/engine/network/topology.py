@@ -107,6 +107,10 @@ class Topology:
         """Full name and value of `net.core.somaxconn`, or of `somaxconn` for short. Raises UsageError for no such."""
         return self._within(host, lambda: sysctl.read(name))
 
+    def setting_text(self, host: str, name: str) -> tuple[str, bytes]:
+        """The file of a setting, and what is in it. Raises UsageError for no such, OSError where it can't be read."""
+        return self._within(host, lambda: sysctl.text(name))
+
     def write_setting(self, host: str, name: str, value: str) -> tuple[str, str]:
         """Set it, for this host alone and until the run ends; full name and the value the kernel then holds.
 

@@ -51,7 +51,7 @@ def test_a_descriptor_a_port_and_nothing_name_the_listener_and_its_commands_can_
         ("sockets x", '"x" is no descriptor, port or client.'),
         ("queues 81", "Nothing listens at port 81."),
         ("output 3", '"3": this panel is asked for alone.'),
-        ("counters moon", 'There is no host "moon".'),
+        ("counters moon", 'There is no host, counter or setting "moon".'),
         ("run", "No command was told."),
     ],
 )

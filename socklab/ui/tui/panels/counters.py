@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.ui import counter_words
-from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.panels.panel import ListPanel
 from socklab.ui.view.formats import count, marker, words
-from socklab.ui.view.lines import Line, Span, View
+from socklab.ui.view.lines import Key, Line, Span, View
 
 
-class CountersPanel(Panel):
+class CountersPanel(ListPanel):
     """The kernel's counters that rose, and its settings."""
 
     title_text = "Counters"
     evidence_of = "counters"
 
-    def lines(self, state: st.LabState, view: View) -> Iterator[Line]:
+    def listed(self, state: st.LabState, view: View) -> Iterator[tuple[Line, Key | None]]:
+        """Rows: ("HOST COUNTER", 0) and, of the settings, ("NAME", 0)."""
         any_moved = False
         for host, values in state.counters.items():
             first = state.counters_at_start.get(host, {})
@@ -32,12 +33,13 @@ class CountersPanel(Panel):
                 (state.changed.counters.get((host, name)) is None, name, rise) for name, rise in rises if rise
             )
             if risen and len(state.counters) > 1:
-                yield ((safe(host), "title"),)
+                yield ((safe(host), "title"),), None
             for _, name, rise in risen:
                 any_moved = True
-                yield _counter(state, host, name, rise, view)
+                yield _counter(state, host, name, rise, view), (f"{host} {name}", 0)
         if not any_moved:
-            yield from words("No counter of the kernel has moved since the start.", view)
+            for line in words("No counter of the kernel has moved since the start.", view):
+                yield line, None
         yield from _settings(state, view)
 
     def moved(self, state: st.LabState) -> bool:
@@ -62,14 +64,14 @@ def _counter(state: st.LabState, host: str, name: str, rise: int, view: View) ->
     return tuple(spans)
 
 
-def _settings(state: st.LabState, view: View) -> Iterator[Line]:
+def _settings(state: st.LabState, view: View) -> Iterator[tuple[Line, Key | None]]:
     """A line a setting; hosts that agree share it. What was changed since the program last ran comes first."""
     names = list(dict.fromkeys(name for settings in state.settings.values() for name in settings))
     if not names:
         return
     moved = {name for _, name in state.changed.settings}
     names.sort(key=lambda name: name not in moved)  # a stable sort: the rest keeps its order
-    yield ("settings", "title"), (" of the kernel", "dim")
+    yield (("settings", "title"), (" of the kernel", "dim")), None
     for name in names:
         values = {host: settings[name] for host, settings in state.settings.items() if name in settings}
         spans: list[Span] = [
@@ -86,4 +88,4 @@ def _settings(state: st.LabState, view: View) -> Iterator[Line]:
         for host in values:
             if (host, name) in state.changed.settings:
                 spans.append((f"  (was {safe(state.changed.settings[host, name])})", "dim"))
-        yield tuple(spans)
+        yield tuple(spans), (name, 0)

@@ -1,22 +1,23 @@
 """The descriptor table of the traced program, as /proc/PID/fd and fdinfo give it.
 
 In: LabState.descriptors, and the socket rows behind them. Out: one line a descriptor; what the last call opened,
-changed or closed is marked until the next step. A long table is told in runs; maximised, more of it is shown.
+changed or closed is marked until the next step. A long table is told in runs; maximised, more of it is shown, and what
+is shown can be chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from typing import TypeAlias
 
 from socklab import state as st
 from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
-from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.panels.panel import ListPanel
 from socklab.ui.view.formats import NO_ADDRESS, address, change_of, count, marker, obvious
 from socklab.ui.view.index import client_index, holder_index
-from socklab.ui.view.lines import Line, Span, View, client_role, column, width
+from socklab.ui.view.lines import Key, Line, Span, View, client_role, column, width
 from socklab.ui.view.pointing import MARK, at_descriptor
 
 # asm-generic/fcntl.h: the same on x86-64 and aarch64
@@ -29,7 +30,11 @@ _LONG = 60
 """More rows than this are told in runs."""
 
 
-class DescriptorsPanel(Panel):
+_Listed: TypeAlias = tuple[Line, Key | None]
+"""A line, and which row it is: (process, descriptor)."""
+
+
+class DescriptorsPanel(ListPanel):
     """The descriptor table of each traced process."""
 
     title_text = "Descriptors"
@@ -47,7 +52,7 @@ class DescriptorsPanel(Panel):
         ended = task is not None and task.status == "exited"
         return "The process is gone, and its descriptors with it." if ended else "No process yet."
 
-    def lines(self, state: st.LabState, view: View) -> Iterator[Line]:
+    def listed(self, state: st.LabState, view: View) -> Iterator[_Listed]:
         """The table of the process in focus; then, where there are several, those of the others."""
         pids = _pids(state)
         for pid in pids:
@@ -55,7 +60,7 @@ class DescriptorsPanel(Panel):
                 table = state.descriptors[pid]
                 name = safe(state.processes[pid].name) if pid in state.processes else "process"
                 focus = pid == _pid(state)
-                yield (f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")
+                yield ((f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")), None
             yield from _table(state, pid, view)
 
     def relevance(self, state: st.LabState, call: str) -> int:
@@ -77,15 +82,18 @@ def _pids(state: st.LabState) -> list[int]:
     return sorted(alive, key=lambda pid: (pid != _pid(state), pid))
 
 
-def _table(state: st.LabState, pid: int, view: View) -> Iterator[Line]:
+def _table(state: st.LabState, pid: int, view: View) -> Iterator[_Listed]:
     table = state.descriptors[pid]
     fds = holder_index(state).fds(state, pid)
     changed = {fd: before for (of, fd), before in state.changed.descriptors.items() if of == pid}
     gone = {fd: before for fd, before in changed.items() if before is not None and fd not in table}
     if not fds and not gone:
-        yield (("no descriptor is open", "dim"),)
+        yield (("no descriptor is open", "dim"),), None
         return
-    row = partial(_row, state, pid, table, changed, view)
+
+    def row(fd: int) -> _Listed:
+        return _row(state, pid, table, changed, view, fd), (str(pid), fd)
+
     shown = sorted({*fds, *gone}) if len(fds) <= _LONG else fds
     if len(shown) <= _LONG:
         yield from map(row, shown)
@@ -98,7 +106,7 @@ def _table(state: st.LabState, pid: int, view: View) -> Iterator[Line]:
     rest = [fd for fd in news if not first or fd > first[-1]]
     between = len(fds) - len(first) - sum(fd in table for fd in rest)
     if between:
-        yield ((f"   … {count(between)} more", "dim"),)
+        yield ((f"   … {count(between)} more", "dim"),), None
     yield from map(row, rest)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from socklab import state as st
 from socklab.ui.tui.widgets.virtual_lines import VirtualLines
-from socklab.ui.view.formats import fit, words
+from socklab.ui.view.formats import chosen, fit, words
 from socklab.ui.view.lines import Key, Line, View, clip
 
 if TYPE_CHECKING:
@@ -153,6 +153,28 @@ class Panel:
     def at(self, state: st.LabState, view: View, line: int) -> Key | None:
         """The row that a click on this line of `body` chooses."""
         return None
+
+
+class ListPanel(Panel):
+    """A panel whose lines are drawn all at once; some of them are rows that can be chosen."""
+
+    def listed(self, state: st.LabState, view: View) -> Iterable[tuple[Line, Key | None]]:
+        """Every line, and the row it is; None = a heading, or what can't be chosen."""
+        raise NotImplementedError
+
+    def lines(self, state: st.LabState, view: View) -> Iterable[Line]:
+        for line, key in self.listed(state, view):
+            here = bool(line) and key is not None and key == view.selected
+            yield chosen(line, line[0][0].strip() or "▸") if here else line  # the mark of a change stays
+
+    def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
+        return () if self.nothing(state) else [key for _, key in self.listed(state, view) if key is not None]
+
+    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
+        return next((place for place, (_, each) in enumerate(self.listed(state, view)) if each == key), -1)
+
+    def at(self, state: st.LabState, view: View, line: int) -> Key | None:
+        return next((key for place, (_, key) in enumerate(self.listed(state, view)) if place == line), None)
 
 
 class RowsPanel(Panel):
