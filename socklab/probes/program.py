@@ -59,7 +59,7 @@ def _socket(state: LabState, parts: dict[str, str]) -> ev.SocketRow:
 
 def _behind(state: LabState, parts: dict[str, str]) -> ev.KernelObject:
     descriptor = _descriptor(state, parts)
-    if descriptor.behind is None:
+    if descriptor.behind is None or descriptor.behind.by_table:
         raise Unmeasured(f"what is behind descriptor {descriptor.fd} was not asked")
     return descriptor.behind
 

@@ -74,7 +74,8 @@ class Ring(msgspec.Struct, frozen=True, omit_defaults=True):
 class KernelObject(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the object behind a descriptor says of itself, where no TCP table lists it: other sockets, pipes, epoll.
 
-    Asked only while all tasks of the process are held, and of tables of at most 64 descriptors.
+    Asked only while all tasks of the process are held, and of tables of at most 64 descriptors. Otherwise what other
+    tables of the kernel's say of a UDP or UNIX socket (`by_table`): its ends, its peer, its queue, its drops.
     """
 
     local: str = ""
@@ -108,6 +109,8 @@ class KernelObject(msgspec.Struct, frozen=True, omit_defaults=True):
     was delivered already; never one that EPOLLONESHOT disarmed."""
     unasked: tuple[int, ...] = ()
     """Those it watches whose readiness could not be asked."""
+    by_table: bool = False
+    """Told by /proc/net/udp or unix_diag: bytes and memory were not asked for."""
 
 
 class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,6 +1,7 @@
 """The state of a lab as a pure fold over its event stream; see `model`, `fold`, `history`."""
 
 from socklab.state.fold import apply, apply_all
+from socklab.state.fold_kernel import as_far_as
 from socklab.state.history import History
 from socklab.state.model import (
     CLOSE,
@@ -57,4 +58,5 @@ __all__ = [
     "Task",
     "apply",
     "apply_all",
+    "as_far_as",
 ]

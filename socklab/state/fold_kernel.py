@@ -5,10 +5,42 @@ In: a LabState and one event. Out: the LabState after it.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from socklab.protocol import events as ev
 from socklab.state.model import LISTEN, NEW_SYN_RECV, NO_DESCRIPTORS, NO_TABLE, SYN_RECV, Folds, LabState, Table
+
+
+def _asked(descriptor: ev.Descriptor) -> bool:
+    return descriptor.behind is not None and not descriptor.behind.by_table
+
+
+def as_far_as(now: ev.Descriptor, old: ev.Descriptor, asked: ev.Descriptor | None) -> ev.Descriptor:
+    """`old` with as much of its object as is told `now`: that an object is not asked while its program runs, or only
+    its tables are, is no change of it. `asked`: the descriptor when its object was asked last."""
+    before = old.behind or (asked.behind if asked is not None else None)
+    if now.behind is None:
+        return replace(old, behind=None)
+    if before is None:
+        return replace(old, behind=now.behind)
+    if now.behind.by_table and not before.by_table:
+        known = ev.KernelObject(by_table=True, **_in_tables(before))
+        if now.detail.startswith("unix"):  # of a connection that waits for accept unix_diag does not know the peer
+            known = replace(known, remote=now.behind.remote)
+        return replace(old, behind=known)
+    if before.by_table and not now.behind.by_table:
+        whole = asked.behind if asked is not None and asked.behind is not None else now.behind
+        known = replace(whole, **_in_tables(before))
+        return replace(old, behind=replace(known, remote=now.behind.remote) if now.detail.startswith("unix") else known)
+    return replace(old, behind=before)
+
+
+def _in_tables(behind: ev.KernelObject) -> dict[str, Any]:
+    """What the kernel's tables of UDP and UNIX sockets tell of one."""
+    names = ("local", "remote", "listening", "accept_queue", "backlog", "peer_inode", "drops")
+    return {name: getattr(behind, name) for name in names}
 
 
 def _descriptors(state: LabState, event: ev.Descriptors) -> LabState:
@@ -18,12 +50,10 @@ def _descriptors(state: LabState, event: ev.Descriptors) -> LabState:
     for descriptor in event.set:
         key = event.pid, descriptor.fd
         old = table.get(descriptor.fd)
-        if old is not None and old.behind is not None and descriptor.behind is None:
-            unasked = {**unasked, key: old}
-            old = replace(old, behind=None)  # that its object is not asked while it runs is no change of it
-        elif old is not None and old.behind is None and descriptor.behind is not None:
-            known = unasked.get(key)
-            old = replace(old, behind=descriptor.behind if known is None else known.behind)
+        if old is not None:
+            if old.behind is not None and not old.behind.by_table and not _asked(descriptor):
+                unasked = {**unasked, key: old}
+            old = as_far_as(descriptor, old, unasked.get(key))
         if old != descriptor:
             before.setdefault(key, unasked.get(key, old))
     for fd in event.closed:

@@ -54,6 +54,25 @@ def test_what_was_before_is_what_was_there_when_the_program_ran_not_a_look_ago()
     assert closed.changed.sockets == {("server", 1): rows[0]}
 
 
+def test_that_only_the_tables_are_asked_of_a_program_that_sleeps_is_no_change_of_its_sockets() -> None:
+    whole = ev.KernelObject("0.0.0.0:5300", waiting_bytes=0, receive_limit=212_992, drops=1)
+    listed = ev.KernelObject("0.0.0.0:5300", drops=1, by_table=True)
+    asked, asleep, unread = (
+        replace(descriptor(3, 900), detail="udp", behind=behind) for behind in (whole, listed, None)
+    )
+
+    def told(*readings: ev.Descriptor) -> LabState:
+        first = ev.Descriptors(9, PID, (asked,))
+        return lab.state_of(lab.start(), first, ev.Resumed(9, PID), *(ev.Descriptors(9, PID, (r,)) for r in readings))
+
+    for readings in ((asleep,), (asleep, asked), (unread, asleep, asked), (asleep, unread, asked)):
+        assert told(*readings).changed.descriptors == {}, readings
+    bound = replace(asleep, behind=replace(listed, local="0.0.0.0:5301"))
+    dropped = replace(asked, behind=replace(whole, drops=2))
+    for readings in ((bound,), (unread, bound), (asleep, bound), (asleep, dropped), (unread, dropped)):
+        assert told(*readings).changed.descriptors == {(PID, 3): asked}, readings
+
+
 def test_a_timer_that_ran_down_and_memory_that_was_counted_anew_are_no_change_of_a_socket() -> None:
     row = replace(lab.pair(1, ESTABLISHED, ESTABLISHED)[0], timer=1, expires_ms=900, rx_queue=5, tx_queue=7)
     seen = lab.state_of(lab.start(), lab.sockets(row), ev.Resumed(9, PID))

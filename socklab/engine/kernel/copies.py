@@ -24,7 +24,7 @@ from typing import NamedTuple
 from socklab.core.text import safe
 from socklab.engine.kernel import procfs
 from socklab.engine.kernel.procfs import Unread
-from socklab.engine.kernel.unixdiag import UNKNOWN, UnixDiag
+from socklab.engine.kernel.unixdiag import UNKNOWN, UnixDiag, written
 from socklab.host.libc import c_library, checked
 from socklab.protocol.rows import KernelObject
 
@@ -193,9 +193,7 @@ def _address(copy: socket.socket, ask: Callable[[], object]) -> str:
         # ENOTCONN: it has no peer.
         return ""
     if copy.family == socket.AF_UNIX:
-        if isinstance(address, bytes):  # unix(7): a name that begins with a null byte is in no file system
-            return safe(b"@" + address[1:] if address[:1] == b"\0" else address)
-        return safe(str(address))
+        return written(address) if isinstance(address, bytes) else safe(str(address))
     if copy.family in _INTERNET and isinstance(address, tuple):
         end = _end(copy.family, address)
         return "" if end in _UNBOUND else end

@@ -14,6 +14,7 @@ from itertools import islice
 from socklab.core.text import safe
 from socklab.engine.kernel import copies, procfs, rings
 from socklab.engine.kernel.copies import Copies
+from socklab.engine.kernel.othertables import OtherTables
 from socklab.engine.kernel.procfs import Unread
 from socklab.engine.kernel.unixdiag import UnixDiag
 from socklab.host.processes import is_over, living_task
@@ -36,13 +37,20 @@ class DescriptorTable:
     when the kernel refuses to show the table.
     """
 
-    def __init__(self, pid: int, listed: Callable[[int], bool], unix: UnixDiag | None = None) -> None:
+    def __init__(
+        self,
+        pid: int,
+        listed: Callable[[int], bool],
+        unix: UnixDiag | None = None,
+        others: OtherTables | None = None,
+    ) -> None:
         self.pid = pid
         self.known: dict[int, Descriptor] = {}
         self.gone = False
         self.unread: Unread | None = None
         self._listed = listed
         self._unix = unix
+        self._others = others
         self._details: dict[int, str] = {}
         """inode to detail: what a socket is never changes."""
         self._detailed: set[int] = set()
@@ -57,6 +65,8 @@ class DescriptorTable:
         self._watching = copies.Watching(self._copies, self._link, listed)
         self._asks = False
         """Objects are asked about themselves in this look."""
+        self._few = False
+        """The table is small enough to say something of each object."""
         self._fd_directory = self._info_directory = -1
 
     def close(self) -> None:
@@ -83,7 +93,8 @@ class DescriptorTable:
         except OSError as error:
             return self._failed(error)
         self.unread = None
-        self._asks = still and len(numbers) <= READ_ALL
+        self._few = len(numbers) <= READ_ALL
+        self._asks = still and self._few
         if len(numbers) <= READ_ALL:
             again = numbers
         else:
@@ -100,7 +111,8 @@ class DescriptorTable:
 
         `unnamed`: also for numbers opened or closed since, where the kernel's count says that there are any.
         """
-        self._asks = still and len(self.known) <= READ_ALL
+        self._few = len(self.known) <= READ_ALL
+        self._asks = still and self._few
         try:
             self._open()
             changed, closed = self._read(fds, [])
@@ -207,14 +219,18 @@ class DescriptorTable:
         """What a socket that no table lists is, and what it says of itself."""
         detail = self._details.get(inode, "")
         if detail and not self._asks:
-            return detail, None
+            return detail, self._in_tables(detail, inode)
         copy = self._copies.take_socket(fd)
         if isinstance(copy, Unread):
             return detail or ("" if copy.gone or copy.reason == "EBADF" else f"not readable: {copy.reason}"), None
         with copy:
             if not detail:
                 detail = self._details[inode] = copies.describe(int(copy.family), int(copy.type), copy.proto)
-            return detail, copies.of_socket(copy, self._unix) if self._asks else None
+            return detail, copies.of_socket(copy, self._unix) if self._asks else self._in_tables(detail, inode)
+
+    def _in_tables(self, detail: str, inode: int) -> KernelObject | None:
+        """What other tables say of it, while the program must not be asked."""
+        return self._others.find(detail, inode) if self._few and self._others is not None else None
 
     # ---- the table
 

@@ -17,6 +17,7 @@ from socklab.core.errors import MachineError
 from socklab.core.text import safe
 from socklab.engine.kernel import procfs, rings
 from socklab.engine.kernel.descriptors import DescriptorTable
+from socklab.engine.kernel.othertables import OtherTables
 from socklab.engine.kernel.procfs import Unread
 from socklab.engine.kernel.socktable import Delta, DiagTable, SocketTable
 from socklab.engine.kernel.socktext import TcpText, TextTable
@@ -82,6 +83,7 @@ class Snapshot:
         self._rings_told: set[int] = set()
         self._text = TcpText()
         self._unix = UnixDiag()
+        self._others = OtherTables(self._unix)
         self._counter_files = [
             os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in COUNTER_FILES
         ]
@@ -107,6 +109,7 @@ class Snapshot:
             self.unwatch(pid)
         self._table.close()
         self._text.close()
+        self._others.close()
         self._unix.close()
         while self._counter_files:
             os.close(self._counter_files.pop())
@@ -116,7 +119,7 @@ class Snapshot:
     def watch(self, pid: int) -> None:
         """Read this process's descriptors and state from now on. Threads share both: watch their leader."""
         if pid not in self._watched:
-            self._watched[pid] = DescriptorTable(pid, self._lists, self._unix)
+            self._watched[pid] = DescriptorTable(pid, self._lists, self._unix, self._others)
 
     def unwatch(self, pid: int) -> None:
         """Forget the process, without an event."""
@@ -135,6 +138,7 @@ class Snapshot:
         """
         begun = time.monotonic_ns()
         t = self._clock()
+        self._others.renew()
         events = self._new_notices(t)
         delta = self._table.look()
         for pid, table in list(self._watched.items()):
@@ -159,6 +163,7 @@ class Snapshot:
         if table is None:
             return []
         t = self._clock()
+        self._others.renew()
         fds = list(dict.fromkeys(fds))
         deltas = [self._table.look_at_listeners()]
         for fd in fds:

@@ -12,10 +12,12 @@ import socket
 import struct
 from typing import NamedTuple
 
+from socklab.core.text import safe
+
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 20, 1
-_SHOW_PEER, _SHOW_RQLEN = 0x04, 0x10
-_PEER, _RQLEN = 2, 4  # attributes
+_SHOW_NAME, _SHOW_PEER, _SHOW_RQLEN = 0x01, 0x04, 0x10
+_NAME, _PEER, _RQLEN = 0, 2, 4  # attributes
 _LISTEN = 10
 _REQUEST = struct.Struct("=IHHIIBBHIIIII")  # nlmsghdr, then unix_diag_req: family, -, -, states, inode, show, cookie
 _MESSAGE_AT, _ATTRIBUTES_AT = 16, 32
@@ -29,6 +31,9 @@ class UnixSocket(NamedTuple):
     peer: int = 0
     depth: int | None = None
     backlog: int | None = None
+    name: str = ""
+    """As a person writes it: a path, or "@name" where it is in no file system; "" = it is bound to none."""
+    listening: bool = False
 
 
 UNKNOWN = UnixSocket()
@@ -55,7 +60,7 @@ class UnixDiag:
         """UNKNOWN where the kernel does not tell: no unix_diag (ENOENT), or a socket of another namespace."""
         if self._netlink is None:
             return UNKNOWN
-        show = _SHOW_PEER | _SHOW_RQLEN
+        show = _SHOW_NAME | _SHOW_PEER | _SHOW_RQLEN
         body = (socket.AF_UNIX, 0, 0, _ANY, inode, show, _ANY, _ANY)
         try:
             self._netlink.send(_REQUEST.pack(_REQUEST.size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0, *body))
@@ -71,9 +76,11 @@ def parse_unix_message(reply: bytes) -> UnixSocket:
         return UNKNOWN
     listens = reply[_MESSAGE_AT + 2] == _LISTEN
     found: dict[int, tuple[int, ...]] = {}
-    at = _ATTRIBUTES_AT
+    name, at = b"", _ATTRIBUTES_AT
     while at + 4 <= len(reply):
         length, kind = struct.unpack_from("=HH", reply, at)
+        if kind == _NAME:
+            name = reply[at + 4 : at + length]
         count = (min(length, len(reply) - at) - 4) // 4
         found[kind] = struct.unpack_from(f"={max(0, count)}I", reply, at + 4)
         at += max(4, (length + 3) & ~3)
@@ -81,4 +88,10 @@ def parse_unix_message(reply: bytes) -> UnixSocket:
     queue = found.get(_RQLEN, ())
     # net/unix/diag.c, sk_diag_show_rqlen: of a listener how many wait and how many may.
     known = listens and len(queue) == 2
-    return UnixSocket(peer[0] if peer else 0, queue[0] if known else None, queue[1] if known else None)
+    depth, backlog = queue if known else (None, None)
+    return UnixSocket(peer[0] if peer else 0, depth, backlog, written(name), listens)
+
+
+def written(name: bytes) -> str:
+    """A UNIX socket's name. unix(7): one that begins with a null byte is in no file system; a path may end with one."""
+    return safe(b"@" + name[1:] if name[:1] == b"\0" else name.removesuffix(b"\0"))

@@ -125,10 +125,14 @@ def _descriptor_essence(descriptor: ev.Descriptor) -> tuple[object, ...]:
 
 
 def descriptor_news(before: st.LabState, now: st.LabState, said: Said) -> Iterator[str]:
-    def note(pid: int, _old: ev.Descriptor | None, new: ev.Descriptor) -> bool:
+    def note(pid: int, old: ev.Descriptor | None, new: ev.Descriptor) -> bool:
         if now.socket_of(pid, new.fd) is not None:
             said.add(new.inode)
-        return False
+        if old is None:
+            return False
+        # While the program sleeps its objects are not asked: that less is known of one is no news of it.
+        as_told = st.as_far_as(new, old, now.changed.unasked.get((pid, new.fd)))
+        return _descriptor_essence(as_told) == _descriptor_essence(new)
 
     for pid, table in now.descriptors.items():
         yield from _changes(

@@ -175,6 +175,25 @@ def test_a_descriptor_is_told_with_what_is_behind_it_and_again_when_that_changes
     assert len(teller.news(state, NOTHING)) == 1
 
 
+@pytest.mark.parametrize(
+    ("detail", "asleep"),
+    [("udp", ev.KernelObject("127.0.0.1:5300", by_table=True)), ("udp", None), ("unix stream", None), ("", None)],
+)
+def test_that_an_object_is_not_asked_while_its_program_sleeps_is_no_news(
+    detail: str, asleep: ev.KernelObject | None
+) -> None:
+    told, behind = facts.Told(), ev.KernelObject("127.0.0.1:5300", waiting_bytes=7, capacity=0 if detail else 65536)
+    descriptor = ev.Descriptor(3, "socket:[9]" if detail else "pipe:[9]", 9, detail=detail, behind=behind)
+    state = after(ev.Descriptors(lab.t(), lab.PID, (descriptor,)))
+    told.news(state, NOTHING)
+    state = after(ev.Descriptors(lab.t(), lab.PID, (replace(descriptor, behind=asleep),)), on=state)
+    assert told.news(state, NOTHING) == []
+    state = after(ev.Descriptors(lab.t(), lab.PID, (descriptor,)), on=state)
+    assert told.news(state, NOTHING) == []
+    read = replace(descriptor, behind=replace(behind, waiting_bytes=0))
+    assert len(told.news(after(ev.Descriptors(lab.t(), lab.PID, (read,)), on=state), NOTHING)) == 1
+
+
 def test_a_running_timer_is_no_news() -> None:
     told = facts.Told()
     row = lab.pair(1, None, st.SYN_SENT)[0]

@@ -175,7 +175,8 @@ def _other(state: st.LabState, pid: int, descriptor: ev.Descriptor, view: View) 
     target = safe(descriptor.target)
     kind = _kind(descriptor)
     behind = descriptor.behind
-    if target.startswith("socket:") and behind is not None and (behind.local or behind.remote or behind.receive_limit):
+    told = behind is not None and (behind.local or behind.remote or behind.receive_limit or behind.by_table)
+    if target.startswith("socket:") and behind is not None and told:
         return _unlisted(state, pid, descriptor, behind, view)
     if target.startswith("socket:"):
         if descriptor.detail.startswith("tcp") or not descriptor.detail:
