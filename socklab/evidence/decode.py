@@ -43,6 +43,8 @@ def shells(reading: Reading) -> Iterator[Shell]:
         ends = re.match(r"\s*\d+: ([0-9A-F:]+ [0-9A-F:]+) ", text_of(reading))
         if ends:
             yield Shell(("grep", "-n", ends[1], reading.path), reading.host)
+    elif inode := network.inode_of(reading):
+        yield Shell(("grep", "-nw", inode, reading.path), reading.host or "server")
     elif reading.path == "frame" and reading.data:
         facts = _facts(reading)
         if "file_address" in facts and "file" in facts:
@@ -112,7 +114,7 @@ STAT: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("utime", lambda text: "clock ticks on the CPU in its own code, 100 a second"),
     ("stime", lambda text: "clock ticks on the CPU in the kernel"),
     ("num_threads", lambda text: "threads"),
-    ("rss", lambda text: "pages in memory; VmRSS in status says how many KiB"),
+    ("rss", lambda text: "pages in memory, roughly: statm has them all"),
 )
 """What is shown of /proc/PID/stat, in order."""
 
@@ -123,14 +125,19 @@ def _stat(reading: Reading, _shown: Shown, _notes: Mapping[str, str], _arch: str
     text = text_of(reading).rstrip("\n")
     first, last = text.index("("), text.rindex(")")  # the name may hold blanks and parentheses of its own
     cells = [text[: first - 1], text[first : last + 1], *text[last + 1 :].split()]
-    shown = {place: name for name, place in _STAT_PLACES.items()}
+    shown = {place: name for name, place in _STAT_PLACES.items() if name != "rss"}
     line: list[tuple[str, str]] = []
     for place, word in enumerate(cells):
         line.append((safe(word) + " ", SHOWN if place in shown else DIM))
-    fields = [
-        Field(name, safe(cells[_STAT_PLACES[name]]), says(cells[_STAT_PLACES[name]]), True) for name, says in STAT
-    ]
+    told = ((name, cells[_STAT_PLACES[name]], says) for name, says in STAT)
+    fields = [Field(name, safe(cell), says(cell), name != "rss") for name, cell, says in told]
     return Block("", (tuple(line),), fields=tuple(fields))
+
+
+def _statm(reading: Reading, _shown: Shown, _notes: Mapping[str, str], _arch: str) -> Block:
+    words = text_of(reading).split()
+    line = tuple((f"{safe(word)} ", SHOWN if place == 1 else DIM) for place, word in enumerate(words))
+    return Block("", (line,), fields=(Field("resident", safe(words[1]), "pages in memory", True),))
 
 
 _STATUS = ("Name", "State", "Tgid", "Pid", "PPid", "TracerPid", "VmRSS", "Threads")
@@ -201,6 +208,7 @@ _DECODERS: tuple[tuple[str, _Decoder], ...] = (
     (r"/proc/\d+/fd/\d+", _link),
     (r"/proc/\d+/fdinfo/\d+", _fdinfo),
     (r"/proc/\d+/stat", _stat),
+    (r"/proc/\d+/statm", _statm),
     (r"/proc/\d+/status", _status),
     (r"/proc/\d+/wchan", _wchan),
     (r"/proc/\d+/syscall", _syscall),

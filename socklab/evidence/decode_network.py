@@ -8,6 +8,7 @@ Source: proc_pid_net(5); sock_diag(7); linux/inet_diag.h; net/ipv4/tcp_ipv4.c, t
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Mapping
 
@@ -177,6 +178,18 @@ def diag(reading: Reading, shown: Shown, _notes: Mapping[str, str], _arch: str) 
         fields.append(Field(member, told.hex(" "), safe(says(family, raw, listens)), name in shown))
         at += size
     return Block("", data=data, fields=tuple(fields))
+
+
+def inode_of(reading: Reading) -> str:
+    """The inode in a line of /proc/PID/net/udp, unix and their kin; "" of other readings."""
+    if not re.fullmatch(r"/proc/\d+/net/(udp6?|raw6?|unix|packet|netlink)", reading.path):
+        return ""
+    titles = [title.lower() for title in reading.head.split()]
+    if "/udp" in reading.path or "/raw" in reading.path:  # whose titles name two columns with a blank between
+        titles = [title for title, _, _ in TCP]
+    words = text_of(reading).split()
+    place = titles.index("inode") if "inode" in titles else len(words)
+    return words[place] if place < len(words) and words[place].isdecimal() else ""
 
 
 # ---------------------------------------------------------------- counters

@@ -37,7 +37,8 @@ def _name(row: ev.SocketRow) -> str:
     return f"{state} {ends}"
 
 
-def _ss(row: ev.SocketRow, host: str) -> Shell:
+def ss(row: ev.SocketRow, host: str) -> Shell:
+    """Of one TCP socket."""
     here, there = row.local.rpartition(":")[2], row.remote.rpartition(":")[2]
     if row.state == st.LISTEN:
         return Shell(("ss", "-ltn", f"sport = :{here}"), host)
@@ -49,7 +50,7 @@ def _socket(state: st.LabState, host: str, row: ev.SocketRow, *recorded: Block) 
         f"socket {_name(row)}",
         (Want("socket", host, row.id),),
         (*recorded, _as_recorded(row)),
-        (_ss(row, host),),
+        (ss(row, host),),
         _SOCKET,
     )
 

@@ -5,6 +5,7 @@ In: the state that is shown, the lesson, the chosen row. Out: a Subject; or, as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.evidence.model import RECORDED, Block, Field, Line, Row, Shell, Subject
 from socklab.evidence.narration import narration
-from socklab.evidence.network import clients, counters, queues, server_host, sockets, wire
+from socklab.evidence.network import clients, counters, queues, server_host, sockets, ss, wire
 from socklab.lesson import Lesson
 from socklab.protocol import events as ev
 from socklab.protocol.rows import Want
@@ -47,7 +48,9 @@ def _descriptors(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subjec
     shells: tuple[Shell, ...] = (Shell(("ls", "-l", f"/proc/{pid}/fd"), host),)
     if known is not None:
         wants = (Want("descriptor", number=pid, fd=fd), *wants)
-        shells = (Shell(("cat", f"/proc/{pid}/fdinfo/{fd}"), host), *shells, *_of_kind(known, host))
+        listed = state.socket_of(pid, fd)
+        shown = (ss(listed, host),) if listed is not None else _of_kind(known, host)
+        shells = (Shell(("cat", f"/proc/{pid}/fdinfo/{fd}"), host), *shells, *shown)
         shells = (*shells, Shell(("lsof", "-nP", "-a", "-p", str(pid), "-d", str(fd)), host))
     else:
         shells = (*shells, Shell(("lsof", "-nP", "-p", str(pid)), host))
@@ -58,11 +61,20 @@ def _descriptors(state: st.LabState, _lesson: Lesson | None, row: Row) -> Subjec
 
 
 def _of_kind(descriptor: ev.Descriptor, host: str) -> tuple[Shell, ...]:
-    """Of a socket that is none of TCP's: ss of its kind."""
+    """Of a socket that is none of TCP's: ss of its kind, and of its port or name where ss can be told that."""
     letter = {"udp": "u", "udp6": "u", "unix": "x", "ip": "w", "packet": "0"}.get(
         descriptor.detail.partition(" ")[0], ""
     )
-    return (Shell(("ss", f"-{letter}ane"), host),) if letter else ()
+    if not letter:
+        return ()
+    local = descriptor.behind.local if descriptor.behind is not None else ""
+    port = local.rpartition(":")[2]
+    only: tuple[str, ...] = ()
+    if letter == "u" and port.isdecimal() and port != "0":
+        only = (f"sport = :{port}",)
+    elif letter == "x" and re.fullmatch(r"[@/][\w@/.+-]*", local, re.ASCII):  # ss can't be told of a blank
+        only = ("src", local)
+    return (Shell(("ss", f"-{letter}ane", *only), host),)
 
 
 def _fd_of_call(state: st.LabState, task: st.Task) -> int:

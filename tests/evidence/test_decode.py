@@ -131,7 +131,8 @@ def test_what_could_not_be_read_says_why() -> None:
 
 
 PATHS = ["/proc/net/tcp", "/proc/net/tcp6", "/proc/7/net/udp", "/proc/7/net/unix", "/proc/net/netstat", "frame",
-         "inet_diag_msg", "/proc/7/fd/3", "/proc/7/fdinfo/3", "/proc/7/stat", "/proc/7/status", "/proc/7/syscall",
+         "inet_diag_msg", "/proc/7/fd/3", "/proc/7/fdinfo/3", "/proc/7/stat", "/proc/7/statm", "/proc/7/status",
+         "/proc/7/syscall", "/proc/sys/net/core/somaxconn",
          "/proc/7/maps", "/proc/7/wchan", "/elsewhere"]  # fmt: skip
 
 
@@ -140,3 +141,34 @@ def test_text_that_does_not_fit_is_shown_as_it_is_and_never_fails(path: str, dat
     found = block(path, data, head)
     assert found.where and (found.text or found.data or found.fields or not data)
     list(decode.shells(Reading(path, data, "server", 2, head)))
+
+
+UDP_HEAD = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
+UNIX_HEAD = "Num RefCount Protocol Flags Type St Inode Path"
+UDP = " 1063: 0100007F:14E9 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000 12"
+
+
+@pytest.mark.parametrize(
+    ("path", "head", "line", "inode"),
+    [
+        ("/proc/7/net/udp", UDP_HEAD, UDP, "4711"),
+        (
+            "/proc/7/net/unix",
+            "Num RefCount Protocol Flags Type St Inode Path",
+            "0: 2 0 10000 0001 01 4712 @a b",
+            "4712",
+        ),
+        ("/proc/7/net/unix", "Num RefCount Protocol Flags Type St Inode Path", "0: 2 0", ""),
+        ("/proc/7/net/tcp", UDP_HEAD, UDP, ""),
+    ],
+)
+def test_a_socket_of_another_kind_is_looked_for_by_its_inode(path: str, head: str, line: str, inode: str) -> None:
+    found = [shell.argv for shell in decode.shells(Reading(path, line.encode(), line=2, head=head))]
+    assert found == ([("grep", "-nw", inode, path)] if inode else [])
+
+
+def test_the_memory_of_a_process_is_that_of_statm() -> None:
+    resident = block("/proc/7/statm", "5000 298 200 1 0 60 0\n").fields[0]
+    assert (resident.name, resident.raw, resident.shown) == ("resident", "298", True)
+    stat = block("/proc/7/stat", f"7 (a) S {' '.join(map(str, range(4, 45)))}\n")
+    assert not next(field for field in stat.fields if field.name == "rss").shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -228,7 +229,10 @@ def test_of_a_process_its_stat_status_and_ps_agree(tmp_path: Path) -> None:
         row = watcher.state.processes[pid(watcher)]
         assert (shown["pid"], shown["ppid"], shown["num_threads"]) == (str(row.pid), str(row.ppid), str(row.threads))
         assert f"PPid:\t{row.ppid}\n" in watcher.run(page, "cat")
-        assert watcher.run(page, "ps").splitlines()[1].split()[:2] == [str(row.pid), str(row.ppid)]
+        printed = watcher.run(page, "ps").splitlines()[1].split()
+        assert printed[:2] == [str(row.pid), str(row.ppid)]
+        resident = int(fields(page, "/statm")["resident"]) * os.sysconf("SC_PAGE_SIZE")
+        assert row.rss_bytes == resident == int(printed[4]) * 1024
 
 
 def test_of_a_call_the_registers_the_kernels_word_and_straces_agree(tmp_path: Path) -> None:

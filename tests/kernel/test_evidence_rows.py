@@ -60,6 +60,29 @@ def test_each_descriptor_of_each_process_is_read_where_it_is(tmp_path: Path) -> 
             assert re.search(rf" {fd} -> {re.escape(link)}$", watcher.run(page, "ls"), re.M)
 
 
+def test_the_commands_of_a_socket_print_that_socket_and_no_other(tmp_path: Path) -> None:
+    with serving(tmp_path, KINDS) as watcher:
+        table = watcher.state.descriptors[pid(watcher)]
+        for fd, name, local in ((3, "udp", "127.0.0.1:5353"), (4, "unix", "@socklab-rows"), (7, "", "0.0.0.0:8080")):
+            page = page_of(watcher, "descriptors", (str(pid(watcher)), fd))
+            (line,) = watcher.run(page, "ss").splitlines()[1:]
+            assert local in line.split()
+            if name:
+                number, _, listed = watcher.run(page, "grep").rstrip("\n").partition(":")
+                where = next(block.where for block in page.blocks if f"/net/{name}" in block.where)
+                assert where.endswith(f"line {number}") and str(table[fd].inode) in listed.split()
+
+
+def test_a_tcp_socket_that_is_only_bound_is_not_said_to_have_no_address(tmp_path: Path) -> None:
+    source = "import os, signal, socket\nb = socket.socket()\nb.bind(('', 0))\n" + KINDS.partition("\n")[2]
+    with serving(tmp_path, source) as watcher:
+        behind = watcher.state.descriptors[pid(watcher)][3].behind
+        assert behind is not None and behind.local.startswith("0.0.0.0:")
+        page = page_of(watcher, "descriptors", (str(pid(watcher)), 3))
+        (note,) = [block.note for block in page.blocks if block.note]
+        assert "is TCP and neither listens nor connects" in note
+
+
 def test_each_counter_is_the_one_that_nstat_and_grep_print_on_its_host(tmp_path: Path) -> None:
     with serving(tmp_path) as watcher:
         watcher.ask(cmd.Do("connect 8"))

@@ -136,6 +136,7 @@ def _descriptor(want: Want) -> Iterator[Reading]:
             yield from _socket_line(want.number, kind[1])
 
 
+_UNLISTED = "no line lists this socket: it has no port, is TCP and neither listens nor connects, or is of another kind"
 _SOCKET_TABLES = ("tcp", "tcp6", "udp", "udp6", "unix", "packet", "raw", "raw6", "netlink")
 
 
@@ -153,11 +154,11 @@ def _socket_line(pid: int, inode: str) -> Iterator[Reading]:
                         return
         except OSError:
             continue  # a protocol that this kernel has not, or a process that is gone
-    yield Reading(f"/proc/{pid}/net", reason="no line lists this socket: it has no address yet, or is of another kind")
+    yield Reading(f"/proc/{pid}/net", reason=_UNLISTED)
 
 
 def _process(want: Want) -> Iterator[Reading]:
-    for name in ("stat", "wchan", "status"):
+    for name in ("stat", "statm", "wchan", "status"):
         yield _file(f"/proc/{want.number}/{name}")
 
 

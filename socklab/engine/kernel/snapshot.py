@@ -364,13 +364,12 @@ class Snapshot:
 
 
 def read_process(tid: int) -> ProcessRow | Unread:
-    """One task from /proc/TID/stat and wchan. Threads, memory and time are those of its whole process."""
+    """One task from /proc/TID/stat, statm and wchan. Threads, memory and time are those of its whole process."""
     stat = procfs.read_stat(tid)
     if isinstance(stat, Unread):
         return stat
-    if stat.state == "Z" and stat.threads > 1:  # a leader that has ended while others go on: the memory is theirs
-        other = procfs.read_stat(living_task(tid))
-        stat = stat._replace(rss_pages=other.rss_pages) if not isinstance(other, Unread) else stat
+    # Of a leader that has ended while others go on the memory is theirs.
+    resident = procfs.read_resident(living_task(tid) if stat.state == "Z" and stat.threads > 1 else tid)
     wchan = procfs.read_wchan(tid) if stat.state in ("S", "D", "t", "T") else ""
     return ProcessRow(
         pid=tid,
@@ -378,7 +377,7 @@ def read_process(tid: int) -> ProcessRow | Unread:
         name=safe(stat.name),
         state=stat.state,
         threads=stat.threads,
-        rss_bytes=stat.rss_pages * procfs.PAGE_BYTES,
+        rss_bytes=resident * procfs.PAGE_BYTES if isinstance(resident, int) else 0,
         cpu_ms=stat.ticks * 1000 // procfs.TICKS_PER_SECOND,
         waits_in=safe(wchan),
     )

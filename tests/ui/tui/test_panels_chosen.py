@@ -101,3 +101,13 @@ def test_a_counter_and_a_setting_may_be_typed(words: str) -> None:
     subject = evidence.asked(f"counters {words}", lab().state, None)
     assert isinstance(subject, evidence.Subject)
     assert words.split()[-1] in subject.title
+
+
+@pytest.mark.parametrize(("panel", "shown_as"), [("acceptqueue", "queues"), ("datapath", "sockets")])
+def test_a_drawing_of_one_row_is_asked_about_as_that_row(panel: str, shown_as: str) -> None:
+    state = Lab().accepted().state
+    drawn = registry.panel(panel)
+    meant = drawn.row_of(state, None)
+    assert meant is not None and meant[0] == shown_as and meant[1] is not None
+    assert isinstance(evidence.of(shown_as, state, None, meant[1]), evidence.Subject)
+    assert why.why(state, _subject(shown_as, meant[1]))[0].links

@@ -77,6 +77,10 @@ class AcceptQueuePanel(Panel):
         row = _listener(state, stored)
         return (table_name(state, server_host(state)), row.id) if row is not None else None
 
+    def row_of(self, state: st.LabState, key: Key | None) -> tuple[str, Key | None]:
+        """What it shows is a listener's, as in the queues."""
+        return "queues", self.chosen(state, key)
+
 
 def _listener(state: st.LabState, chosen: Key | None) -> ev.SocketRow | None:
     rows = state.table_of(server_host(state)).listeners

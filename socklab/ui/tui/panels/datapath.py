@@ -82,6 +82,10 @@ class DataPathPanel(Panel):
         found = _connection(state, stored)
         return (table_name(state, server_host(state)), found.id) if found is not None else None
 
+    def row_of(self, state: st.LabState, key: Key | None) -> tuple[str, Key | None]:
+        """A connection is a row of the sockets."""
+        return "sockets", self.chosen(state, key)
+
 
 # ---------------------------------------------------------------- which connection
 

@@ -213,7 +213,7 @@ def _unlisted(state: st.LabState, pid: int, descriptor: ev.Descriptor, behind: e
     peer = [*_peer(state, pid, behind), *([(_name(behind.remote, cells), "path")] if behind.remote else [])]
     for place, span in enumerate(peer):
         spans += [(" " if place else " ⇄ ", "dim"), span]
-    if not (behind.local or peer) and descriptor.detail.startswith(("udp", "unix")):
+    if not (behind.local or peer or behind.by_table) and descriptor.detail.startswith(("udp", "unix")):
         spans.append((", no address", "dim"))
     if behind.accept_queue is not None and behind.backlog is not None:
         spans.append((f"  queue {count(behind.accept_queue)} of {count(behind.backlog)}", "accept"))
