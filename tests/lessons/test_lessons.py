@@ -177,6 +177,12 @@ def test_no_narration_names_what_the_kernel_did_not_say(name: str, language: str
     assert len(settled) >= len(lesson.load(lesson.find(name)).steps)
 
 
+@pytest.mark.parametrize("name", lesson.names())
+def test_no_step_brings_a_panel_forward_that_its_question_hides(name: str) -> None:
+    steps = lesson.load(lesson.find(name)).steps
+    assert not [step.at for step in steps if step.predict is not None and step.focus in step.predict.hides]
+
+
 @pytest.mark.parametrize(("name", "language"), CASES)
 def test_what_a_step_points_at_is_there_and_is_marked_on_the_stage(name: str, language: str) -> None:
     skip_unless_possible(name, language)
