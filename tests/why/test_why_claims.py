@@ -12,7 +12,7 @@ from socklab.protocol import events as ev
 from socklab.state import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, LISTEN, History
 from tests.support import streams as lab
 from tests.support.streams import ACK, CLIENT, FIN, PID, PSH, RST, SERVER, SYN
-from tests.why.support import asked, links, unknown
+from tests.why.support import asked, history_of, links, unknown
 
 PEER = struct.pack("<HH", 2, 0) + bytes([10, 0, 0, 2]) + bytes(8)
 SETSOCKOPT, CLONE, DUP, FCNTL, EXECVE, IO_URING_ENTER = 54, 56, 32, 72, 59, 426
@@ -456,3 +456,11 @@ def test_nothing_typed_is_about_this_stop_and_what_it_changed() -> None:
     told.tell(lab.enter("listen", 3, 4), lab.returned("listen", 0), lab.fds((8, 1)))
     titles = [chain.title for chain in asked(told.state, "")]
     assert titles[0].endswith("listen") and any("descriptor 8" in title for title in titles)
+
+
+@pytest.mark.parametrize(("rises", "said"), [(6, ""), (7, "and 1 rise before that"), (8, "and 2 rises before that")])
+def test_the_rises_of_a_counter_that_are_not_listed_are_counted(rises: int, said: str) -> None:
+    events = [ev.Counters(10 + n, "server", {"InSegs": n}) for n in range(rises + 1)]
+    history = history_of([lab.header("two-hosts"), *events])
+    listed = [link.what for link in links(history.now, "counters server InSegs", history) if link.known]
+    assert listed[:6] == ["+1, read at this stop"] * 6 and "".join(listed[6:]) == said

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from socklab import state as st
+from socklab.protocol import events as ev
 from socklab.ui.stage.drawing import Picture, draw
 from socklab.ui.view.lines import plain, width
 from tests.ui.stage.moments import CHILD, MOMENTS, Lab
@@ -202,3 +204,21 @@ def test_the_same_state_is_the_same_picture_whatever_was_drawn_before(labs: dict
         before = draw(lab.state, 80, 12)
         draw(labs["10,000 clients"].state, 120, 17)
         assert draw(lab.state, 80, 12) == before, moment
+
+
+@pytest.mark.parametrize("cells", [79, 84, 100])
+def test_many_bytes_are_told_whole_and_the_bar_gives_way(cells: int) -> None:
+    lab = Lab().accepted()
+    row = lab.row(40_001, st.ESTABLISHED, inode=71_000, unacked=77_248)
+    row = replace(row, send_used=87_040)
+    lab.ends("a", row, st.ESTABLISHED, rx_queue=41_488).opened(4, row)
+    line = next(line for line in text(draw(lab.state, cells, 13)) if "77248" in line)
+    assert "77248 B" in line and "▓" in line
+    assert re.search(r"a (:40001 )?ESTAB(LISHED)? 41488", line), line
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1:8080", "0.0.0.0:8080", "10.0.0.1:8080"])
+def test_a_socket_that_is_only_bound_says_the_whole_of_its_address_at_80_columns(where: str) -> None:
+    bound = ev.Descriptor(3, "socket:[9]", 9, detail="tcp", behind=ev.KernelObject(local=where))
+    state = Lab().before_socket().tell(ev.Descriptors(9, PID, (bound,))).state
+    assert where in "\n".join(text(draw(state, 79, 13)))
