@@ -6,6 +6,8 @@ function. What does not fit is folded to a count, never the thing the step or th
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 import msgspec
 
 from socklab import state as st
@@ -25,6 +27,9 @@ _LEAST_KERNEL = 22
 """In fewer cells one process less is drawn."""
 _LEAST_WIRE = 70
 """In fewer cells the wire is left out; the title says so."""
+
+_FEW = 6
+"""So many names are told one by one."""
 
 _OPEN = (st.ESTABLISHED, st.FIN_WAIT1, st.FIN_WAIT2, st.CLOSE_WAIT, st.LAST_ACK, st.CLOSING)
 
@@ -162,18 +167,28 @@ def _beside(state: st.LabState, shown: Scene, places: Columns, rows: int, hidden
 
 
 def _more(folded: Folded, cells: int, masked: bool) -> Line:
-    """ "  c … e  3 more ESTABLISHED"; in few cells "+3 ESTABLISHED"."""
+    """ "  c … e  3 more ESTABLISHED", "  c f  2 more ESTABLISHED"; in few cells "+3 ESTABLISHED"."""
     if not folded.states:
         return ()
     if masked:
         return (("  … ", "dim"), objects.HIDDEN)
-    names = f"{safe(folded.names[0])} … {safe(folded.names[-1])}  " if len(folded.names) > 1 else ""
+    names = _names(folded.names)
     told = ", ".join(f"{count(many)} {name}" for name, many in folded.states.items())
     one = f"{count(sum(folded.states.values()))} more {', '.join(folded.states)}"
     for text in (f"  {names}{one if len(folded.states) == 1 else told + ' more'}", f"+{told}"):
         if len(text) <= cells:
             return ((text, "dim"),)
     return clip(((f"+{told}", "dim"),), cells)
+
+
+def _names(names: tuple[str, ...]) -> str:
+    """ "b … e  " of neighbours only, for the kernel's order is not the alphabet's; else "b f i  " of a few."""
+    if len(names) < 2:
+        return ""
+    inside = "".join(names) in ascii_lowercase
+    if inside and len(names) > 2:
+        return f"{names[0]} … {names[-1]}  "
+    return " ".join(map(safe, names)) + "  " if len(names) <= _FEW else ""
 
 
 def _head(found: list[Row], rows: int, cells: int) -> None:
@@ -294,6 +309,8 @@ def _wire(
     exchange = exchanges.get(ends)
     if exchange is not None:
         return traffic.arrow(exchange, cells, client_role(item.name))
+    if objects.is_local(item):
+        return traffic.loopback(cells)
     known = item.row or item.peer
     if item.row is None or item.change == "gone" or known is None or known.state not in _OPEN:
         return ()

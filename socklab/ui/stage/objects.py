@@ -282,6 +282,14 @@ def before_far_end(item: Item) -> Span:
     return ("▸", f"{client_role(item.name)} tile") if item.mark == "client" else (" ", "")
 
 
+def is_local(item: Item) -> bool:
+    """Both ends of it are on the server's host: nothing of it crosses a wire."""
+    if item.row is None or item.row.remote in NO_ADDRESS:
+        return False
+    local, remote = (text.rpartition(":")[0] for text in (item.row.local, item.row.remote))
+    return local == remote
+
+
 def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) -> Line:
     """ "a :40001 ESTABLISHED": a client's letter, port and its own socket's state; or the address of a stranger."""
     client = state.clients.get(item.name)
@@ -290,11 +298,13 @@ def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) 
         row = item.row
         if row is None or row.remote in NO_ADDRESS:
             return ()
-        return clip(((address(row.remote, cells, ports=obvious(state, row.remote)), "path"),), cells)
+        # Under the title of the clients' host an address of the server's own is told whole, if it fits.
+        ports = obvious(state, row.remote) and not (is_local(item) and len(row.remote) <= cells)
+        return clip(((address(row.remote, cells, ports=ports), "path"),), cells)
     name: Span = (safe(item.name), f"{role} tile" if item.mark == "client" else f"strong {role}")
     head: Line = (name, (" " * max(1, 2 - len(item.name)), ""))
-    if client.argv:
-        head = (*head, (safe(client.argv[0].rpartition("/")[2]) + " ", role))
+    if client.argv and not client.name.startswith(program := client.argv[0].rpartition("/")[2]):
+        head = (*head, (safe(program) + " ", role))
     port: Line = ()
     if cells >= _PORTS and client.local and not client.argv:
         port = ((f"{address(client.local, 6, ports=True):<7}", "dim"),)

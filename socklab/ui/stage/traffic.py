@@ -14,7 +14,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.packets import packet_log
 from socklab.packets.decode import FIN, RST, SYN
-from socklab.packets.flows import RETRANSMISSION
+from socklab.packets.flows import RETRANSMISSION, ZERO_WINDOW
 from socklab.packets.packet_log import Passed
 from socklab.ui.view.formats import brief
 from socklab.ui.view.lines import Line, Span, clip, width
@@ -51,16 +51,29 @@ def exchanges(state: st.LabState) -> dict[Ends, Exchange]:
         passed = packet_log.at(packets, place)
         found.setdefault((passed.server, passed.client), []).append(passed)
     kept: dict[Ends, list[Passed]] = {}
-    for number in islice(state.on_the_way, _KEPT):
-        if (place := packet_log.index_of(packets, number)) >= 0:
-            passed = packet_log.at(packets, place)
-            kept.setdefault((passed.server, passed.client), []).append(passed)
+    let_go = (number for number in state.changed.fates if number in state.waited_ns)  # older ones, since then
+    for into, numbers in ((found, let_go), (kept, state.on_the_way)):
+        for number in islice(numbers, _KEPT):
+            if (place := packet_log.index_of(packets, number)) >= 0:
+                passed = packet_log.at(packets, place)
+                into.setdefault((passed.server, passed.client), []).append(passed)
     return {ends: _exchange(state, kept.get(ends, []), found.get(ends, [])) for ends in {**kept, **found}}
 
 
 def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exchange:
     """`new`: the newest first."""
-    shown = kept[0] if kept else max(new, key=_weight)  # of several the newest
+    newest = {each.rightward: each for each in reversed(new)}
+    closed = [each for each in newest.values() if ZERO_WINDOW in each.seen.marks]
+    handed = _let_go_last(state, new)
+
+    def telling(passed: Passed) -> int:
+        if passed is handed:
+            return 6
+        if RETRANSMISSION in passed.seen.marks and state.fates.get(passed.packet.id) == "dropped":
+            return -1  # a copy that did not get through, beside anything that did
+        return 4 if any(passed is each for each in closed) else _weight(passed)
+
+    shown = kept[0] if kept else max(new, key=telling)  # of several the newest
     same = [each for each in new if each.rightward == shown.rightward]
     same = [each for each in same if each.seen.seq == shown.seen.seq and name(each) == name(shown)]
     again = sum(RETRANSMISSION in each.seen.marks for each in same)
@@ -69,13 +82,25 @@ def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exch
     return Exchange(shown, state.fates.get(shown.packet.id, ""), again, len(others))
 
 
+def _let_go_last(state: st.LabState, new: list[Passed]) -> Passed | None:
+    """Of packets that a hand kept on the wire the one it delivered last, or dropped. A delay keeps them all a while."""
+    if any(rule.startswith("delay") for rule in state.wire_rules):
+        return None
+    waited = state.waited_ns
+    return max(
+        (each for each in new if each.packet.id in waited),
+        key=lambda each: each.packet.t + waited[each.packet.id],
+        default=None,
+    )
+
+
 def _weight(passed: Passed) -> int:
-    """How much a packet tells: a reset most, a bare acknowledgement least."""
+    """How much a packet tells: a reset most, a bare acknowledgement least. 6: let go by hand; 4: closes a window."""
     segment = passed.segment
     if segment.protocol != "TCP" or segment.problem:
         return 1
     flags = segment.flags
-    return 5 if flags & RST else 4 if flags & FIN else 3 if segment.payload_bytes else 2 if flags & SYN else 0
+    return 7 if flags & RST else 5 if flags & FIN else 3 if segment.payload_bytes else 2 if flags & SYN else 0
 
 
 # ---------------------------------------------------------------- as an arrow
@@ -116,11 +141,18 @@ def _label(exchange: Exchange, cells: int) -> Line:
 
 
 def what(passed: Passed) -> str:
-    """ "SYN", "18 B", "18 B FIN"."""
+    """ "SYN", "18 B", "18 B FIN"; "window 0" of a bare acknowledgement that closes the window."""
     segment = passed.segment
+    if ZERO_WINDOW in passed.seen.marks and not segment.payload_bytes and not segment.flags & FIN:
+        return "window 0"
     if segment.payload_bytes and segment.protocol == "TCP" and not segment.problem:
         return f"{brief(segment.payload_bytes, 5)} B" + (" FIN" if segment.flags & FIN else "")
     return safe(name(passed))
+
+
+def loopback(cells: int) -> Line:
+    """Instead of the wire, of a connection whose ends are both on the server's host."""
+    return (("lo, no wire".center(cells, "┄") if cells > 12 else "lo".center(cells, "┄"), "dim"),)
 
 
 def quiet(cells: int, role: str) -> Line:
