@@ -11,7 +11,7 @@ from typing import Protocol
 from socklab import state as st
 from socklab.commands.keymap import said
 from socklab.core.errors import ProgramError
-from socklab.protocol import commands as cmd
+from socklab.protocol import commands as cmd, events as ev
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.view.tasks import held, neighbour, situation
 
@@ -42,12 +42,15 @@ class ProgramController:
         self.otherwise()
         self._alone = 0
         """The task that is stepped while the others run; 0 = each stops on its own."""
-        self._until, self._until_from = "", -1
-        """The condition it runs on to, and the count of stops when that was asked for."""
+        self._until = ""
+        self._until_from: tuple[int, ev.StepReached | None] = -1, None
+        """The condition it runs on to, and the count of stops and the lesson's step when that was asked for."""
 
     def until(self, state: st.LabState) -> str:
-        """The condition the program runs on to; "" = none."""
-        return self._until if state.stops == self._until_from else ""
+        """The condition the program runs on to; "" = none. A step may be reached without a stop, inside a call."""
+        stops, step = self._until_from
+        there = state.stops != stops or (self._until == "step" and state.step != step)
+        return "" if there else self._until
 
     def others_run(self, state: st.LabState) -> bool:
         """One task is stepped while the others run."""
@@ -77,7 +80,7 @@ class ProgramController:
             if isinstance(command, cmd.Continue):
                 lab.following.wherever(now.stops)
                 self._alone = 0 if command.until != "step" else self._alone
-                self._until, self._until_from = command.until, now.stops
+                self._until, self._until_from = command.until, (now.stops, now.step)
             elif len(now.tasks) > 1:
                 command = cmd.Step(tid=now.focus, over=command.over)
             lab.post(command)

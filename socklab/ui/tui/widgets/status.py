@@ -9,7 +9,7 @@ from socklab import state as st
 from socklab.commands.keymap import said
 from socklab.core.text import safe
 from socklab.lesson import Lesson
-from socklab.ui.view.formats import call_name
+from socklab.ui.view.formats import call_name, plural
 from socklab.ui.view.lines import Line, Span, clip, spread, width as cells_of, with_keys
 from socklab.ui.view.tasks import held, program_words
 
@@ -62,8 +62,9 @@ def progress(state: st.LabState, lesson: Lesson | None) -> Line:
         return (("✓ ", "good"), ("lesson done", "strong"))
     if lesson is None:
         return ()
-    here = state.step.index + 1 if state.step is not None else 0
-    return ((f"step {here} of {len(lesson.steps)}", "dim"),)
+    if state.step is None:
+        return ((plural(len(lesson.steps), "step"), "dim"),)
+    return ((f"step {state.step.index + 1} of {len(lesson.steps)}", "dim"),)
 
 
 def past(stop: int, stops: int, width: int) -> Line:
@@ -83,11 +84,13 @@ def line(
     """`chosen`: the user has fixed the screen on one task. `others_run`: it alone is held at its calls. `until`:
     the condition it runs on to."""
     left: Line = ((" ", ""), *program(state))
+    right: Line = (*progress(state, lesson), (" ", ""))
     if until and not held(state):
-        left = (*left, ("  until ", "dim"), ("the next step" if until == "step" else safe(until), "name"))
+        way = ("  on the way to ", "the next step") if until == "step" else ("  until ", safe(until))
+        to: Line = ((way[0], "dim"), (way[1], "name"))
+        left = (*left, *to) if until != "step" or cells_of((*left, *to, *right)) < width else left
     if others_run:
         left = (*left, ("  others run on, ", "warn"), *with_keys("`f` holds them"))
-    right: Line = (*progress(state, lesson), (" ", ""))
     if chosen and not others_run and len(state.tasks) > 1:
         room = width - cells_of(left) - cells_of(right)
         told = (with_keys("  chosen, `Esc` follows what happens"), with_keys("  chosen, `Esc`"))
