@@ -56,6 +56,8 @@ class Script:
         """The moment of the step reached last, for as long as the program has not gone past it."""
         self._flows_on = False
         """What was offered has been done and nothing is said of it: the next beat follows by itself."""
+        self._begins: guide.Moment | None = None
+        """The first step's moment where it is the program's first stop: the introduction is read there first."""
 
     @property
     def waiting(self) -> bool:
@@ -90,10 +92,14 @@ class Script:
     def _next_beat(self) -> guide.Moment | None:
         if self._here is None or self._left or self._acting is not None:
             return None
+        if self._begins is not None:
+            return self._begins
         return guide.next_beat(self.lesson, self.cursor, self._here)
 
     def moment(self, moment: guide.Moment) -> bool:
         """Take up what the lesson wants at this moment; true when it is a moment of the lesson."""
+        if self._introduces(moment):
+            return True
         self.cursor, directives = guide.at_moment(self.lesson, self.cursor, moment)
         ours = self._here is None or self._here.tid == moment.tid
         if self.offer and moment.at != "blocked" and ours:
@@ -112,6 +118,17 @@ class Script:
                 self._left.popleft()
             self._leave_to_the_student(self._undone())
         return bool(reached) or any(isinstance(d, guide.Ask) for d in directives)
+
+    def _introduces(self, moment: guide.Moment) -> bool:
+        """Whether somebody is to read what the lesson is about before its first step is reached."""
+        if self._begins is not None:
+            self._begins = None if moment == self._begins else self._begins
+            return False
+        told = self._unattended or not self.lesson.intro or not guide.begins_with(self.lesson, self.cursor, moment)
+        if told or self._look().stops:
+            return False
+        self._here = self._begins = moment
+        return True
 
     def _leave_to_the_student(self, lines: tuple[str, ...]) -> None:
         """Offer these lines; none = there is no offer any more."""

@@ -238,6 +238,11 @@ def at_moment(lesson: Lesson, cursor: Cursor, moment: Moment) -> tuple[Cursor, t
     return Cursor(reached, tuple(still_open), checked, done, past, cursor.earlier, begun), tuple(out)
 
 
+def begins_with(lesson: Lesson, cursor: Cursor, moment: Moment) -> bool:
+    """Whether the lesson's first step is at this moment."""
+    return not cursor.next and bool(lesson.steps) and _matches(lesson.steps[0].at, moment)
+
+
 def next_beat(lesson: Lesson, cursor: Cursor, moment: Moment) -> Moment | None:
     """The moment one beat later, when the lesson has a step for it: the program stands still, the lesson goes on."""
     later = replace(moment, beat=moment.beat + 1)

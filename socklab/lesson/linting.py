@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from socklab import probes
 from socklab.core.errors import LessonError
 from socklab.lesson.claims import claims
@@ -86,6 +88,8 @@ def _step(lesson: Lesson, index: int, step: Step) -> Iterator[str]:
         yield from _fits(f".{key}", getattr(step, key))
     if step.after and _superseded(lesson, index, step):
         yield ".after: the next step begins before this call returns, so it is never told"
+    if not step.after.strip() and _goes_stale(lesson, index, step):
+        yield ".after: missing; once it is done the text still tells the student to do it"
     for earlier in range(index):
         if _not_after(step.at, lesson.steps[earlier].at):
             yield f".at: comes no later than step[{earlier}], so it is never reached"
@@ -123,6 +127,14 @@ def _probes(step: Step) -> Iterator[tuple[str, str]]:
         yield from ((f".{key}", claim.probe) for claim in claims(step, phase))
     if step.predict is not None:
         yield ".predict.measure", step.predict.measure
+
+
+def _goes_stale(lesson: Lesson, index: int, step: Step) -> bool:
+    """What the text tells the student to do gets done, and the text stays: no step follows by itself."""
+    if not step.offer:
+        return step.at.when == "blocked" and bool(step.do)
+    following = lesson.steps[index + 1].at if index + 1 < len(lesson.steps) else None
+    return following != replace(step.at, beat=step.at.beat + 1)
 
 
 def _superseded(lesson: Lesson, index: int, step: Step) -> bool:

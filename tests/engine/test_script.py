@@ -92,10 +92,14 @@ class Bench:
 
 
 class Run:
-    def __init__(self, *, unattended: bool, works: bool = True, text: lesson.Lesson = LESSON) -> None:
+    def __init__(
+        self, *, unattended: bool, works: bool = True, text: lesson.Lesson = LESSON, stopped: bool = True
+    ) -> None:
         self.ends = socket.socketpair()
         stream = Stream(self.ends[0], keep=True)
         self.bench = Bench(stream, works=works)
+        if not stopped:
+            self.bench.state = lab.state_of(lab.start(), [lab.entered("accept", 3)])
         self.script = Script(text, stream, self.bench.look, self.bench.act, unattended=unattended)
         self.script.moment(ACCEPT)
         self.settle()
@@ -304,3 +308,36 @@ def test_what_the_student_did_in_full_the_lesson_does_not_do_again_but_still_wai
     assert asleep.bench.lines == ["student: connect b", "student: connect a", "student: connect a"]
     assert asleep.at == (0, "after")
     assert not asleep.script.waiting
+
+
+INTRODUCED = lesson.parse(
+    TEXT.replace('summary = "S"', 'summary = "S"\nintro = "What it is about."'), "t/lesson.toml", name="t"
+)
+
+
+def test_the_introduction_is_read_first_where_the_first_step_is_the_first_stop() -> None:
+    run = Run(unattended=False, text=INTRODUCED, stopped=False)
+    assert run.bench.state.step is None
+    assert guide.narration(INTRODUCED, run.bench.state) == "What it is about."
+    assert run.script.stays and run.script.question is None and run.bench.lines == []
+    assert run.script.go_on(), "the program stands still"
+    run.settle()
+    assert run.at == (0, "before")
+    assert run.script.question == 0
+    assert run.bench.lines == ["lesson: hold all"]
+
+
+def test_an_unattended_run_and_a_lesson_that_has_stopped_before_begin_at_once() -> None:
+    assert Run(unattended=True, text=INTRODUCED, stopped=False).bench.state.step is not None
+    run = Run(unattended=False, text=INTRODUCED)
+    assert run.at == (0, "before")
+
+
+def test_another_threads_moment_does_not_end_the_introduction() -> None:
+    run = Run(unattended=False, text=INTRODUCED, stopped=False)
+    run.script.moment(guide.Moment(lab.PID + 1, "enter", "read", 1))
+    run.settle()
+    assert run.bench.state.step is None
+    assert run.script.go_on()
+    run.settle()
+    assert run.at == (0, "before")

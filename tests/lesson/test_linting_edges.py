@@ -222,7 +222,20 @@ def test_an_answer_that_comes_later_is_guarded_there(tmp_path: Path) -> None:
     assert complaints(tmp_path, late + GUARD) == [NOBODY]
     assert complaints(tmp_path, late + GUARD.replace('"accept"', '"accept", when = "return"')) == []
     done = ASKED.replace('hides = ["queues"]', 'when = "done"').replace(
-        "[step.predict]", 'offer = "connect"\nuntil = { probe = "fd.count", is = 1 }\n[step.predict]'
+        "[step.predict]", 'after = "A."\noffer = "connect"\nuntil = { probe = "fd.count", is = 1 }\n[step.predict]'
     )
     assert complaints(tmp_path, done + GUARD) == [NOBODY]
     assert complaints(tmp_path, done + GUARD.replace('"accept"', '"accept", done = true')) == []
+
+
+def test_a_text_that_says_what_to_do_is_followed_by_one_that_says_that_it_is_done(tmp_path: Path) -> None:
+    told = ["step[0].after: missing; once it is done the text still tells the student to do it"]
+    asleep = 'syscall = "read", when = "blocked"'
+    done = 'do = "connect"'
+    assert complaints(tmp_path, steps(asleep, after=done)) == told
+    assert complaints(tmp_path, steps(asleep, after=f'{done}\nafter = "A."')) == []
+    assert complaints(tmp_path, steps(asleep)) == []
+    offer = 'offer = "connect"\nuntil = { probe = "fd.count", is = 1 }'
+    assert complaints(tmp_path, steps('syscall = "read"', after=offer)) == told
+    beats = steps('syscall = "read"', after=offer) + steps('syscall = "read", beat = 2')
+    assert complaints(tmp_path, beats.replace(CHECK, "", 1)) == [], "the next beat follows by itself"

@@ -29,7 +29,7 @@ async def test_a_step_reached_inside_a_call_is_no_longer_on_the_way() -> None:
 
 def test_before_the_first_step_the_line_says_how_many_there_are() -> None:
     lesson = a_lesson()
-    assert plain(status.progress(Scene().before_listen().state, lesson)) == "2 steps"
+    assert plain(status.progress(Scene().before_listen().state, lesson)) == "2 steps, n begins"
     reached = Scene().before_listen().tell(ev.StepReached(t=9, index=0, phase="before")).state
     assert plain(status.progress(reached, lesson)) == "step 1 of 2"
 

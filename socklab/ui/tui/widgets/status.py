@@ -63,7 +63,7 @@ def progress(state: st.LabState, lesson: Lesson | None) -> Line:
     if lesson is None:
         return ()
     if state.step is None:
-        return ((plural(len(lesson.steps), "step"), "dim"),)
+        return ((f"{plural(len(lesson.steps), 'step')}, ", "dim"), *with_keys("`next` begins"))
     return ((f"step {state.step.index + 1} of {len(lesson.steps)}", "dim"),)
 
 
