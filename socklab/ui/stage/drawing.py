@@ -27,6 +27,7 @@ _LEAST_KERNEL = 22
 """In fewer cells one process less is drawn."""
 _LEAST_WIRE = 70
 """In fewer cells the wire is left out; the title says so."""
+_NO_WIRE = "KERNEL, no room for WIRE"
 
 _FEW = 6
 """So many names are told one by one."""
@@ -103,15 +104,16 @@ def draw(
     selected: Key | None = None,
 ) -> Picture:
     """`rows` lines of at most `cells` cells."""
+    guarded = bool(hidden & {"queues", "sockets"})
     for most in range(MOST_PROCESSES, 0, -1):
-        shown = scene(state, max(1, rows - 1), pointed, most)
+        shown = scene(state, max(1, rows - 1), pointed, most, guarded=guarded)
         places = columns(state, cells, max(1, len(shown.processes)))
         if places.kernel >= _LEAST_KERNEL or len(shown.processes) < 2:
             break
     beside = _beside(state, shown, places, rows - 1, hidden)
     if beside and (last := beside[-1].item) is not None and last.holders:
         # The box closes beside the last line: no arrow can leave it there.
-        shown = scene(state, max(1, rows - 2), pointed, most)
+        shown = scene(state, max(1, rows - 2), pointed, most, guarded=guarded)
         beside = _beside(state, shown, places, rows - 1, hidden)
     lines, arrows = _boxes(state, shown, places, beside, rows, hidden)
     exchanges = traffic.exchanges(state) if places.wire and "wire" not in hidden else {}
@@ -247,6 +249,8 @@ def _titles(state: st.LabState, shown: Scene, places: Columns, hidden: frozenset
     kernel = f"KERNEL of {safe(server)}" if server else "KERNEL"
     if not shown.processes and state.started is not None:
         kernel += ", as last read"
+    elif not places.wire and _is_wired(state) and len(_NO_WIRE) <= places.kernel:
+        kernel = _NO_WIRE
     if hidden:
         kernel = "░ hidden until you answer"
     other = f"CLIENTS on {safe(client)}"

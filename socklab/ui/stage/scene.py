@@ -94,8 +94,15 @@ class Scene(msgspec.Struct, frozen=True):
     """Those without a socket on this host."""
 
 
-def scene(state: st.LabState, lines: int, pointed: str = "", most_processes: int = MOST_PROCESSES) -> Scene:
-    """What to draw in so many lines."""
+def scene(
+    state: st.LabState,
+    lines: int,
+    pointed: str = "",
+    most_processes: int = MOST_PROCESSES,
+    *,
+    guarded: bool = False,
+) -> Scene:
+    """What to draw in so many lines. `guarded`: who got in is the question, so what is left out must not tell it."""
     living = _processes(state)
     shown = living[:most_processes]
     items = [*_listeners(state, shown), *_held(state, shown, pointed)]
@@ -103,12 +110,12 @@ def scene(state: st.LabState, lines: int, pointed: str = "", most_processes: int
     known = {item.name for item in items}
     items += [item for item in _clients(state) if item.name not in known]
     items = [_ranked(state, item, pointed) for item in _once(items)]
-    kept = _fitting(items, lines)
+    if guarded:
+        items = _alike(state, items)
+    kept = _fitting(items, lines, guarded)
     drawn = {item.key for item in kept}
     left = [item for item in items if item.key not in drawn]
-    connections, clients = (
-        _folded(each for each in left if (each.kind == "client") == alone) for alone in (False, True)
-    )
+    connections, clients = (_folded(each for each in left if _alone(each, guarded) == so) for so in (False, True))
     if len(state.table_of(host(state)).rows) > LOOKED_AT or len(state.clients) > LOOKED_AT:
         connections, clients = Folded(_beyond(state, kept)), Folded({})
     return Scene(tuple(sorted(shown)), len(living) - len(shown), tuple(kept), connections, clients)
@@ -299,11 +306,24 @@ def _ranked(state: st.LabState, item: Item, pointed: str) -> Item:
     return msgspec.structs.replace(item, rank=rank, mark=kind if meant else "")
 
 
-def _fitting(items: list[Item], lines: int) -> list[Item]:
+def _alone(item: Item, guarded: bool) -> bool:
+    """It is drawn as a client without a socket on this host."""
+    return item.kind == "client" or (guarded and item.unheld)
+
+
+def _alike(state: st.LabState, items: list[Item]) -> list[Item]:
+    """Whoever has no descriptor stands in the clients' order and is left out by it, in the queue or not."""
+    places = client_index(state)
+    unheld = sorted((item for item in items if item.unheld), key=lambda item: places.place(state, item.name))
+    same = [msgspec.structs.replace(each, rank=ALONE) if each.rank != POINTED else each for each in unheld]
+    return [*(item for item in items if not item.unheld), *same]
+
+
+def _fitting(items: list[Item], lines: int, guarded: bool) -> list[Item]:
     """As many as fit, in their order. Lines are kept for those that are left out; the first clients without a socket
     on this host stand beside the listener and need none."""
     beside = LISTENER_LINES * any(item.kind == "listener" for item in items)
-    free = {id(item) for item in [item for item in items if item.kind == "client"][:beside]}
+    free = {id(item) for item in [item for item in items if _alone(item, guarded)][:beside]}
 
     def needed(item: Item) -> int:
         return 0 if id(item) in free else item.lines

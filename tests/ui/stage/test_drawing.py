@@ -222,3 +222,18 @@ def test_a_socket_that_is_only_bound_says_the_whole_of_its_address_at_80_columns
     bound = ev.Descriptor(3, "socket:[9]", 9, detail="tcp", behind=ev.KernelObject(local=where))
     state = Lab().before_socket().tell(ev.Descriptors(9, PID, (bound,))).state
     assert where in "\n".join(text(draw(state, 79, 13)))
+
+
+@pytest.mark.parametrize("rows", range(5, 17))
+def test_who_is_left_out_while_it_is_asked_who_got_in_tells_nothing(labs: dict[str, Lab], rows: int) -> None:
+    """The first ones by their letters are there, whoever is in the queue; the rest is one line."""
+    lines = text(draw(labs["full queue"].state, 60, rows, hidden=frozenset({"queues", "sockets", "clients"})))
+    shown = [found[1] for line in lines if (found := re.search(r" ([a-j]) +░░░$", line))]
+    assert shown == list("abcdefghij")[: len(shown)] and shown
+    assert len(shown) == 10 or sum("… ░░░" in line for line in lines) == 1
+
+
+def test_where_there_is_no_room_for_the_wire_the_title_says_so(labs: dict[str, Lab]) -> None:
+    assert "no room for WIRE" in text(draw(labs["full queue"].state, 60, 9))[0]
+    for cells in (50, 80):
+        assert "no room" not in text(draw(labs["full queue"].state, cells, 9))[0]
