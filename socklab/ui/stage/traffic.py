@@ -69,8 +69,6 @@ def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exch
     def telling(passed: Passed) -> int:
         if passed is handed:
             return 6
-        if RETRANSMISSION in passed.seen.marks and state.fates.get(passed.packet.id) == "dropped":
-            return -1  # a copy that did not get through, beside anything that did
         return 4 if any(passed is each for each in closed) else _weight(passed)
 
     shown = kept[0] if kept else max(new, key=telling)  # of several the newest
@@ -83,15 +81,25 @@ def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exch
 
 
 def _let_go_last(state: st.LabState, new: list[Passed]) -> Passed | None:
-    """Of packets that a hand kept on the wire the one it delivered last, or dropped. A delay keeps them all a while."""
+    """Of packets that a hand kept on the wire the one it delivered last, or dropped.
+
+    None once more has crossed than bare acknowledgements and copies that the wire drops, or where a delay keeps all.
+    """
     if any(rule.startswith("delay") for rule in state.wire_rules):
         return None
-    waited = state.waited_ns
-    return max(
-        (each for each in new if each.packet.id in waited),
-        key=lambda each: each.packet.t + waited[each.packet.id],
-        default=None,
-    )
+
+    def at(passed: Passed) -> int:
+        return passed.packet.t + state.waited_ns[passed.packet.id]
+
+    last = max((each for each in new if each.packet.id in state.waited_ns), key=at, default=None)
+    if last is None or any(each.packet.t > at(last) and _crossed(state, each) for each in new):
+        return None
+    return last
+
+
+def _crossed(state: st.LabState, passed: Passed) -> bool:
+    copy = RETRANSMISSION in passed.seen.marks and state.fates.get(passed.packet.id) == "dropped"
+    return bool(_weight(passed)) and not copy
 
 
 def _weight(passed: Passed) -> int:

@@ -36,6 +36,12 @@ def test_what_a_hand_delivered_last_is_shown_and_not_the_copy_that_the_wire_drop
     assert "✗" not in line
 
 
+def test_what_was_delivered_by_hand_gives_way_to_what_crosses_later() -> None:
+    lab = last_ack()
+    lab.becomes("delivered", lab.number - 1).up(40_001, PSH | ACK, 1, 1, payload=b"hello")
+    assert "◀─ 5 B +" in line_of(text(draw(lab.state, 120, 17)), "a SYN_RECV")
+
+
 def test_what_a_hand_drops_is_shown_as_dropped() -> None:
     lab = last_ack()
     lab.becomes("dropped", lab.number - 1)
