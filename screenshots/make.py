@@ -53,14 +53,14 @@ PICTURES = {
     "backlog": Picture("backlog", "c", WIDE, 3, r"5 of 4  full"),
     "question": Picture("backlog", "c", WIDE, 2, r"hidden until you answer"),
     "small": Picture("backlog", "python", SMALL, 3, r"5 of 4  full"),
-    "lifecycle": Picture("lifecycle", "python", WIDE, 1, r"held before (read|recvfrom)"),
-    "handshake": Picture("handshake", "c", WIDE, 3, r"\[SYN"),
-    "ghost": Picture("ghost", "c", WIDE, 3, r"2 of 1  full"),
+    "lifecycle": Picture("lifecycle", "python", WIDE, 8, r"held after (write|sendto)"),
+    "handshake": Picture("handshake", "c", WIDE, 3, r"\[SYN-ACK"),
+    "ghost": Picture("ghost", "c", WIDE, 4, r"(?s)\[5 B ↻.*kernel's answer"),
     "addresses": Picture("addresses", "c", WIDE, 1, r"ECONNREFUSED"),
     "flow": Picture("flow", "c", WIDE, 1, r"(?s)asleep in write.*kernel's answer"),
     "goodbye": Picture("goodbye", "c", WIDE, 1, r"TIME_WAIT +[0-9]+ s left"),
     "reset": Picture("reset", "c", WIDE, 1, r"─ RST-ACK"),
-    "framework": Picture("framework", "python", WIDE, 1, r"held before accept4"),
+    "framework": Picture("framework", "python", WIDE, 14, r"held after listen"),
 }
 MOST_KEYS = 60
 
