@@ -19,6 +19,8 @@ _STEPPING = ("step", "over", "next", "stdin", "pause")
 _LESS = ("until", "close", "maximise")
 """What it leaves out first."""
 
+_OF_A_CLIENT = ("send", "close")
+
 KEYS = tuple(command for command in COMMANDS if command.keys)
 """Every command that has a key, with the keys of the table."""
 
@@ -49,11 +51,13 @@ def footer(
     several: bool = False,
     typed: bool = False,
     back: bool = False,
+    clients: bool = True,
 ) -> tuple[Line, list[tuple[int, int, str]]]:
     """The footer in `width` cells for one situation, and where a click asks for what. `wire`: w, or wg if it keeps
     packets; what is in the hand comes first. `choices`: the letters of the open question. `several`: there is another
     process or thread to go to. `over`: the lesson is done, its next step is none. `typed`: the program waits for what
-    is typed at its terminal. `back`: Esc goes back to the stage, before it is anything else.
+    is typed at its terminal. `back`: Esc goes back to the stage, before it is anything else. `clients`: one is there
+    that can send and close.
 
     The keys that matter least are left out where the line is too short; help and quit always stay.
     """
@@ -67,6 +71,8 @@ def footer(
     in_hand, hold, stepping, tasks = [list[tuple[int, _Entry]]() for _ in range(4)]
     for command in effective().commands:
         if not command.face or (command.name == "next" and (over or not lesson)):
+            continue
+        if command.name in _OF_A_CLIENT and not clients:
             continue
         entry = (command.face, command.label, command.action)
         if command.group == WIRE and command.footer and command.footer in wire:

@@ -40,3 +40,16 @@ def test_what_is_on_the_way_is_told_whole_or_not_at_all(cells: int) -> None:
     told = plain(status.line(state, a_lesson(), cells, until="step"))
     assert "…" not in told and ("on the way" not in told or "on the way to the next step" in told)
     assert width(status.line(state, a_lesson(), cells, until="step")) <= cells
+
+
+async def test_the_footer_offers_to_send_and_close_where_a_client_is_there() -> None:
+    app, link = app_of(backlog(), at_once=5)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await shown(pilot, "k connect  ! run")
+        ends = "10.0.0.2:40001", "10.0.0.1:8080"
+        link.give(ev.Client(9, "a", "open", "client", *ends, 7))
+        await shown(pilot, "k connect  e send  x close  ! run")
+        link.give(
+            ev.Client(9, "a", "closed", "client", *ends, 7), ev.Client(9, "curl", "running", "client", argv=("curl",))
+        )
+        await shown(pilot, "k connect  ! run")

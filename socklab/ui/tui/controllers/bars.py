@@ -5,6 +5,7 @@ In: a lab, the program's controller. Out: Lines. Never acts.
 
 from __future__ import annotations
 
+from socklab import state as st
 from socklab.commands.keymap import face
 from socklab.ui.tui.controllers.going import GoingController
 from socklab.ui.tui.controllers.lab import Lab
@@ -17,6 +18,10 @@ from socklab.ui.tui.widgets.line_view import Hot
 from socklab.ui.tui.widgets.question import letters
 from socklab.ui.view.lines import Line, Span, clip, spread, width as cells_of, with_keys, wrap
 from socklab.ui.view.tasks import neighbour, situation, waits_for_input
+
+_OVER = ("closed", "reset", "failed", "done")
+"""Phases in which nothing is left to do for a client."""
+_MANY = 64
 
 
 def status_line(lab: Lab, program: ProgramController, going: GoingController, width: int) -> Line:
@@ -52,7 +57,14 @@ def footer_line(
         several=neighbour(now, 1) != 0,
         typed=waits_for_input(now),
         back=back,
+        clients=_acts(now),
     )
+
+
+def _acts(state: st.LabState) -> bool:
+    """A client is there that can send and close. Of thousands one will."""
+    clients = state.clients
+    return len(clients) > _MANY or any(each.phase not in _OVER and not each.argv for each in clients.values())
 
 
 def too_small(width: int, height: int) -> list[Line]:

@@ -15,9 +15,7 @@ from socklab.protocol import commands as cmd
 from socklab.ui.tui.controllers.lab import Lab
 from socklab.ui.view.lines import Key
 
-_NOTHING_HELD = (
-    "Nothing is held. `hold-all` holds all that comes, `hold` what you say; `drop next` takes one that is to come."
-)
+_NOTHING_HELD = "Nothing is held. `hold-all` holds all that comes, `hold` what you say."
 
 
 def has_wire(state: st.LabState) -> bool:
