@@ -313,9 +313,7 @@ def _wire(
     exchange = exchanges.get(ends)
     if exchange is not None:
         return traffic.arrow(exchange, cells, client_role(item.name))
-    if objects.is_local(item):
-        return traffic.loopback(cells)
     known = item.row or item.peer
     if item.row is None or item.change == "gone" or known is None or known.state not in _OPEN:
         return ()
-    return traffic.quiet(cells, "rule")
+    return traffic.loopback(cells) if objects.is_local(item) else traffic.quiet(cells, "rule")

@@ -80,10 +80,10 @@ def test_a_closed_window_is_shown_rather_than_the_bytes_it_keeps_back_until_it_o
     assert re.search(r"128 B .*─▶", line_of(text(draw(lab.state, 120, 17)), "a ESTABLISHED"))
 
 
-def neighbour() -> Lab:
+def neighbour(state: int = st.ESTABLISHED) -> Lab:
     """A program on the server's own host is connected, to 127.0.0.1."""
     lab = Lab().accepted().resume()
-    row = ev.SocketRow(77, 2, "127.0.0.1:8080", "127.0.0.1:41724", st.ESTABLISHED, 78, 0, 70_099)
+    row = ev.SocketRow(77, 2, "127.0.0.1:8080", "127.0.0.1:41724", state, 78, 0, 70_099)
     lab.opened(5, row)
     return lab.enter(READ, 5, STACK, 512)
 
@@ -92,6 +92,7 @@ def test_a_connection_within_the_servers_host_has_no_wire_and_the_whole_address(
     lines = text(draw(neighbour().state, 120, 17))
     assert re.search(r"┄lo, no wire┄+ +127\.0\.0\.1:41724$", line_of(lines, "127.0.0.1:41724"))
     assert re.search(r"┄lo, no wire┄ :41724$", line_of(text(draw(neighbour().state, 80, 12)), "+5 "))
+    assert "lo," not in "".join(text(draw(neighbour(st.TIME_WAIT).state, 120, 17))), "it is over"
 
 
 def test_a_folded_row_names_whom_it_stands_for() -> None:
