@@ -102,7 +102,8 @@ def test_an_installed_package_shows_the_source_of_its_lessons(tmp_path: Path, la
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_lesson_typed_into_a_pipe_answers_and_steps(language: str) -> None:
-    done = run("lesson", "lifecycle", "--plain", "--lang", language, typed="3\ns\nshow descriptors\nq\n")
+    done = run("lesson", "lifecycle", "--plain", "--lang", language, typed="n\n3\ns\nshow descriptors\nq\n")
+    assert done.stdout.index("This is a whole web server") < done.stdout.index("> n\n\nStep 1 of ")
     assert "Question: Which number will socket return?" in done.stdout
     assert "> 3\n" in done.stdout
     assert "Stop 2: socket(" in done.stdout
