@@ -322,7 +322,9 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> l
 
         return [((errno_name(client.errno), "bad"),)]
     if peer is None:
-        word = f"exit status {client.code}" if client.phase == "done" else safe(client.phase)
+        # Its program may still hold the socket; when TIME_WAIT is over no table lists it.
+        words = {"done": f"exit status {client.code}", "half-closed": "forgotten"}
+        word = words.get(client.phase, safe(client.phase))
         return [((word, "dim"),)]
     word = st.TCP_STATES.get(peer.state, f"state {peer.state}")
     before = state.changed.sockets.get((state.table_host(client.host), peer.id), peer)

@@ -237,3 +237,12 @@ def test_where_there_is_no_room_for_the_wire_the_title_says_so(labs: dict[str, L
     assert "no room for WIRE" in text(draw(labs["full queue"].state, 60, 9))[0]
     for cells in (50, 80):
         assert "no room" not in text(draw(labs["full queue"].state, cells, 9))[0]
+
+
+def test_a_client_whose_minute_of_time_wait_is_over_is_forgotten_and_no_longer_half_closed() -> None:
+    """Its program has shut down its sending side, and that is all it ever did."""
+    lab = Lab().half_closed()
+    assert "a :40001 FIN_WAIT2" in line_of(text(draw(lab.state, 120, 17)), "a CLOSE_WAIT")
+    lab.ends("a", None, None, phase="half-closed")
+    lines = "\n".join(text(draw(lab.state, 120, 17)))
+    assert "forgotten" in lines and "half-closed" not in lines
