@@ -132,7 +132,7 @@ def _probes(step: Step) -> Iterator[tuple[str, str]]:
 def _goes_stale(lesson: Lesson, index: int, step: Step) -> bool:
     """What the text tells the student to do gets done, and the text stays: no step follows by itself."""
     if not step.offer:
-        return step.at.when == "blocked" and bool(step.do)
+        return step.at.when == "blocked" and bool(step.do) and not _superseded(lesson, index, step)
     following = lesson.steps[index + 1].at if index + 1 < len(lesson.steps) else None
     return following != replace(step.at, beat=step.at.beat + 1)
 

@@ -235,6 +235,10 @@ def test_a_text_that_says_what_to_do_is_followed_by_one_that_says_that_it_is_don
     assert complaints(tmp_path, steps(asleep, after=done)) == told
     assert complaints(tmp_path, steps(asleep, after=f'{done}\nafter = "A."')) == []
     assert complaints(tmp_path, steps(asleep)) == []
+    told_at_the_return = steps(asleep, after=done) + steps('syscall = "read", when = "return"').replace(
+        "before", "after", 1
+    )
+    assert complaints(tmp_path, told_at_the_return.replace(CHECK, "", 1)) == [], "the next step begins there"
     offer = 'offer = "connect"\nuntil = { probe = "fd.count", is = 1 }'
     assert complaints(tmp_path, steps('syscall = "read"', after=offer)) == told
     beats = steps('syscall = "read"', after=offer) + steps('syscall = "read", beat = 2')

@@ -163,7 +163,7 @@ class Student:
 
     def _is_quiet(self) -> bool:
         bridge = self.lab.bridge
-        if bridge._pending or bridge._folding is not None or bridge._drawing is not None:
+        if bridge._pending or bridge._folding is not None or bridge._rhythm._planned is not None:
             return False
         if bridge.link.ended or self.now.ended is not None:
             return True
