@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from socklab.core.persistent import Log
 from socklab.packets.decode import ACK, SYN, Segment, decode
 from socklab.packets.flows import Flows, Seen
+from socklab.packets.repeats import Repeats
 from socklab.protocol import events as ev
 
 KEEP = 50_000
@@ -61,8 +62,30 @@ def connections(packets: Log[ev.Packet]) -> int:
     return follow(packets).connections
 
 
+def repeats(packets: Log[ev.Packet]) -> list[list[int]]:
+    """Places of packets that say the same again, in order: a list for each that came twice or more often.
+
+    Of bytes that are sent again these are the copies; what was sent first is not among them.
+    """
+    found = follow(packets).repeats.within(packets.dropped, len(packets))
+    return [[place - packets.dropped for place in places] for places in found]
+
+
+def copies(packets: Log[ev.Packet], index: int) -> list[int]:
+    """Places of the copies of what the packet at `index` carries, in order; of a copy itself and the others."""
+    known = follow(packets)
+    sent = known.passed[packets.dropped + index - known.first]
+    places = known.repeats.of(sent.seen, sent.rightward)
+    return [place - packets.dropped for place in places if packets.dropped <= place < packets.dropped + len(packets)]
+
+
 def index_of(packets: Log[ev.Packet], number: int) -> int:
     """Place of the packet with that number in the log; -1 when it is not there. Numbers rise along the log."""
+    if not len(packets):
+        return -1
+    guess = number - packets[0].id  # as a rule none is missing
+    if 0 <= guess < len(packets) and packets[guess].id == number:
+        return guess
     place = bisect_left(packets, number, key=lambda packet: packet.id)
     return place if place < len(packets) and packets[place].id == number else -1
 
@@ -87,6 +110,7 @@ class _Reading:
         self._openers: dict[frozenset[str], tuple[int, str]] = {}
         """Both ends to the last connection between them, and the end that opened it: no more than ports allow."""
         self._flows = Flows()
+        self.repeats = Repeats()
 
     def is_of(self, packets: Log[ev.Packet]) -> bool:
         """The log's packets are those read here, as far as both go: another future of the same past is read anew."""
@@ -101,10 +125,13 @@ class _Reading:
     def read(self, packets: Log[ev.Packet]) -> None:
         for packet in packets[self.first + len(self.passed) - packets.dropped :] if len(packets) else ():
             self.passed.append(self._read(packet))
+            last = self.passed[-1]
+            self.repeats.add(last.seen, last.rightward, self.first + len(self.passed) - 1)
         surplus = len(self.passed) - KEEP
         if surplus > KEEP // 4:
             del self.passed[:surplus]
             self.first += surplus
+            self.repeats.forget(self.first)
 
     def _read(self, packet: ev.Packet) -> Passed:
         seen = self._flows.add(decode(packet.data, packet.length))

@@ -110,4 +110,6 @@ def _wire(state: st.LabState, item: Item, exchanges: dict[traffic.Ends, traffic.
         return ""
     where = "server" if exchange.shown.rightward else "client"
     again = f", sent again {exchange.again}×" if exchange.again else ""
-    return f"; on the wire: {traffic.what(exchange.shown)} to the {where}, {safe(exchange.fate) or 'under way'}{again}"
+    fate = safe(exchange.fate) or "under way"
+    more = f", and {exchange.more} more" if exchange.more and fate in ("held", "delayed") else ""
+    return f"; on the wire: {traffic.what(exchange.shown)} to the {where}, {fate}{more}{again}"

@@ -1,12 +1,13 @@
 """The wire's part of the stage: for each connection the packets of the last moments, as one arrow.
 
 In: the packet log of a LabState, cells. Out: spans of an exact width, the server on the left and the client on the
-right. A packet that the wire keeps hangs in the middle; one it dropped ends in ✗; one sent again says ↻ and how often.
+right. A packet that the wire keeps hangs in the middle, for as long as it is kept; one it dropped ends in ✗; one sent
+again says ↻ and how often.
 """
 
 from __future__ import annotations
 
-from itertools import islice
+from heapq import nsmallest
 
 import msgspec
 
@@ -23,6 +24,7 @@ from socklab.ui.view.packet_arrow import name
 LOOKED_AT = 300
 """So many of the newest packets are looked at: more than cross between two stops that a person makes."""
 _KEPT = 64
+"""So many of those that the wire keeps: the oldest."""
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -32,9 +34,9 @@ class Exchange(msgspec.Struct, frozen=True):
     """The one drawn: the oldest that is kept, else the one that tells most, of several the last."""
     fate: str
     again: int = 0
-    """How often its sender has sent it again."""
+    """How often its sender has sent it again: of one that is kept ever, else since the program last ran."""
     more: int = 0
-    """Other packets since the program last ran."""
+    """How many more of this connection are kept; where none is, other packets since the program last ran."""
 
 
 Ends = tuple[str, str]
@@ -52,8 +54,8 @@ def exchanges(state: st.LabState) -> dict[Ends, Exchange]:
         found.setdefault((passed.server, passed.client), []).append(passed)
     kept: dict[Ends, list[Passed]] = {}
     let_go = (number for number in state.changed.fates if number in state.waited_ns)  # older ones, since then
-    for into, numbers in ((found, let_go), (kept, state.on_the_way)):
-        for number in islice(numbers, _KEPT):
+    for into, numbers in ((found, islice(let_go, _KEPT)), (kept, nsmallest(_KEPT, state.on_the_way))):
+        for number in numbers:
             if (place := packet_log.index_of(packets, number)) >= 0:
                 passed = packet_log.at(packets, place)
                 into.setdefault((passed.server, passed.client), []).append(passed)
@@ -61,7 +63,11 @@ def exchanges(state: st.LabState) -> dict[Ends, Exchange]:
 
 
 def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exchange:
-    """`new`: the newest first."""
+    """`kept`: the oldest first; `new`: the newest first."""
+    if kept:
+        shown = kept[0]
+        copies = packet_log.copies(state.packets, packet_log.index_of(state.packets, shown.packet.id))
+        return Exchange(shown, state.fates.get(shown.packet.id, ""), len(copies), len(kept) - 1)
     newest = {each.rightward: each for each in reversed(new)}
     closed = [each for each in newest.values() if ZERO_WINDOW in each.seen.marks]
     handed = _let_go_last(state, new)
@@ -71,11 +77,11 @@ def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exch
             return 6
         return 4 if any(passed is each for each in closed) else _weight(passed)
 
-    shown = kept[0] if kept else max(new, key=telling)  # of several the newest
+    shown = max(new, key=telling)  # of several the newest
     same = [each for each in new if each.rightward == shown.rightward]
     same = [each for each in same if each.seen.seq == shown.seen.seq and name(each) == name(shown)]
     again = sum(RETRANSMISSION in each.seen.marks for each in same)
-    others = {each.packet.id for each in (*kept, *new) if RETRANSMISSION not in each.seen.marks}
+    others = {each.packet.id for each in new if RETRANSMISSION not in each.seen.marks}
     others -= {shown.packet.id, *(each.packet.id for each in same)}
     return Exchange(shown, state.fates.get(shown.packet.id, ""), again, len(others))
 

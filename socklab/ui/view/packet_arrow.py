@@ -5,6 +5,8 @@ In: a packet with its meaning and its fate. Out: spans of an exact width. Never 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.packets.decode import ACK, RST, SYN
@@ -44,14 +46,28 @@ _GOOD_PREVIEW = 24
 # ---------------------------------------------------------------- the arrow
 
 
-def arrow(state: st.LabState, passed: Passed, lane: int, role: str, change: str, *, numbers: bool) -> Line:
-    """Exactly `lane` + 2 cells: lifeline, way, lifeline. `numbers`: sequence numbers and the like belong into it."""
+class Told(NamedTuple):
+    """What an arrow says: one packet, or the first of several that say the same."""
+
+    passed: Passed
+    change: str
+    numbers: bool
+    """Sequence numbers and the like belong into it."""
+    times: int = 1
+    """How many packets it stands for."""
+    until_ns: int = 0
+    """When the last of several came."""
+
+
+def arrow(state: st.LabState, told: Told, lane: int, role: str) -> Line:
+    """Exactly `lane` + 2 cells: lifeline, way, lifeline."""
+    passed = told.passed
     fate = state.fates.get(passed.packet.id, "")
     shaft = role or "dim"
     if fate == "delivered":
-        waited = state.waited_ns.get(passed.packet.id)
+        waited = state.waited_ns.get(passed.packet.id) if told.times == 1 else None
         also = ((f" after {_duration(waited)}", "warn"),) if waited is not None else ()
-        label = _label(passed, lane - 4, change, numbers=numbers, also=also)
+        label = _label(told, lane - 4, also=also)
         dashes = "─" * (lane - 4 - width(label))
         way: Line = (
             (("─ ", shaft), *label, (f" {dashes}▶", shaft))
@@ -59,9 +75,9 @@ def arrow(state: st.LabState, passed: Passed, lane: int, role: str, change: str,
             else ((f"◀{dashes} ", shaft), *label, (" ─", shaft))
         )
     elif fate == "dropped":
-        way = _dropped(passed, lane, shaft, change, numbers=numbers)
+        way = _dropped(told, lane, shaft)
     else:
-        way = _in_flight(passed, fate, lane, shaft, change, numbers=numbers)
+        way = _in_flight(told, fate, lane, shaft)
     return ("│", "rule"), *clip(way, lane), ("│", "rule")
 
 
@@ -69,26 +85,27 @@ def _duration(ns: int) -> str:
     return f"{ns / 1e9:.1f} s" if ns >= 100_000_000 else f"{ns / 1e6:.0f} ms"
 
 
-def _dropped(passed: Passed, lane: int, shaft: str, change: str, *, numbers: bool) -> Line:
+def _dropped(told: Told, lane: int, shaft: str) -> Line:
     """The arrow ends at an × in mid-wire, or behind its label where that is longer than half the way."""
-    end: Line = (("×", "bad"), (" dropped", "bad")) if passed.rightward else (("dropped ", "bad"), ("×", "bad"))
-    label = _label(passed, lane - 4 - width(end), change, numbers=numbers)
+    rightward = told.passed.rightward
+    end: Line = (("×", "bad"), (" dropped", "bad")) if rightward else (("dropped ", "bad"), ("×", "bad"))
+    label = _label(told, lane - 4 - width(end))
     dashes = "─" * max(1, lane // 2 - 3 - width(label))
     blank = " " * (lane - 3 - width(label) - len(dashes) - width(end))
-    if passed.rightward:
+    if rightward:
         return ("─ ", shaft), *label, (f" {dashes}", shaft), *end, (blank, "")
     return (blank, ""), *end, (f"{dashes} ", shaft), *label, (" ─", shaft)
 
 
-def _in_flight(passed: Passed, fate: str, lane: int, shaft: str, change: str, *, numbers: bool) -> Line:
+def _in_flight(told: Told, fate: str, lane: int, shaft: str) -> Line:
     """The packet itself in the middle of the wire: behind it the way it came, before it the way to go."""
     word: Line = ((f" {safe(fate)}", "warn"),) if fate else ()
-    label = _label(passed, min(lane - 7, lane * 13 // 20), change, numbers=numbers, also=word)
+    label = _label(told, min(lane - 7, lane * 13 // 20), also=word)
     box: Line = (("[", "strong"), *label, ("]", "strong"))
     rest = lane - width(box) - 1
     behind = rest // 2
     came, ahead = "─" * behind, "┄" * (rest - behind)
-    if passed.rightward:
+    if told.passed.rightward:
         return (came, shaft), *box, ("▷", "strong"), (ahead, "rule")
     return (ahead, "rule"), ("◁", "strong"), *box, (came, shaft)
 
@@ -105,15 +122,20 @@ def name(passed: Passed) -> str:
     return summary if segment.protocol in ("TCP", summary) else f"{segment.protocol} {summary}"
 
 
-def _label(passed: Passed, cells: int, change: str, *, numbers: bool, also: Line = ()) -> Line:
+def _label(told: Told, cells: int, also: Line = ()) -> Line:
     """The richest wording that fits `cells`; never wider."""
+    passed, change, numbers = told.passed, told.change, told.numbers
     segment = passed.segment
     role = "bad" if segment.problem or segment.flags & RST else "strong" if segment.protocol == "TCP" else "dim"
     named: Span = (safe(name(passed)), "changed" if change and role == "strong" else role)
     if segment.problem:
         return clip((named, (f": {safe(segment.problem)}", "bad"), *also), cells)
-    short = _marks(passed, short=True)
-    head: Line = (named, *_marks(passed, short=width((named, *also)) + 24 > cells))
+    times: Line = ((f" {count(told.times)}×", "warn"),) if told.times > 1 else ()
+    short = (*_marks(passed, short=True), *times)
+    head: Line = (named, *_marks(passed, short=width((named, *times, *also)) + 24 > cells), *times)
+    until: Line = ((f" until {told.until_ns / 1e9:.3f} s", "warn"),) if times else ()
+    if width((*head, *until, *also)) <= cells:
+        head = (*head, *until)
     carries = segment.payload_bytes and not segment.protocol.startswith("ICMP")  # theirs is part of another packet
     size: Line = ((f" {brief(segment.payload_bytes, 5)} B", "number"),) if carries else ()
     ways: list[tuple[Line, int]] = []
@@ -127,7 +149,11 @@ def _label(passed: Passed, cells: int, change: str, *, numbers: bool, also: Line
         ways = [((*head, *place, *window, *size), _GOOD_PREVIEW if carries else 0), ((*head, *place, *size), least)]
     if numbers:
         ways += [((*head, *size), least), ((*head, *size), 0), ((named, *short, *size), 0)]
-    for way, preview in [*ways, (head, 0), ((named, *short), 0)]:
+    again = RETRANSMISSION in passed.seen.marks
+    sign: Line = (
+        ((f" {'↻' * again}{told.times if times else ''}{'×' * (not again)}", "warn"),) if again or times else ()
+    )
+    for way, preview in [*ways, (head, 0), ((named, *short), 0), ((named, *sign), 0)]:
         room = cells - width(way) - width(also)
         if room >= preview:
             return (*way, *(_preview(passed, room - 1) if preview else ()), *also)

@@ -9,8 +9,12 @@ from msgspec.structs import replace
 
 from socklab import state as st
 from socklab.protocol import events as ev
+from socklab.ui.plain.stage import sentences
+from socklab.ui.stage import traffic
 from socklab.ui.stage.drawing import Picture, draw
 from socklab.ui.view.lines import plain, width
+from tests.support.streams import SYN
+from tests.support.wirescene import CLIENT, SERVER
 from tests.ui.stage.moments import CHILD, MOMENTS, Lab
 from tests.ui.tui.panel_support import PID, READ
 from tests.ui.tui.test_panels_snapshots import compare
@@ -98,6 +102,19 @@ def test_a_client_whose_syn_found_no_room_asks_the_listener_and_says_how_often(l
 def test_a_held_packet_hangs_in_the_middle_and_points_where_it_goes(labs: dict[str, Lab]) -> None:
     line = line_of(text(draw(labs["SYN held"].state, 80, 12)), "[SYN]")
     assert re.search(r"┄+◁\[SYN\]─+ a SYN_SENT", line)
+
+
+def test_of_what_is_held_the_oldest_is_drawn_with_how_many_more_and_how_often_it_was_sent_again() -> None:
+    lab = Lab()
+    lab.number = 61  # a table by numbers that wraps around at 64 would have the fourth before the others
+    lab.syn_held()
+    for fate in ("dropped", "held", "held"):
+        lab.up(lab.port_of("a"), SYN, 0, fate=fate)
+    assert "◁[SYN ↻3 +2]" in line_of(text(draw(lab.state, 120, 12)), "SYN_SENT")
+    assert traffic.exchanges(lab.state)[f"{SERVER}:8080", f"{CLIENT}:40001"].shown.packet.id == 62
+    lab.resume()
+    assert "◁[SYN ↻3 +2]" in line_of(text(draw(lab.state, 120, 12)), "SYN_SENT")
+    assert "SYN to the server, held, and 2 more, sent again 3×" in "\n".join(sentences(lab.state))
 
 
 def test_a_connection_without_a_descriptor_stands_apart(labs: dict[str, Lab]) -> None:

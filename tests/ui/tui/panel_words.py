@@ -37,8 +37,8 @@ def drawn_whole(panel: Panel, state: st.LabState, view: View) -> list[Line]:
     keys = panel.rows(state, view)
     room = max(1, view.height - 1 - len(body.foot))
     if body.tail or body.foot:  # the newest ones, and the chosen one among them
-        chosen = keys.index(view.selected) if view.selected in keys else -1
-        last = len(keys) if chosen < 0 else min(len(keys), max(room, chosen + 1))
+        chosen = panel.line_of(state, view, view.selected) if view.selected in keys else -1
+        last = len(body.lines) if chosen < 0 else min(len(body.lines), max(room, chosen + 1))
         shown = list(body.lines[max(0, last - room) : last])
         shown += [()] * (room - len(shown)) if body.foot else []
     else:

@@ -170,6 +170,137 @@ def test_packets_that_are_no_tcp_are_shown_as_what_they_are() -> None:
     assert ["▶" in row for row in rows] == [True, True, False, True, False]
 
 
+# ---------------------------------------------------------------- held long, and sent again and again
+
+
+def kept_waiting(fate: str = "dropped", clients: int = 4, copies: int = 5) -> WireScene:
+    """The last ACK of each client is held; the server sends its SYN-ACKs again and again."""
+    scene = WireScene().rules("hold ack to server")
+    ports = range(40001, 40001 + clients)
+    for name, port in zip("abcd", ports, strict=False):
+        scene.client(name, port)
+        scene.up(port, SYN, 0).down(port, SYN | ACK, 0, 1).up(port, ACK, 1, 1, "held")
+    for _ in range(copies):
+        for port in ports:
+            scene.down(port, SYN | ACK, 0, 1, fate)
+    return scene
+
+
+@pytest.mark.parametrize("cells", [38, 58, 100, 130])
+@pytest.mark.parametrize("height", [6, 10, 20])
+def test_what_is_held_stays_in_sight_however_much_is_sent_after_it(cells: int, height: int) -> None:
+    rows = drawn(kept_waiting().state, cells, height)
+    assert [re.search(r"\b[a-d]\b", row)[0] for row in rows[-4:]] == list("abcd")  # type: ignore[index]
+    assert all(re.search(r"\[ACK.* held\]▷", row) for row in rows[-4:])
+
+
+def test_what_is_held_before_something_that_went_on_stands_below_a_line_that_says_so() -> None:
+    rows = drawn(kept_waiting().state, 58)
+    assert [row for row in rows if "held, the oldest first" in row] == [rows[-5]]
+    assert not any("oldest first" in row for row in drawn(syn_ack_held().state, 58))
+
+
+@pytest.mark.parametrize("cells", [38, 58, 100, 130])
+def test_copies_with_the_same_fate_are_one_row_that_says_how_many(cells: int) -> None:
+    said = "SYN-ACK ↻5" if cells < 50 else "SYN-ACK sent again 5×"
+    rows = [row for row in drawn(kept_waiting().state, cells) if said in row]
+    assert len(rows) == 4
+    assert all("dropped ×" in row for row in rows)
+    assert cells < 100 or [row.split("until ")[1][:5] for row in rows] == ["1.290", "1.300", "1.310", "1.320"]
+
+
+def test_a_copy_that_met_another_fate_has_a_row_of_its_own() -> None:
+    scene = kept_waiting(clients=1, copies=2)
+    scene.down(40001, SYN | ACK, 0, 1).down(40001, SYN | ACK, 0, 1, "dropped")
+    rows = [row.strip() for row in drawn(scene.state, 58) if "again" in row]
+    assert ["again 2×" in row for row in rows] == [True, False, False]
+    assert ["dropped" in row for row in rows] == [True, False, True]
+
+
+def test_held_copies_are_one_row_until_it_is_chosen_and_then_each_can_be() -> None:
+    scene = kept_waiting("held", clients=1, copies=3)
+    state = scene.state
+    rows = drawn(state, 58)
+    assert "SYN-ACK again 3×" in rows[-1] and "held]" in rows[-1]
+    view = View(58, 20)
+    seen = []
+    for _ in range(3):
+        key = wire.step(state, view, 1)
+        assert key is not None
+        seen.append(key[1])
+        view = replace(view, selected=key)
+    assert seen == [4, 5, 6]
+    assert all(number in state.on_the_way for number in seen)
+    told = [plain(line) for line in wire.body(state, view).lines]
+    assert [row[0] for row in told[-3:]] == ["+", "+", "▸"]
+    assert ["↳" in row for row in told[-4:]] == [False, False, True, True]
+    assert not any("3×" in row for row in told)
+    for line, row in enumerate(told):
+        key = wire.at(state, view, line)
+        assert (key is None) == ("oldest" in row)
+        assert key is None or wire.line_of(state, replace(view, selected=key), key) >= 0
+
+
+def test_a_held_packet_that_goes_on_stands_where_it_came() -> None:
+    scene = kept_waiting(clients=2)
+    scene.becomes("delivered", 3)
+    rows = drawn(scene.state, 58)
+    assert "─ ACK seq 1 ack 1" in rows[3] and "after 0." in rows[3] and rows[3].endswith("▶│")
+    assert sum("held]" in row for row in rows) == 1
+
+
+def test_acknowledgements_that_say_nothing_new_are_one_row() -> None:
+    scene = WireScene()
+    scene.handshake(40001)
+    for _ in range(4):
+        scene.up(40001, ACK, 1, 1)
+    scene.up(40001, ACK, 1, 20)
+    rows = drawn(scene.state, 58)
+    assert "ACK 5×" in rows[3] and "ack 20" in rows[4]
+
+
+@given(
+    some.lists(
+        some.tuples(some.integers(0, 2), some.integers(0, 2), some.sampled_from(["held", "delivered", "dropped", ""])),
+        max_size=25,
+    ),
+    some.lists(some.integers(1, 25), max_size=4),
+)
+@settings(max_examples=150, deadline=None)
+def test_every_packet_is_in_one_row_and_can_be_reached_from_there(
+    sent: list[tuple[int, int, str]], delivered: list[int]
+) -> None:
+    """By the arrow keys, from the first row to the last; with each chosen packet on the line that is said to be its."""
+    scene = WireScene()
+    for port, what, fate in sent:
+        flags, seq = ((SYN, 0), (ACK, 1), (ACK | 8, 1))[what]
+        scene.up(40001 + port, flags, seq, 1, fate, payload=b"x" * 9 if what == 2 else b"")
+    for number in delivered:
+        if number in scene.state.on_the_way:
+            scene.becomes("delivered", number)
+    state = scene.state
+    view = View(58, 40)
+    rows = wire.rows(state, view)
+    assert [rows.index(key) for key in rows] == list(range(len(rows)))
+    if not rows:
+        return
+    key = rows[0]
+    seen = [key]
+    while True:
+        view = replace(view, selected=key)
+        line = wire.line_of(state, view, key)
+        assert wire.at(state, view, line) == key
+        assert plain(wire.body(state, view).lines[line]).startswith("▸")
+        step = wire.step(state, view, 1)
+        if step == key or step is None:
+            break
+        key = step
+        seen.append(key)
+    assert sorted(number for _, number in seen) == list(range(1, len(sent) + 1))
+    kept = [number for _, number in seen if number in state.on_the_way]
+    assert kept == [number for _, number in seen][len(seen) - len(kept) :]
+
+
 # ---------------------------------------------------------------- what is new
 
 
@@ -213,6 +344,13 @@ def test_the_chosen_packet_is_told_with_headers_and_bytes() -> None:
         assert word in text
     assert "48 54 54 50" in text  # HTTP
     assert "delivered after 0.620 s" in text
+
+
+def test_the_chosen_packet_tells_how_often_it_was_sent_again_and_when_last() -> None:
+    state = kept_waiting().state
+    heads = [" ".join(plain(line).strip() for line in in_full(state, View(120, 20), number)[:2]) for number in (2, 3)]
+    assert "sent again 5× until 1.290 s" in heads[0]
+    assert "×" not in heads[1]  # the ACK that is held: nobody sends that again
 
 
 def test_a_low_panel_tells_it_only_in_place() -> None:

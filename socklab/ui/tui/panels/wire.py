@@ -1,13 +1,15 @@
 """The packets between the hosts as a sequence diagram: client left, server right, one arrow a packet, newest last.
 
-In: packets and their fates, rules in force. Out: a row for a packet; only visible rows are asked for, so 10,000 cost
-what ten cost. An arrow that arrives was delivered; a packet in [brackets] in mid-wire is held there; × is where one
-was dropped. Never holds or delivers anything: keys and verbs do.
+In: packets and their fates, rules in force. Out: a row for a packet, or for those that say the same again; only rows
+in sight are asked for, so 10,000 cost what ten cost. An arrow that arrives was delivered; a packet in [brackets] in
+mid-wire is held there, and stands last until it goes on; × is where one was dropped. Never holds or delivers anything:
+keys and verbs do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import overload
 
 from socklab import state as st
 from socklab.core.persistent import Log
@@ -35,6 +37,7 @@ from socklab.ui.view.lines import (
     with_keys,
     wrap,
 )
+from socklab.ui.view.packet_rows import PacketRows, folded
 
 _KIND = "packet"
 """First part of a packet's Key; the second is its number."""
@@ -48,7 +51,7 @@ _FOOT_FROM = 11
 
 
 class WirePanel(RowsPanel):
-    """The packets between the hosts, one arrow each."""
+    """The packets between the hosts, one arrow each; those that are held stand last."""
 
     title_text = "Wire"
     evidence_of = "wire"
@@ -65,8 +68,8 @@ class WirePanel(RowsPanel):
         return count(total) + (f", {count(kept)} {_kept_word(state)}" if kept else "")
 
     def rows(self, state: st.LabState, view: View) -> PacketKeys:
-        """Oldest first."""
-        return PacketKeys(state.packets)
+        """Oldest first; what the wire keeps last."""
+        return PacketKeys(state.packets, folded(state).rows(_place(state, view.selected)))
 
     def head(self, state: st.LabState, view: View) -> list[Line]:
         """The two hosts over their lifelines, and between them the rules in force."""
@@ -107,8 +110,14 @@ class WirePanel(RowsPanel):
             return Body(details(state, packet, _who(state, packet), view.width, 1 << 16))
         if not len(state.packets):
             return super().body(state, view)
-        tail = packet is None or packet.packet.id == state.packets[-1].id
-        return super().body(state, view)._replace(foot=self.foot(state, view), tail=tail)
+        keys = self.rows(state, view)
+        tail = packet is None or keys.index(view.selected) == len(keys) - 1
+        lines = Virtual(range(len(keys) + keys.divided), lambda line: self._line(state, keys, line, view))
+        return Body(lines, self.head(state, view), self.foot(state, view), tail)
+
+    def _line(self, state: st.LabState, keys: PacketKeys, line: int, view: View) -> Line:
+        row = keys.row(line)
+        return _divider(state, view) if row < 0 else self._arrow(state, keys, row, view)
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return 3 if len(state.on_the_way) else 0  # something is in the student's hand
@@ -123,28 +132,41 @@ class WirePanel(RowsPanel):
     def choices(self, state: st.LabState, view: View) -> Sequence[Key]:
         return () if view.opened else self.rows(state, view)
 
+    def line_of(self, state: st.LabState, view: View, key: Key) -> int:
+        keys = self.rows(state, view)
+        row = keys.index(key)
+        return row + (keys.divided and row >= keys.places.first_kept)
+
     def at(self, state: st.LabState, view: View, line: int) -> Key | None:
-        return None if view.opened else super().at(state, view, line)
+        keys = self.rows(state, view)
+        row = -1 if view.opened else keys.row(line)
+        return keys[row] if 0 <= row < len(keys) else None
 
     def line(self, state: st.LabState, key: Key, view: View) -> Line:
-        """The arrow of one packet."""
-        passed = _packet(state, key)
-        if passed is None:
-            return ()
-        number = passed.packet.id
-        change = "new" if number > state.changed.packet else "changed" if number in state.changed.fates else ""
+        """The arrow of one packet, or of those like it that its row tells."""
+        keys = self.rows(state, view)
+        row = keys.index(key)
+        return self._arrow(state, keys, row, view) if row >= 0 else ()
+
+    def _arrow(self, state: st.LabState, keys: PacketKeys, row: int, view: View) -> Line:
+        place = keys.places[row]
+        passed = packet_log.at(state.packets, place)
+        run = keys.places.run(row)
+        change = _change(state, [state.packets[each].id for each in run or (place,)])
         places = _Places(state, view)
         who = _who(state, passed)
         role = client_role(who) if who and who[0].isalpha() else ""
+        last = state.packets[run[-1]].t if run else 0
+        told = packet_arrow.Told(passed, change, not places.numbers, len(run) or 1, last)
         spans: Line = (
             marker(change),
             *((column(f"{passed.packet.t / 1e9:.3f} ", places.time, "dim", right=True),) if places.time else ()),
-            *((_named(who, places.who, role),) if places.who else ()),
-            *packet_arrow.arrow(state, passed, places.lane, role, change, numbers=not places.numbers),
+            *((_named(f"↳{who}" if keys.places.is_copy(row) else who, places.who, role),) if places.who else ()),
+            *packet_arrow.arrow(state, told, places.lane, role),
         )
         if places.numbers:
             spans = (*spans, *packet_arrow.columns(passed, view.width - width(spans)))
-        return clip(chosen(spans) if view.selected == key else spans, view.width)
+        return clip(chosen(spans) if view.selected == keys[row] else spans, view.width)
 
     def nothing(self, state: st.LabState) -> str:
         network = state.header.network if state.header else ""
@@ -163,19 +185,40 @@ def _kept_word(state: st.LabState) -> str:
     return "delayed" if fates == {"delayed"} else "held" if fates == {"held"} else "on the way"
 
 
-class PacketKeys(Virtual[ev.Packet, Key]):
-    """The key of every packet in the log; looked up by number, not one by one."""
+class PacketKeys(Sequence[Key]):
+    """The key of each row's first packet: what can be chosen, row by row as it is asked."""
 
-    def __init__(self, packets: Log[ev.Packet]) -> None:
-        super().__init__(packets, lambda packet: (_KIND, packet.id))
+    def __init__(self, packets: Log[ev.Packet], places: PacketRows) -> None:
         self._packets = packets
+        self.places = places
+        self.divided = int(places.moved)
+        """1: a line stands between what went on and what is kept."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Key: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Key]: ...
+    def __getitem__(self, index: int | slice) -> Key | list[Key]:
+        if isinstance(index, slice):
+            return [(_KIND, self._packets[place].id) for place in self.places[index]]
+        return _KIND, self._packets[self.places[index]].id
 
     def __contains__(self, key: object) -> bool:
         return self.index(key) >= 0
 
     def index(self, key: object, start: int = 0, stop: int | None = None) -> int:
-        """Where the packet of this key is; -1 = not in the log."""
-        return index_of(self._packets, key[1]) if isinstance(key, tuple) and key[0] == _KIND else -1
+        """The row of this key; -1 = it has none of its own."""
+        place = index_of(self._packets, key[1]) if isinstance(key, tuple) and key[0] == _KIND else -1
+        return self.places.row_of(place) if place >= 0 else -1
+
+    def row(self, line: int) -> int:
+        """The row on this line; -1 = it divides those that went on from those that are kept."""
+        if self.divided and line >= self.places.first_kept:
+            return -1 if line == self.places.first_kept else line - 1
+        return line
 
 
 # ---------------------------------------------------------------- above and below the arrows
@@ -203,8 +246,28 @@ def _rules(state: st.LabState, cells: int) -> str:
     return next((way for way in ways if cell_len(way) <= cells), "")
 
 
+def _divider(state: st.LabState, view: View) -> Line:
+    """Between what went on and what came before it, and is kept."""
+    text = f" {_kept_word(state)}, the oldest first "
+    before = _Places(state, view).before
+    return clip(((" " * before, ""), (f"╌╌{text}".ljust(view.width - before - 1, "╌"), "warn")), view.width)
+
+
+def _change(state: st.LabState, numbers: Sequence[int]) -> str:
+    """What became of a row since the program last ran: packets came, or a fate changed."""
+    if numbers[0] > state.changed.packet:
+        return "new"
+    later = numbers[-1] > state.changed.packet
+    return "changed" if later or any(number in state.changed.fates for number in numbers) else ""
+
+
+def _place(state: st.LabState, selected: Key | None) -> int:
+    """Where a chosen packet is in the log; -1 = it is not."""
+    return index_of(state.packets, selected[1]) if selected is not None and selected[0] == _KIND else -1
+
+
 def _packet(state: st.LabState, selected: Key | None) -> Passed | None:
-    place = index_of(state.packets, selected[1]) if selected is not None and selected[0] == _KIND else -1
+    place = _place(state, selected)
     return packet_log.at(state.packets, place) if place >= 0 else None
 
 

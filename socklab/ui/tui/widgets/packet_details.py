@@ -1,13 +1,15 @@
 """One packet in full: what it is, every header field, its bytes.
 
-In: a packet with its meaning and fate. Out: lines of at most so many cells. Never looks at other packets.
+In: a packet with its meaning and fate. Out: lines of at most so many cells. Of other packets it tells how many copies.
 """
 
 from __future__ import annotations
 
 from socklab import state as st
 from socklab.core.text import safe
+from socklab.packets import packet_log
 from socklab.packets.fields import Field, fields
+from socklab.packets.flows import RETRANSMISSION
 from socklab.packets.packet_log import Passed
 from socklab.ui.tui.widgets.hexdump import hexdump
 from socklab.ui.view.formats import count, plural
@@ -54,6 +56,11 @@ def _headline(state: st.LabState, passed: Passed, who: str) -> Line:
     ]
     for mark in passed.seen.marks:
         spans += [(", ", "dim"), (MARKS.get(mark, (mark, mark))[0], "warn")]
+    if RETRANSMISSION not in passed.seen.marks:
+        copies = packet_log.copies(state.packets, packet_log.index_of(state.packets, packet.id))
+        if copies:
+            last = state.packets[copies[-1]].t / 1e9
+            spans += [(", ", "dim"), (_glued(f"sent again {len(copies)}× until {last:.3f} s"), "warn")]
     return tuple(spans)
 
 
