@@ -17,7 +17,7 @@ from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets import hexdump, poll_table
+from socklab.ui.tui.widgets import hexdump, more, poll_table
 from socklab.ui.view.formats import (
     arch,
     call_name,
@@ -95,7 +95,23 @@ class CallPanel(Panel):
             decoded = replace(
                 decoded, args=tuple(arg for arg in decoded.args if arg.name not in poll_table.LISTS), meaning=""
             )
-        return [*head, *_body(decoded, view, view.height - len(head))]
+        lines = [*head, *_body(decoded, view, view.height - len(head))]
+        return [*lines, *_more(task.call, decoded, view, view.height - len(lines))] if view.maximised else lines
+
+
+def _more(call: st.Call, decoded: DecodedCall, view: View, room: int) -> list[Line]:
+    """With the screen to itself: the raw numbers, where it was called from, what it can fail with; each that fits."""
+    errors = [line for error in more.errors(decoded.name) for line in wrap((("  ", ""), *error), view.width, indent=4)]
+    parts = (
+        [(("raw", "title"),), *more.flow(more.call(call, decoded.name, len(decoded.args)), view.width, 2)],
+        [(("called from", "title"),), *((("  ", ""), more.frame(each)) for each in call.stack)] if call.stack else [],
+        [(("errors it can have", "title"),), *errors] if errors and not decoded.errno else [],
+    )
+    lines: list[Line] = []
+    for part in parts:
+        if part and len(lines) + len(part) < room:
+            lines += [EMPTY, *part]
+    return lines
 
 
 def _decoded(state: st.LabState, task: st.Task, call: st.Call) -> DecodedCall:

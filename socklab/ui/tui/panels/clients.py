@@ -13,6 +13,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets import more
 from socklab.ui.view.formats import address, count, error_words, obvious, plural
 from socklab.ui.view.index import client_index
 from socklab.ui.view.lines import Key, Line, Span, View, client_role, clip, column, pad, width
@@ -46,6 +47,9 @@ class ClientsPanel(Panel):
         if len(clients) > _MANY:
             return _many(state, view)
         told = [line for client in clients.values() for line in _client(state, client, view)]
+        if view.maximised:
+            full = [line for client in clients.values() for line in _in_full(state, client, view)]
+            told = more.fits(told, full, view.height)
         if len(told) > view.height and (view.selected is None or view.selected[0] not in clients):
             return _grid(state, view) or told
         return told
@@ -161,6 +165,16 @@ def _client(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
         else:
             lines.append((("   ", ""), *quoted))
     return lines
+
+
+def _in_full(state: st.LabState, client: ev.Client, view: View) -> list[Line]:
+    """With all that the kernel's table says of its own socket."""
+    lines = _client(state, client, view)
+    row = _row_of(state, client)
+    if row is None or "sockets" in view.hidden:
+        return lines
+    ends: Line = ((safe(row.local), "path"), (" → ", "dim"), (safe(row.remote), "path"))
+    return [*lines, *more.flow((ends, *more.socket(row)), view.width, 3)]
 
 
 def _error(client: ev.Client) -> Line:

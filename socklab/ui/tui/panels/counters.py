@@ -13,7 +13,7 @@ from socklab.core.text import safe
 from socklab.ui import counter_words
 from socklab.ui.tui.panels.panel import ListPanel
 from socklab.ui.view.formats import count, marker, words
-from socklab.ui.view.lines import Key, Line, Span, View
+from socklab.ui.view.lines import Key, Line, Span, View, width
 
 
 class CountersPanel(ListPanel):
@@ -59,7 +59,7 @@ def _counter(state: st.LabState, host: str, name: str, rise: int, view: View) ->
     if step:
         spans.append((f" ({step:+,} now)", "changed"))
     meaning = counter_words.MEANINGS.get(name, "")
-    if meaning and view.width >= 50:
+    if meaning and width(tuple(spans)) + 2 + len(meaning) <= view.width:
         spans.append((f"  {meaning}", "dim"))
     return tuple(spans)
 

@@ -7,7 +7,7 @@ is shown can be chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from socklab import state as st
@@ -15,6 +15,7 @@ from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import ListPanel
+from socklab.ui.tui.widgets import more
 from socklab.ui.view.formats import NO_ADDRESS, address, change_of, count, marker, obvious
 from socklab.ui.view.index import client_index, holder_index
 from socklab.ui.view.lines import Key, Line, Span, View, client_role, column, width
@@ -32,6 +33,7 @@ _LONG = 60
 
 _Listed: TypeAlias = tuple[Line, Key | None]
 """A line, and which row it is: (process, descriptor)."""
+_Draw = Callable[[st.LabState, int, View], Iterator[_Listed]]
 
 
 class DescriptorsPanel(ListPanel):
@@ -52,8 +54,14 @@ class DescriptorsPanel(ListPanel):
         ended = task is not None and task.status == "exited"
         return "The process is gone, and its descriptors with it." if ended else "No process yet."
 
-    def listed(self, state: st.LabState, view: View) -> Iterator[_Listed]:
+    def listed(self, state: st.LabState, view: View) -> list[_Listed]:
         """The table of the process in focus; then, where there are several, those of the others."""
+        lines = [*self._tables(state, view, _table)]
+        if view.maximised and len(lines) <= view.height:
+            lines = more.fits(lines, [*self._tables(state, view, _in_full)], view.height)
+        return lines
+
+    def _tables(self, state: st.LabState, view: View, draw: _Draw) -> Iterator[_Listed]:
         pids = _pids(state)
         for pid in pids:
             if len(pids) > 1:
@@ -61,7 +69,7 @@ class DescriptorsPanel(ListPanel):
                 name = safe(state.processes[pid].name) if pid in state.processes else "process"
                 focus = pid == _pid(state)
                 yield ((f"{name} {pid}", "title" if focus else "dim"), (f"  {count(len(table))}", "dim")), None
-            yield from _table(state, pid, view)
+            yield from draw(state, pid, view)
 
     def relevance(self, state: st.LabState, call: str) -> int:
         return super().relevance(state, call) or not state.listeners
@@ -108,6 +116,20 @@ def _table(state: st.LabState, pid: int, view: View) -> Iterator[_Listed]:
     if between:
         yield ((f"   … {count(between)} more", "dim"),), None
     yield from map(row, rest)
+
+
+def _in_full(state: st.LabState, pid: int, view: View) -> Iterator[_Listed]:
+    """Each descriptor with all that is known of it. Not what a question hides in other panels."""
+    table = state.descriptors[pid]
+    changed = {fd: before for (of, fd), before in state.changed.descriptors.items() if of == pid}
+    gone = {fd for fd, before in changed.items() if before is not None}
+    for fd in sorted({*table, *gone}):
+        yield _row(state, pid, table, changed, view, fd), (str(pid), fd)
+        held = table.get(fd)
+        if held is not None:
+            row = state.socket_of(pid, fd) if not view.hidden & {"sockets", "queues"} else None
+            for line in more.flow(more.descriptor(held, row), view.width, 7):
+                yield line, None
 
 
 def _row(

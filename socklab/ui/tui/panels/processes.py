@@ -13,6 +13,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets import more
 from socklab.ui.view.formats import count, plural, size, sleeps_in
 from socklab.ui.view.lines import EMPTY, Key, Line, Span, View, plain, width, wrap
 from socklab.ui.view.tasks import task_words
@@ -111,9 +112,9 @@ def _branch(
 def _lines(state: st.LabState, view: View) -> list[tuple[Line, int]]:
     room = 500 if view.maximised else max(12, 4 * view.height)
     lines: list[tuple[Line, int]] = []
-    for task, branch, below, more in _walk(state):
+    for task, branch, below, over in _walk(state):
         if task is None:
-            ended = f"{count(more)} more {'has' if more == 1 else 'have'} ended"
+            ended = f"{count(over)} more {'has' if over == 1 else 'have'} ended"
             lines.append((((f"  {branch}", "dim"), (ended, "dim")), 0))
         else:
             lines += [(line, task.tid) for line in _task(state, task, branch, below, view)]
@@ -159,6 +160,8 @@ def _task(state: st.LabState, task: st.Task, branch: str, below: str, view: View
         told = _facts(state, task, row, view.width - indent, brief=False)
         if told:
             yield (margin, *told)
+    if view.maximised and len(state.tasks) * 4 <= view.height:
+        yield from more.flow(more.task(state, task), view.width, indent)
 
 
 def _program(state: st.LabState, task: st.Task) -> str:

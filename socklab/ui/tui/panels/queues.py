@@ -5,9 +5,13 @@ In: LISTEN rows (depth and limit as the kernel gives them), the connections that
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from socklab import state as st
+from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.tui.widgets import more
 from socklab.ui.view.formats import (
     address,
     change_of,
@@ -20,7 +24,7 @@ from socklab.ui.view.formats import (
     table_name,
 )
 from socklab.ui.view.index import client_index, holder_index, socket_index
-from socklab.ui.view.lines import Line, Span, View, client_role, join, width
+from socklab.ui.view.lines import Line, Span, View, client_role, join, plain, width
 from socklab.ui.view.pointing import MARK
 from socklab.ui.view.slots import slots
 
@@ -57,6 +61,10 @@ class QueuesPanel(Panel):
         if len(shown) < len(listeners):
             lines.append(((f"… {plural(len(listeners) - len(shown), 'more listener')}", "dim"),))
         dropped = _dropped(state, view)
+        if view.maximised:
+            for rows in (1, 9):  # each of those who wait in one line, or in as many as it takes
+                full = [line for listener in shown for line in _in_full(state, listener, view, rows)]
+                lines = more.fits(lines, full, view.height - len(dropped))
         if view.height < 5 and len(dropped) == 1:
             mark, (label, role), *rest = dropped[0]
             both = (*lines[-1], ("  ", ""), mark, (f"{label.rstrip()} ", role), *rest)
@@ -102,6 +110,32 @@ def _listener(state: st.LabState, listener: ev.SocketRow, view: View) -> list[Li
         *_accept_queue(state, listener, waiting, "changed" if depth_changed else change, view),
         *_syn_queue(state, listener, view),
     ]
+
+
+def _in_full(state: st.LabState, listener: ev.SocketRow, view: View, most: int) -> list[Line]:
+    """With the screen to itself: a row for each that waits, and the settings that decide."""
+    if "sockets" in view.hidden:
+        return _listener(state, listener, view)
+    host = server_host(state)
+    waiting, asked = socket_index(state).waiting(state, listener, table_name(state, host)), state.syn_queue(listener)
+    if len(waiting) + len(asked) > view.height:
+        return _listener(state, listener, view)
+    low = replace(view, height=4)  # without the one line of those who wait
+    lines: list[Line] = []
+    for line in _listener(state, listener, low):
+        lines.append(line)
+        said = plain(line)
+        rows = waiting if "accept queue" in said else asked if "SYN queue" in said else []
+        for row in sorted(rows, key=lambda row: waiting_age(state, row)):
+            name = client_index(state).at(state, row.remote)
+            who: Line = (
+                (f"{name:<2} " if name else "   ", client_role(name) or "path"),
+                (safe(row.remote), "path"),
+                (f"  {st.TCP_STATES.get(row.state, row.state)}", ""),
+            )
+            lines += more.flow((who, *more.socket(row)), view.width, 3)[:most]
+    settings = more.flow(more.limits(state, host), view.width, 3)
+    return [*lines, ((" the limit is the smaller of listen's backlog and net.core.somaxconn", "dim"),), *settings]
 
 
 def waiting_age(state: st.LabState, row: ev.SocketRow) -> tuple[int, int]:

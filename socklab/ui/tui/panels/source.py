@@ -23,6 +23,8 @@ from socklab.ui.view.tasks import result_words
 MARGIN = 3
 """Lines that stay between the current line and the window's edge while there is more of the file."""
 
+_NEAR = 110
+"""A result stands so far to the right at most, beside its line."""
 _LEAD = 80
 """So many lines above the window are read for its colours; a file shorter than _WHOLE is read from its beginning."""
 _WHOLE = 400
@@ -222,7 +224,7 @@ def _current(state: st.LabState, task: st.Task, number: int, digits: int, body: 
     lines: list[Line] = [(gutter, *rows[0])]
     lines += [((" " * len(gutter[0]), role), *row) for row in rows[1:]]
     if said and width(said) < view.width // 2:
-        lines[-1] = spread(lines[-1], said, view.width)
+        lines[-1] = spread(lines[-1], said, min(view.width, max(_NEAR, width(lines[-1]) + width(said) + 2)))
     return [clip(line, view.width) for line in lines]
 
 
