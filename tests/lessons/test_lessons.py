@@ -22,6 +22,7 @@ from socklab.state import LabState, apply
 from socklab.ui.stage.drawing import draw
 from socklab.ui.view.lines import plain
 from tests.support import shared
+from tests.support.cut_words import cut_words
 
 pytestmark = pytest.mark.kernel
 
@@ -41,6 +42,8 @@ class Run:
         """Panels hidden at the moment each question was asked."""
         self.pointed: dict[int, list[tuple[bool, list[int]]]] = {}
         """Each time all was quiet at a step that points: is it there, and how many marks has each of SIZES."""
+        self.cut: list[str] = []
+        """Lines that cut a word on a screen of 80 by 24, at any stop."""
 
 
 @lru_cache(maxsize=64)
@@ -69,6 +72,8 @@ def _run(folder: Path, language: str, network: str) -> Run:
                 run.narrations.append(said)
             if isinstance(event, ev.Ready) and state.step is not None and (point := lab.steps[state.step.index].point):
                 run.pointed.setdefault(state.step.index, []).append(_pointed(state, point, guide.masked(lab, state)))
+            if isinstance(event, ev.Held | ev.StepReached):
+                run.cut += cut_words(state, lab)
             if isinstance(event, ev.Asked):
                 run.masked[event.index] = guide.masked(lab, state)
             if predict is not None and state.question is not None and answered != state.question.index:
@@ -151,6 +156,12 @@ def test_a_lesson_that_needs_the_wire_says_so_where_there_is_none() -> None:
     assert done.returncode != 0
     assert "needs two hosts and the wire between them; --net private has none." in done.stdout
     assert "Stop 1" not in done.stdout
+
+
+@pytest.mark.parametrize(("name", "language"), CASES)
+def test_no_word_is_cut_on_a_small_screen_at_any_stop(name: str, language: str) -> None:
+    skip_unless_possible(name, language)
+    assert sorted(set(run_unattended(lesson.find(name), language).cut)) == []
 
 
 @pytest.mark.parametrize(("name", "language"), CASES)

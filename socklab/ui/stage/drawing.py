@@ -248,9 +248,12 @@ def _titles(state: st.LabState, shown: Scene, places: Columns, hidden: frozenset
     )
     kernel = f"KERNEL of {safe(server)}" if server else "KERNEL"
     if not shown.processes and state.started is not None:
-        kernel += ", as last read"
+        ways = (f"{kernel}, as last read", "KERNEL, as last read", "KERNEL")
+        kernel = next((way for way in ways if len(way) <= places.kernel), "")
     elif not places.wire and _is_wired(state) and len(_NO_WIRE) <= places.kernel:
         kernel = _NO_WIRE
+    elif len(kernel) > places.kernel:
+        kernel = "KERNEL"
     if hidden:
         kernel = "░ hidden until you answer"
     other = f"CLIENTS on {safe(client)}"

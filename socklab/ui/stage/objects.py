@@ -29,6 +29,16 @@ _PORTS = 20
 """Cells of a client from which on its port is there."""
 _SHORT = {"ESTABLISHED": "ESTAB"}
 """As ss writes it."""
+_SHORT_ERRORS = {
+    "ECONNREFUSED": "refused",
+    "ECONNRESET": "reset",
+    "ECONNABORTED": "aborted",
+    "ETIMEDOUT": "timed out",
+    "EHOSTUNREACH": "no way",
+    "ENETUNREACH": "no route",
+}
+_SHORT_PHASES = {"running": "runs", "connecting": "connects"}
+"""Where the whole word has no room: no word is cut."""
 _LEAST_BAR = 8
 SYN_TILES = 12
 """So many of a SYN queue have a tile, the rest are counted."""
@@ -165,7 +175,9 @@ def connection(state: st.LabState, item: Item, cells: int, hidden: frozenset[str
 def _rest(item: Item, row: ev.SocketRow, room: int) -> Line:
     """What there is to say of the connection's state: its timer, or its buffers."""
     if row.state == st.TIME_WAIT:
-        return ((f"{row.expires_ms / 1000:.0f} s left", "number"),) if row.expires_ms else ()
+        left = f"{row.expires_ms / 1000:.0f} s" if row.expires_ms else ""
+        said = next((text for text in (f"{left} left", left) if len(text) <= room), "") if left else ""
+        return ((said, "number"),) if said else ()
     if row.state in (st.SYN_RECV, st.NEW_SYN_RECV):
         return ((f"SYN-ACK ↻{row.retransmits}", "warn"),) if row.retransmits else ()
     before = item.before
@@ -177,13 +189,13 @@ def _rest(item: Item, row: ev.SocketRow, room: int) -> Line:
     send = _Buffer("send", "out", row.tx_queue - gone, gone, sent, row.send_used, row.send_limit)
     both = (receive, send)
     if room >= _WIDE - _STATE:
-        return (*pad(receive.drawn(8, named=True), 25), *send.drawn(8, named=True))
+        return (*pad(receive.within(24, 8, named=True), 25), *send.within(room - 25, 8, named=True))
     if room >= _MEDIUM - _STATE:
-        return (*pad(receive.drawn(4), 16), *send.drawn(4))
+        return (*pad(receive.within(15, 4), 16), *send.within(room - 16, 4))
     one = next((each for each in both if each.changed and each.bytes), None) or max(both, key=lambda each: each.bytes)
     again: Line = ((f" ↻{row.retransmits}", "warn"),) if row.retransmits else ()
     bar = min(6, room - width(one.drawn(1)) + 1 - width(again))  # the bytes are told whole, before the bar is long
-    return (*one.drawn(bar if bar > 2 else 0), *again)
+    return (*one.within(room - width(again), bar if bar > 2 else 0), *again)
 
 
 class _Buffer(NamedTuple):
@@ -197,6 +209,11 @@ class _Buffer(NamedTuple):
     changed: bool
     used: int
     limit: int
+
+    def within(self, cells: int, bar: int, *, named: bool = False) -> Line:
+        """In at most `cells`: the bar gives way to the number, and of that no digit is cut."""
+        ways = [self.drawn(each, named=named and each > 0) for each in (*range(bar, 2, -1), 0)]
+        return next((way for way in (*ways, ways[-1][1:]) if width(way) <= cells), ())
 
     def drawn(self, bar: int, *, named: bool = False) -> Line:
         role = "changed" if self.changed else "number"
@@ -261,7 +278,7 @@ def _ends(kind: str, behind: ev.KernelObject, room: int) -> list[Span]:
         word = next((each for each in words if len(behind.local) + len(each) <= room), words[0])
         whole = len(behind.local) + len(word) <= room or ":" not in behind.local
         told += [(word, "dim"), (safe(behind.local) if whole else address(behind.local, room, ports=True), "path")]
-    elif kind.startswith("tcp"):  # no TCP table lists it: its state is CLOSE
+    elif kind.startswith("tcp") and room >= 15:  # no TCP table lists it: its state is CLOSE
         told.append(("  not connected", "dim"))
     if behind.remote:
         told += [(" ⇄ ", "dim"), (safe(behind.remote), "path")]
@@ -312,7 +329,7 @@ def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) 
         return clip((*head, *port, HIDDEN), cells)
     ways = _does(state, client, item.peer)
     told = [(*head, *port, *ways[0]), *((*head, *way) for way in ways)]
-    return next((line for line in told if width(line) <= cells), clip(told[-1], cells))
+    return next((line for line in told if width(line) <= cells), clip(head, cells))
 
 
 def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> list[Line]:
@@ -320,12 +337,14 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> l
     if client.errno:
         from socklab.syscalls.errors import errno_name
 
-        return [((errno_name(client.errno), "bad"),)]
+        error = errno_name(client.errno)
+        return [((error, "bad"),), ((_SHORT_ERRORS.get(error, "an error"), "bad"),)]
     if peer is None:
-        # Its program may still hold the socket; when TIME_WAIT is over no table lists it.
-        words = {"done": f"exit status {client.code}", "half-closed": "forgotten"}
-        word = words.get(client.phase, safe(client.phase))
-        return [((word, "dim"),)]
+        ended = (f"exit status {client.code}", f"exit {client.code}")
+        ways = ended if client.phase == "done" else (safe(client.phase), _SHORT_PHASES.get(client.phase, ""))
+        if client.phase == "half-closed":  # its program may still hold the socket; when TIME_WAIT is over no table does
+            ways = ("forgotten",)
+        return [((way, "dim"),) for way in ways if way] or [()]
     word = st.TCP_STATES.get(peer.state, f"state {peer.state}")
     before = state.changed.sockets.get((state.table_host(client.host), peer.id), peer)
     role = "changed" if before is None or before.state != peer.state else ""

@@ -19,6 +19,8 @@ from socklab.ui.view.tasks import asleep, has_left
 
 _ROOMY = 13
 """Cells inside a box from which on words are whole."""
+_BESIDE = 4
+"""Cells that a mark and the number of a descriptor take."""
 _PLAIN_LOOKED_AT = 24
 """Descriptors without an object of their own that are listed."""
 
@@ -119,11 +121,10 @@ def _kind(descriptor: ev.Descriptor, cells: int) -> str:
     kind, colon, _ = target.partition(":[")
     if colon:
         return kind
-    return (
-        target.removeprefix("anon_inode:").strip("[]")
-        if target.startswith("anon_inode:")
-        else target.rpartition("/")[2]
-    )
+    if target.startswith("anon_inode:"):
+        return target.removeprefix("anon_inode:").strip("[]")
+    name = target.rpartition("/")[2]
+    return name if len(name) <= cells - _BESIDE else "file"
 
 
 def _tasks(state: st.LabState, pid: int) -> list[st.Task]:

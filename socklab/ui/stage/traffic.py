@@ -8,6 +8,7 @@ again says ↻ and how often.
 from __future__ import annotations
 
 from heapq import nsmallest
+from itertools import islice
 
 import msgspec
 

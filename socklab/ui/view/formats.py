@@ -13,7 +13,7 @@ from socklab.core.persistent import PMap
 from socklab.core.text import safe
 from socklab.protocol import events as ev
 from socklab.syscalls import tables
-from socklab.ui.view.lines import Line, Span, View, clip, wrap
+from socklab.ui.view.lines import Line, Span, View, clip_words, wrap
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def chosen(line: Line, mark: str = "▸") -> Line:
 
 def fit(lines: Iterable[Line], view: View) -> list[Line]:
     """No line longer than the panel is wide."""
-    return [clip(line, view.width) for line in lines]
+    return [clip_words(line, view.width) for line in lines]
 
 
 def words(text: str, view: View, role: str = "dim", indent: int = 0) -> list[Line]:

@@ -156,6 +156,34 @@ def chop(text: str, cells: int) -> str:
     return " " * max(0, -cells)
 
 
+_AS_IT_IS = ("string", "path")
+"""Roles of what is cut anywhere: bytes, names of files."""
+
+
+def clip_words(line: Line, cells: int) -> Line:
+    """As `clip`, but no word is cut: what does not fit whole is left out, with ` …` in its place."""
+    if width(line) <= cells:
+        return line
+    if cells < 4:
+        return clip(line, cells)
+    *kept, (text, role) = clip(line, cells - 2, mark="")
+    whole = "".join(said for said, _ in line)[len(plain(tuple(kept))) :]
+    torn = text and whole[len(text) : len(text) + 1] not in ("", " ") and not {*role.split()} & {*_AS_IT_IS}
+    if torn and (" " in text or kept):
+        text = text.rpartition(" ")[0]
+    elif torn or {*role.split()} & {*_AS_IT_IS}:
+        return clip(line, cells)
+    return (*kept, (f"{text}{'' if text.endswith(' ') else ' '}…", role))
+
+
+def whole_words(text: str, cells: int) -> str:
+    """The text in at most `cells` cells: as many words as fit, then `…`; no word is cut. "" where not even two fit."""
+    if cell_len(text) <= cells:
+        return text
+    words = _fitting(text, cells - 2, 0).rpartition(" ")[0] if cells > 2 else ""
+    return f"{words.rstrip(' ,;:(')} …" if " " in words else ""
+
+
 def pad(line: Line, cells: int, role: str = "") -> Line:
     """The line in exactly `cells` cells: cut, or filled with blanks on the right."""
     size = width(line)

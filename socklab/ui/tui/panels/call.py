@@ -29,7 +29,7 @@ from socklab.ui.view.formats import (
     words,
 )
 from socklab.ui.view.index import client_index
-from socklab.ui.view.lines import EMPTY, Line, Span, View, clip, column, spread, width, wrap
+from socklab.ui.view.lines import EMPTY, Line, Span, View, clip, column, spread, whole_words, width, wrap
 from socklab.ui.view.tasks import task_words
 
 if TYPE_CHECKING:
@@ -189,13 +189,19 @@ def _spelled(decoded: DecodedCall, room: int, most: int = 10) -> Line:
     spans: list[Span] = [(safe(decoded.name), "strong name"), ("(", "dim")]
     last = len(decoded.args) - 1
     for place, arg in enumerate(decoded.args[:most]):
-        ((text, role),) = clip(((safe(arg.text), _role(arg)),), room)
-        spans.append((text, role))
+        spans.append((_shortened(safe(arg.text), room), _role(arg)))
         spans.append((", " if place < last else "", "dim"))
     spans.append(("…)" if most <= last else ")", "dim"))
     if decoded.result:
         spans += [(" = ", "dim"), (safe(decoded.result), "strong bad" if decoded.errno else "strong good")]
     return tuple(spans)
+
+
+def _shortened(text: str, room: int) -> str:
+    """Of flags those that fit whole; anything else is cut anywhere."""
+    ((shown, _),) = clip(((text, ""),), room)
+    flags = shown.removesuffix("…").rpartition("|")[0]
+    return f"{flags}|…" if shown != text and flags and text[:1] not in '"{[' else shown
 
 
 def _role(arg: DecodedArg) -> str:
@@ -284,8 +290,9 @@ def _argument(arg: DecodedArg, names: int, view: View) -> Line:
         ((text, role),) = clip((value,), max(8, view.width * 2 // 3 - names))
         value = (text, role)
     line: Line = (name, value)
-    if arg.meaning and view.width - width(line) > 8:
-        line = (*line, ("  ", ""), (safe(arg.meaning), ""))
+    meaning = whole_words(safe(arg.meaning), view.width - width(line) - 2)
+    if meaning:
+        line = (*line, ("  ", ""), (meaning, ""))
     return clip(line, view.width)
 
 

@@ -303,7 +303,7 @@ def _timer_words(row: ev.SocketRow) -> str:
     if not row.timer:
         return ""
     seconds = row.expires_ms / 1000
-    left = f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    left = f"{seconds / 60:.0f}min" if seconds >= 999.5 else f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     if row.timer == 1 or (row.timer == 2 and row.state in (st.SYN_RECV, st.NEW_SYN_RECV)):
         return f"again {row.retransmits}×" if row.retransmits else f"resend {left}"
     kind = {2: "alive?", 3: "ends", 4: "probe"}.get(row.timer, "timer")

@@ -217,13 +217,16 @@ def _current(state: st.LabState, task: st.Task, number: int, digits: int, body: 
     gutter: Span = (f"{sign}{number:>{digits}}  ", role)
     code = plain(body)
     indent = min(len(code) - len(code.lstrip(" ")) + 4, view.width // 3)
+    said = said if width(said) < view.width // 2 else ()
     room = max(8, view.width - len(gutter[0]))
     # The whole line is painted in one style, so its colours need not survive the wrapping.
     rows = wrap(((code, ""),), room, indent) if view.height >= 6 and width(body) > room else [body]
+    if view.height >= 6 and len(rows) < 3 and width(rows[-1]) + width(said) + bool(said) > room:
+        rows.append(())  # what came of it has a row of its own, before any of the code is left out
     rows = rows if len(rows) <= 3 else [*rows[:2], (*rows[2], ("…", ""))]
     lines: list[Line] = [(gutter, *rows[0])]
     lines += [((" " * len(gutter[0]), role), *row) for row in rows[1:]]
-    if said and width(said) < view.width // 2:
+    if said:
         lines[-1] = spread(lines[-1], said, min(view.width, max(_NEAR, width(lines[-1]) + width(said) + 2)))
     return [clip(line, view.width) for line in lines]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from socklab.core.text import safe
 from socklab.ui.view.formats import plural
-from socklab.ui.view.lines import Line, Span, clip, column
+from socklab.ui.view.lines import Line, Span, clip, clip_words, column
 
 if TYPE_CHECKING:
     from socklab.syscalls.call import Field
@@ -81,7 +81,7 @@ def _listed(data: bytes, parts: Sequence[Field], cells: int) -> list[Line]:
         room = widest * (3 if roomy else 2)
         role = _FIELD_ROLES[place % len(_FIELD_ROLES)]
         name, said = column(safe(part.name), name_cells, "dim"), (safe(part.text), role if role != "dim" else "")
-        lines.append(clip((("  ", ""), column(shown, room, role), (" ", ""), name, (" ", ""), said), cells))
+        lines.append(clip_words((("  ", ""), column(shown, room, role), (" ", ""), name, (" ", ""), said), cells))
     return lines
 
 

@@ -282,14 +282,15 @@ class LineView(Sturdy, Widget, can_focus=True):
         if line and line[0][1].startswith("current"):
             if self.cursor_rows:
                 segments = [
-                    Segment(t, style(r.removeprefix("current").strip()) + theme.cursor) for t, r in ln.clip(line, room)
+                    Segment(t, style(r.removeprefix("current").strip()) + theme.cursor)
+                    for t, r in ln.clip_words(line, room)
                 ]
                 fill = style("") + theme.cursor
             else:
-                segments = [Segment(t, theme.current) for t, _ in ln.clip(line, room)]
+                segments = [Segment(t, theme.current) for t, _ in ln.clip_words(line, room)]
                 fill = theme.current
         else:
-            segments = [Segment(t, style(r)) for t, r in ln.clip(line, room)]
+            segments = [Segment(t, style(r)) for t, r in ln.clip_words(line, room)]
             fill = style("")
             if self.raised:
                 segments = [Segment(s.text, (s.style or fill) + theme.ground) for s in segments]

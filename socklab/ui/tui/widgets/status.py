@@ -10,7 +10,7 @@ from socklab.commands.keymap import said
 from socklab.core.text import safe
 from socklab.lesson import Lesson
 from socklab.ui.view.formats import call_name, plural
-from socklab.ui.view.lines import Line, Span, clip, spread, width as cells_of, with_keys
+from socklab.ui.view.lines import Line, Span, clip, clip_words, spread, width as cells_of, with_keys
 from socklab.ui.view.tasks import held, program_words
 
 _HELPS = {
@@ -48,7 +48,7 @@ def program(state: st.LabState) -> Line:
     elif state.blocked(task.tid):
         name = call_name(state, task.call.entered.nr) if task.call is not None else ""
         helps = said(_HELPS.get(name, ""))
-        return (("◌ ", "strong"), *words, (f"  {helps}" if helps else "", "dim"))
+        return (("◌ ", "strong"), *words, *(((f"  {helps}", "dim"),) if helps else ()))
     else:
         mark = ("▶ ", "good")
     return (mark, *words)
@@ -95,8 +95,8 @@ def line(
         room = width - cells_of(left) - cells_of(right)
         told = (with_keys("  chosen, `Esc` follows what happens"), with_keys("  chosen, `Esc`"))
         left = (*left, *next((words for words in told if cells_of(words) <= room), ()))
-    if cells_of(left) + cells_of(right) > width:
-        return clip(left, width)
+    if cells_of(left) + cells_of(right) >= width:
+        return clip_words(left, width)
     return spread(left, right, width)
 
 
