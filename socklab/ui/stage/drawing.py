@@ -81,7 +81,7 @@ def columns(state: st.LabState, cells: int, boxes: int) -> Columns:
     """How the width is shared out; `boxes` processes stand side by side."""
     process = max(16, min(24, cells * 18 // 100)) if boxes < 2 else max(12, min(18, cells * 14 // 100))
     wired = _is_wired(state) and cells >= _LEAST_WIRE
-    client = max(13, min(30, cells * 17 // 100))
+    client = max(14 if cells >= 78 else 13, min(30, cells * 17 // 100))
     wire = max(12, min(48, cells * 17 // 100)) if wired else 0
     kernel = cells - process * max(1, boxes) - _GUTTER - client - wire - 2 * bool(wire) - 1
     if kernel > 76:
@@ -177,10 +177,11 @@ def _more(folded: Folded, cells: int, masked: bool) -> Line:
     names = _names(folded.names)
     told = ", ".join(f"{count(many)} {name}" for name, many in folded.states.items())
     one = f"{count(sum(folded.states.values()))} more {', '.join(folded.states)}"
-    for text in (f"  {names}{one if len(folded.states) == 1 else told + ' more'}", f"+{told}"):
+    few = f"+{count(sum(folded.states.values()))} more"
+    for text in (f"  {names}{one if len(folded.states) == 1 else told + ' more'}", f"+{told}", few):
         if len(text) <= cells:
             return ((text, "dim"),)
-    return clip(((f"+{told}", "dim"),), cells)
+    return clip(((few, "dim"),), cells)
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -108,12 +108,10 @@ def _accept_queue(state: st.LabState, item: Item, room: int, hidden: frozenset[s
         tiles = slots.tiles(depth, limit, names, apart=apart)
         if width(label) + width(tiles) + width(numbers) + width(full) <= room:
             return (*label, *tiles, *numbers, *full)
-    return (
-        *label,
-        *slots.slots(depth, limit, names, room - width(label) - width(numbers) - width(full)),
-        *numbers,
-        *full,
-    )
+    rest = room - width(label) - width(numbers) - width(full)
+    if rest < 0:
+        return (*numbers, *full) if width((*numbers, *full)) <= room else numbers
+    return (*label, *slots.slots(depth, limit, names, rest), *numbers, *full)
 
 
 def in_syn_queue(state: st.LabState, listener: ev.SocketRow) -> list[ev.SocketRow]:
@@ -341,8 +339,10 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> l
         return [((error, "bad"),), ((_SHORT_ERRORS.get(error, "an error"), "bad"),)]
     if peer is None:
         ended = (f"exit status {client.code}", f"exit {client.code}")
-        ways = ended if client.phase == "done" else (safe(client.phase), _SHORT_PHASES.get(client.phase, ""))
-        if client.phase == "half-closed":  # its program may still hold the socket; when TIME_WAIT is over no table does
+        ways: tuple[str, ...] = (safe(client.phase), _SHORT_PHASES.get(client.phase, ""))
+        if client.phase == "done":
+            ways = ended
+        elif client.phase == "half-closed":  # its program may still hold the socket; when TIME_WAIT is over no table does
             ways = ("forgotten",)
         return [((way, "dim"),) for way in ways if way] or [()]
     word = st.TCP_STATES.get(peer.state, f"state {peer.state}")

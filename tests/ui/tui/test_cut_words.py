@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as some
 
+from socklab.ui.stage import drawing
+from socklab.ui.stage.scene import Folded
 from socklab.ui.view.lines import clip_words, plain, whole_words, width
 from tests.support.cut_words import cut, cut_words
 from tests.ui.stage.moments import MOMENTS as LABS
@@ -17,6 +19,15 @@ STATES = {**MOMENTS, **LABS}
 @pytest.mark.parametrize("moment", STATES)
 def test_at_no_moment_is_a_word_cut(moment: str, cells: int) -> None:
     assert cut_words(STATES[moment]().state, cells=cells) == []
+
+
+@pytest.mark.parametrize("cells", range(9, 60))
+def test_like_connections_are_counted_by_state_or_only_counted(cells: int) -> None:
+    folded = Folded({"ESTABLISHED": 2, "SYN_RECV": 2, "FIN_WAIT2": 1}, ("c", "d", "e", "f", "g"))
+    said = plain(drawing._more(folded, cells, masked=False))
+    assert not cut(said)
+    assert len(said) <= cells
+    assert "+5 more" in said or "2 ESTABLISHED, 2 SYN_RECV, 1 FIN_WAIT2" in said
 
 
 def test_a_cut_payload_is_no_cut_word() -> None:
