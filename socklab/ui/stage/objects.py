@@ -238,6 +238,8 @@ def other(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) ->
     behind = descriptor.behind or ev.KernelObject()
     kind = safe(descriptor.detail) or item.kind
     title = f"{kind} socket" if item.kind == "socket" and descriptor.detail else _NAMES.get(item.kind, kind)
+    if behind.local and len(title) + len("*  at ") + len(behind.local) > cells:
+        title = kind  # the address is whole, before it is said that this is a socket
     told: list[Span] = [marker(item.change), (title, item.change or "strong")]
     if item.kind == "epoll":
         told += _watches(descriptor, behind)
@@ -342,7 +344,9 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> l
         ways: tuple[str, ...] = (safe(client.phase), _SHORT_PHASES.get(client.phase, ""))
         if client.phase == "done":
             ways = ended
-        elif client.phase == "half-closed":  # its program may still hold the socket; when TIME_WAIT is over no table does
+        elif (
+            client.phase == "half-closed"
+        ):  # its program may still hold the socket; when TIME_WAIT is over no table does
             ways = ("forgotten",)
         return [((way, "dim"),) for way in ways if way] or [()]
     word = st.TCP_STATES.get(peer.state, f"state {peer.state}")

@@ -230,7 +230,7 @@ def test_many_bytes_are_told_whole_and_the_bar_gives_way(cells: int) -> None:
     row = replace(row, send_used=87_040)
     lab.ends("a", row, st.ESTABLISHED, rx_queue=41_488).opened(4, row)
     line = next(line for line in text(draw(lab.state, cells, 13)) if "77248" in line)
-    assert "77248 B" in line and "▓" in line
+    assert "77248 B" in line and ("▓" in line or cells < 84)
     assert re.search(r"a (:40001 )?ESTAB(LISHED)? 41488", line), line
 
 
