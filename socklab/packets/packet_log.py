@@ -57,6 +57,13 @@ def passed(packets: Log[ev.Packet]) -> list[Passed]:
     return known.passed[first : first + len(packets)]
 
 
+def last(packets: Log[ev.Packet], most: int) -> list[Passed]:
+    """Up to so many packets at the end of the log, the newest last."""
+    known = follow(packets)
+    end = packets.dropped - known.first + len(packets)
+    return known.passed[end - min(most, len(packets)) : end]
+
+
 def connections(packets: Log[ev.Packet]) -> int:
     """How many connections were seen so far."""
     return follow(packets).connections

@@ -44,14 +44,31 @@ Ends = tuple[str, str]
 """(address of the server's end, of the client's)"""
 
 
+class _Kept:
+    """The exchanges of a lab as of its last state: they stay while no packet comes or is decided on."""
+
+    def __init__(self) -> None:
+        self.of: tuple[object, ...] = ()
+        self.found: dict[Ends, Exchange] = {}
+
+
 def exchanges(state: st.LabState) -> dict[Ends, Exchange]:
     """By connection. Empty where no packet is seen."""
+    kept: _Kept = state.derived.setdefault(_Kept, _Kept())
+    changed = state.changed
+    seen = (state.packets, state.fates, state.on_the_way, state.waited_ns)
+    of = (*seen, state.wire_rules, changed.fates, changed.packet)
+    if len(of) != len(kept.of) or not all(now is before for now, before in zip(of, kept.of, strict=True)):
+        kept.of, kept.found = of, _exchanges(state)
+    return kept.found
+
+
+def _exchanges(state: st.LabState) -> dict[Ends, Exchange]:
     packets = state.packets
     found: dict[Ends, list[Passed]] = {}
-    for place in range(len(packets) - 1, max(-1, len(packets) - 1 - LOOKED_AT), -1):
-        if packets[place].id <= state.changed.packet:
+    for passed in reversed(packet_log.last(packets, LOOKED_AT)):
+        if passed.packet.id <= state.changed.packet:
             break
-        passed = packet_log.at(packets, place)
         found.setdefault((passed.server, passed.client), []).append(passed)
     kept: dict[Ends, list[Passed]] = {}
     let_go = (number for number in state.changed.fates if number in state.waited_ns)  # older ones, since then
@@ -79,8 +96,9 @@ def _exchange(state: st.LabState, kept: list[Passed], new: list[Passed]) -> Exch
         return 4 if any(passed is each for each in closed) else _weight(passed)
 
     shown = max(new, key=telling)  # of several the newest
-    same = [each for each in new if each.rightward == shown.rightward]
-    same = [each for each in same if each.seen.seq == shown.seen.seq and name(each) == name(shown)]
+    called, seq = name(shown), shown.seen.seq
+    same = [each for each in new if each.rightward == shown.rightward and each.seen.seq == seq]
+    same = [each for each in same if name(each) == called]
     again = sum(RETRANSMISSION in each.seen.marks for each in same)
     others = {each.packet.id for each in new if RETRANSMISSION not in each.seen.marks}
     others -= {shown.packet.id, *(each.packet.id for each in same)}

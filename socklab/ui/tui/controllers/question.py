@@ -5,6 +5,8 @@ In: letters, rows, Enter and Esc, the state. Out: an Answer; the question's line
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from socklab import guide
 from socklab.lesson import CHOICE_LETTERS, Predict
 from socklab.protocol import commands as cmd
@@ -29,6 +31,9 @@ class QuestionController:
         """Esc leaves something else first."""
         self._index = -1
         """The lesson step that asks."""
+        self._drawn: list[Line] = []
+        self._drawn_of: tuple[object, ...] = ()
+        """The lines, and what they were drawn of: they are asked for twice at each drawing."""
         self._choice_of: list[int] = []
         """The choice that a click on each line of the question marks."""
 
@@ -92,6 +97,13 @@ class QuestionController:
 
     def lines(self, width: int) -> list[Line]:
         """Its lines, in a place so wide; [] when there is none to be seen."""
+        of = (self._lab.shown, self._lab.bridge.now, self._marked, self.escape_is_back, self._lab.at, width)
+        if not all(now is before for now, before in zip_longest(of, self._drawn_of)):
+            self._drawn = self._draw(width)
+            self._drawn_of = of
+        return self._drawn
+
+    def _draw(self, width: int) -> list[Line]:
         lab, state = self._lab, self._lab.shown
         predict, asked = self.seen(), state.question
         if predict is None or asked is None or lab.lesson is None:

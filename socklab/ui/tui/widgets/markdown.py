@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from socklab.core.text import safe
 from socklab.ui.view.lines import Line, Span, clip, wrap
@@ -22,6 +23,12 @@ _FENCE = re.compile(r"^ *(`{3,}|~{3,})")
 
 def to_lines(markdown: str, cells: int, *, blank: bool = True) -> list[Line]:
     """Wrapped to `cells`; `blank` puts an empty line between blocks."""
+    return [*_lines(markdown, cells, blank)]
+
+
+@lru_cache(maxsize=32)
+def _lines(markdown: str, cells: int, blank: bool) -> tuple[Line, ...]:
+    """A text stays the same at most drawings."""
     out: list[Line] = []
     previous = ""
     for kind, text, depth in _blocks(safe(markdown, lines=True)):
@@ -38,7 +45,7 @@ def to_lines(markdown: str, cells: int, *, blank: bool = True) -> list[Line]:
             out.extend(wrap(((lead, "dim"), *inline(rest)), cells, indent=len(lead)))
         else:
             out.extend(wrap(inline(text), cells))
-    return out
+    return tuple(out)
 
 
 def inline(text: str, role: str = "") -> Line:
