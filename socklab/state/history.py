@@ -8,9 +8,36 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator
 
+from msgspec.structs import replace
+
 from socklab.protocol import events as ev
 from socklab.state.fold import apply
-from socklab.state.model import LabState
+from socklab.state.model import NO_TABLE, LabState
+
+_FEW = 64
+"""Events about more sockets than these are kept as they come."""
+
+
+def _lean(state: LabState, event: ev.Sockets) -> tuple[ev.Sockets, bool]:
+    """The same event, its rows sharing with the table what has stayed the same; whether only timers run on in it.
+
+    A lab at rest tells of its clients' sockets for as long as it is watched: half a kilobyte a row.
+    """
+    table = state.tables.get(event.host, NO_TABLE).rows
+    rows, only_timers = [], not event.gone
+    for row in event.set:
+        before = table.get(row.id)
+        if before is None:
+            only_timers = False
+            rows.append(row)
+            continue
+        different = {name: now for name in _FIELDS if (now := getattr(row, name)) != getattr(before, name)}
+        only_timers = only_timers and different.keys() <= {"expires_ms"}
+        rows.append(replace(before, **different))
+    return replace(event, set=tuple(rows)), only_timers
+
+
+_FIELDS = ev.SocketRow.__struct_fields__
 
 
 class History:
@@ -19,6 +46,9 @@ class History:
     `at(n)` gives the state when stop n was shown (0 = before the first). Seeking costs the events of at most one
     stride. The latest state is always at hand. Of more than `keep_events` events the oldest quarter is let go, with the
     stops that need it: `first` is the oldest that can still be shown. The counts of LabState go on.
+
+    What is left of a timer is different at every look: where nothing else is, only the latest state is told. Of an
+    earlier stop a timer is what it was when its socket's row was told last.
     """
 
     def __init__(self, stride: int = 32, keep_events: int = 200_000) -> None:
@@ -56,6 +86,11 @@ class History:
     def add(self, event: ev.Event) -> LabState:
         """Fold one event; returns the new latest state."""
         before = self.now.stops
+        if type(event) is ev.Sockets and len(event.set) <= _FEW:
+            event, only_timers = _lean(self.now, event)
+            if only_timers:
+                self.now = apply(self.now, event)
+                return self.now
         self.now = apply(self.now, event)
         self._events.append(event)
         count = len(self._events)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings, strategies as some
+from msgspec.structs import replace
 
+from socklab import state as st
 from socklab.core.persistent import Log
 from socklab.protocol import events as ev
 from socklab.state import History, LabState, apply_all
@@ -199,7 +201,32 @@ def test_stops_are_found_as_the_run_goes_on_and_an_event_of_another_run_is_at_no
     history = History(stride=2, keep_events=40)
     for event in run(9):
         history.add(event)
-        assert history.stop_of(event) in (history.now.stops, history.now.stops + 1)
+        kept = history._events[-1]
+        assert history.stop_of(kept) in (history.now.stops, history.now.stops + 1)
     assert history.stop_of(run(1)[3]) == 0
     only = list(history.told(history.now, {ev.Sockets}))
     assert only and all(type(event) is ev.Sockets for _, event in only)
+
+
+def test_a_lab_at_rest_keeps_nothing_of_timers_that_run_on_and_shows_them_now() -> None:
+    tries = replace(lab.pair(1, None, st.SYN_SENT)[0], timer=1, expires_ms=900, retransmits=1)
+    history = history_of(lab.Stream(lab.start(), lab.sockets(tries)).events)
+    kept = history.events
+    for left in (800, 700, 600):
+        history.add(lab.sockets(replace(tries, expires_ms=left)))
+    assert history.events == kept
+    assert history.now.tables["server"].rows[tries.id].expires_ms == 600
+    history.add(lab.sockets(replace(tries, expires_ms=1_800, retransmits=2)))
+    history.add(lab.sockets(gone=(tries.id,)))
+    assert history.events == kept + 2
+    assert history.at_event(kept + 1).tables["server"].rows[tries.id].retransmits == 2
+
+
+def test_a_row_that_is_told_again_shares_what_has_stayed_the_same_with_the_one_before() -> None:
+    def row(depth: int) -> ev.SocketRow:
+        return replace(lab.listener(depth), local="".join(["10.0.0.1", ":8080"]))
+
+    history = history_of(lab.Stream(lab.start(), lab.sockets(row(1)), lab.sockets(row(2))).events)
+    first, second = (history.at_event(history.events - back).tables["server"].rows[1] for back in (1, 0))
+    assert (first.rx_queue, second.rx_queue) == (1, 2)
+    assert first.local is second.local
