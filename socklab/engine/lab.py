@@ -23,6 +23,7 @@ from socklab.engine.network.wiretap import Wiretap
 from socklab.engine.program import Launched
 from socklab.engine.script import Script
 from socklab.engine.source.source_files import SourceFiles
+from socklab.engine.stillness import Stillness
 from socklab.engine.stream import Stream
 from socklab.engine.terminal import Terminal
 from socklab.engine.tracing.run_control import OVER, STEP, RunControl
@@ -37,8 +38,6 @@ from socklab.state import LabState, apply
 _TICK_SETTLE_S = 0.004
 _TICK_LIVE_S = 0.05
 _TICK_IDLE_S = 0.25
-_STILL_S = 90.0
-"""How long a lesson that runs by itself may stand still: longer than a SYN waits to be sent again (64 s at most)."""
 _DRAIN_S = 2.0
 """How long the last output of a program that has ended is waited for."""
 
@@ -114,7 +113,7 @@ class Lab:
         self._terminal: Terminal | None = None
         self.over = False
         """The loop ends, or has ended."""
-        self._last_change: tuple[LabState | None, float] = (None, 0.0)
+        self._stillness = Stillness()
         self._drain_until = 0.0
 
     # ---------------------------------------------------------------- called from other threads
@@ -255,19 +254,17 @@ class Lab:
             self._run_control.in_lesson = not script.done
         self._control.advance()
         if self._spec.unattended and script is not None and not script.done:
-            self._end_if_still()
+            self._end_if_still(script)
         drained = self._terminal is None or self._terminal.closed
         if self._drain_until and (drained or time.monotonic() > self._drain_until):
             self.reason = "exited" if self.reason == "quit" else self.reason
             self.over = True
 
-    def _end_if_still(self) -> None:
+    def _end_if_still(self, script: Script) -> None:
         """A lesson that waits for what never comes: nobody is there to see it and press a key."""
-        state = self._fold()
-        if state is not self._last_change[0]:
-            self._last_change = state, time.monotonic()
-        elif time.monotonic() - self._last_change[1] > _STILL_S:
-            said = f"Nothing has moved for {_STILL_S:.0f} s, and the lesson is not at its end: it is given up."
+        waited = self._stillness.given_up(self._fold(), lesson_acts=script.waiting or script.settling)
+        if waited:
+            said = f"Nothing has moved for {waited:.0f} s, and the lesson is not at its end: it is given up."
             self.stream.notice("error", said, "Run it by hand to see what is missing.")
             self.reason = "failed"
             self.over = True

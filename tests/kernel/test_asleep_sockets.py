@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from socklab.engine.kernel import procfs
 from socklab.engine.kernel.copies import Copies
 from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.othertables import OtherTables, parse_datagram_table
@@ -186,3 +187,25 @@ def test_a_table_is_read_as_the_kernel_writes_it_and_what_is_no_line_of_it_is_pa
             4712: KernelObject(local="127.0.0.1:5354", remote="127.0.0.1:5353", by_table=True),
         }
     assert parse_datagram_table("") == {}
+
+
+def test_a_line_that_a_reading_left_out_is_looked_for_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        inode = os.fstat(bound.fileno()).st_ino
+        unix = UnixDiag()
+        others = OtherTables(unix)
+        whole = procfs.read_open
+        readings: list[str] = []
+
+        def read(fd: int) -> str:
+            text = whole(fd)
+            readings.append(text if readings else text.partition("\n")[0])  # the first one knows of no socket
+            return readings[-1]
+
+        monkeypatch.setattr(procfs, "read_open", read)
+        found = others.find("udp", inode)
+        assert found is not None and found.local == f"127.0.0.1:{bound.getsockname()[1]}"
+        assert others.find("udp", 1) is None
+        assert len(readings) == 2, "and no third time in the same look"
+        others.close(), unix.close()

@@ -27,6 +27,9 @@ class OtherTables:
         self._unix = unix
         self._files: dict[str, int] = {}
         self._read: dict[str, dict[int, KernelObject]] = {}
+        self._again: set[str] = set()
+        """Read twice: a line may be left out while other sockets come and go, for the kernel finds its place in the
+        table by counting."""
         for detail, name in _FILES.items():
             try:
                 self._files[detail] = os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -40,6 +43,7 @@ class OtherTables:
     def renew(self) -> None:
         """What is asked from now on is read anew: each file once."""
         self._read.clear()
+        self._again.clear()
 
     def find(self, detail: str, inode: int) -> KernelObject | None:
         """What is told of the socket; None where no table lists it, or none may be read."""
@@ -47,12 +51,15 @@ class OtherTables:
             return self._of_unix(inode)
         if detail not in self._files:
             return None
-        if detail not in self._read:
+        table = self._read.get(detail)
+        if table is None or (inode not in table and detail not in self._again):
+            if table is not None:
+                self._again.add(detail)
             try:
-                self._read[detail] = parse_datagram_table(procfs.read_open(self._files[detail]))
+                table = self._read[detail] = parse_datagram_table(procfs.read_open(self._files[detail]))
             except OSError:
-                self._read[detail] = {}
-        return self._read[detail].get(inode)
+                table = self._read[detail] = {}
+        return table.get(inode)
 
     def _of_unix(self, inode: int) -> KernelObject | None:
         known = self._unix.read(inode)

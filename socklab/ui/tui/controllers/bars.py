@@ -109,8 +109,8 @@ def present_foot(
     elif asks is not None:
         keys = f"`{letters(asks)}` the vote  `{on}` the answer"
     elif lab.now.step is None and not lab.bridge.slides.all:
-        keys = f"`{on}` begins"
-    right: Line = (*with_keys(f"{keys}  `{face('present')}` leave"), (" ", ""))
+        keys = f"`{on}` begins" if lab.now.ready is not None else ""
+    right: Line = (*with_keys(f"{keys}  `{face('present')}` leave".lstrip()), (" ", ""))
     if lab.hint:
         return clip(((" ", ""), *lab.hint), width), []
     if past:
