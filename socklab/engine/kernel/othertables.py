@@ -51,15 +51,18 @@ class OtherTables:
             return self._of_unix(inode)
         if detail not in self._files:
             return None
-        table = self._read.get(detail)
-        if table is None or (inode not in table and detail not in self._again):
-            if table is not None:
-                self._again.add(detail)
-            try:
-                table = self._read[detail] = parse_datagram_table(procfs.read_open(self._files[detail]))
-            except OSError:
-                table = self._read[detail] = {}
-        return table.get(inode)
+        if detail not in self._read:
+            self._look(detail)
+        if inode not in self._read[detail] and detail not in self._again:
+            self._again.add(detail)
+            self._look(detail)
+        return self._read[detail].get(inode)
+
+    def _look(self, detail: str) -> None:
+        try:
+            self._read[detail] = parse_datagram_table(procfs.read_open(self._files[detail]))
+        except OSError:
+            self._read[detail] = {}
 
     def _of_unix(self, inode: int) -> KernelObject | None:
         known = self._unix.read(inode)
