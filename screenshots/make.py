@@ -52,6 +52,7 @@ WIDE, SMALL = (120, 36), (80, 24)
 PICTURES = {
     "backlog": Picture("backlog", "c", WIDE, 3, r"5 of 4  full"),
     "question": Picture("backlog", "c", WIDE, 2, r"hidden until you answer"),
+    "present": Picture("backlog", "c", (100, 30), 2, r"5 of 4  full", ("f5",)),
     "small": Picture("backlog", "python", SMALL, 3, r"5 of 4  full"),
     "lifecycle": Picture("lifecycle", "python", WIDE, 8, r"held after (write|sendto)"),
     "handshake": Picture("handshake", "c", WIDE, 3, r"\[SYN-ACK"),
