@@ -98,6 +98,8 @@ class Control:
 
     def obey(self, line: bytes) -> None:
         """Carry out one line, or begin to."""
+        if self.poller is not None:
+            self.poller.asked()
         self._again = True
         try:
             command = cmd.decode_command(line)

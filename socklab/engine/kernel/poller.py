@@ -28,11 +28,13 @@ _LEAST_PERIOD_S = 0.1
 _OWED_AT_MOST_S = 1.0
 _COST_SHARE = 20
 """A periodic snapshot takes at most one part in so many of the time."""
-_HELD_PERIOD_S = 0.5
+_HELD_PERIOD_S = 1.0
 _HELD_COST_SHARE = 100
-"""The same where everything is held and no packet or client moves: timers run on, and so do clients of others."""
+"""The same where everything is held and nobody has asked for anything: timers run on, and so do clients."""
 _FOLLOWS_S = 0.05
 """So long after a packet was seen or a client did something the tables have followed."""
+_WATCHED_S = 3.0
+"""So long after a stop or a command somebody watches what comes of it: packets have the tables read at once."""
 
 
 class Poller:
@@ -72,8 +74,9 @@ class Poller:
         self._wired = topology.wire is not None
         self._sees_packets = topology.network != "machine"
         self._seen: tuple[object, ...] = ()
-        self._moved = 0.0
-        """Packets, their fates and clients at the last tick, and when they were last others than before."""
+        self._moved = self._asked = 0.0
+        """Packets, their fates and clients at the last tick; when they were last others than before; when somebody
+        asked for something."""
         hosts = [host.name for host in topology.hosts if not host.shares_table_with]
         self._snapshots: dict[str, Snapshot] = {}
         for name in hosts:
@@ -96,6 +99,10 @@ class Poller:
     def due_in_s(self) -> float:
         """Until the next periodic snapshot."""
         return max(0.001, self._next - time.monotonic())
+
+    def asked(self) -> None:
+        """Somebody has asked for something, and watches what comes of it."""
+        self._asked = time.monotonic()
 
     def follow(self, pid: int) -> None:
         self._server.watch(pid)
@@ -200,6 +207,7 @@ class Poller:
 
     def at_stop(self, stop: Stop) -> None:
         """A full snapshot where it is cheap; with large tables only what the call touched, and the rest soon after."""
+        self.asked()
         if stop.tid != stop.pid:
             self._rows.add(stop.tid)
         if self._server.cost_ns < FULL_SNAPSHOT_NS or stop.at in ("interrupt", "signal"):
@@ -240,15 +248,16 @@ class Poller:
         return asleep
 
     def _next_at_rest(self, now: float, moving: bool) -> float:
-        """When the tables are read next while no program runs: once clients that are alive have moved something. Where
-        packets are seen, only after one of them: clients that try again each second would never let it rest."""
+        """When the tables are read next while no program runs: soon after clients that are alive have moved something,
+        while somebody watches; clients that try again each second would never let it rest."""
         state = self._fold()
         seen = (state.packets, state.fates, state.clients)
         if any(now_ is not before for now_, before in zip_longest(seen, self._seen)):
             self._seen, self._moved = seen, now
-        if moving and not self._sees_packets:
+        watched = moving and now - self._asked < _WATCHED_S
+        if watched and not self._sees_packets:
             return self._due
-        if moving and self._taken < self._moved + _FOLLOWS_S / 2:
+        if watched and self._taken < self._moved + _FOLLOWS_S / 2:
             return max(self._due, min(self._moved + _FOLLOWS_S, self._taken + 2 * _LEAST_PERIOD_S))
         return self._taken + max(_HELD_PERIOD_S, _HELD_COST_SHARE * self._cost_s)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 CALM_S = 0.066
 """Time between drawings of what nobody waits for."""
-REST_S = 0.5
+REST_S = 1.0
 """The same while no program runs and nobody has asked for anything for a while: clients that try again, timers."""
 WATCHED_S = 3.0
 """So long after somebody asked for something they watch what comes of it."""
