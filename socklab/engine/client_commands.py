@@ -7,6 +7,7 @@ own and dies with the engine.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -14,9 +15,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 from socklab.commands import actions
@@ -28,6 +30,7 @@ from socklab.engine.stream import Stream
 from socklab.engine.terminal import follow
 from socklab.host import libc
 from socklab.protocol import events as ev
+from socklab.state import LISTEN, LabState, Table
 
 SHOWN_BYTES = 1 << 20
 """So much of a command's output is told. What comes after it is read, so that the command is never slowed down (it may
@@ -49,10 +52,30 @@ class Command:
     open_pipes: int = 2
     told_bytes: int = 0
     status: int | None = None
+    socket: ev.SocketRow | None = None
+    """Its connection, as the table listed it last: of several the one it opened first."""
 
     @property
     def pid(self) -> int:
         return self.process.pid
+
+
+def _socket_inodes(pid: int) -> Iterator[int]:
+    """Of the sockets that a process or a child of it has open, by descriptor. Ones that are gone have none."""
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (str(pid), *children):
+            with contextlib.suppress(OSError):
+                for fd in sorted(map(int, os.listdir(f"/proc/{each}/fd"))):
+                    with contextlib.suppress(OSError):
+                        target = os.readlink(f"/proc/{each}/fd/{fd}")
+                        if target.startswith("socket:["):
+                            yield int(target[8:-1])
+
+
+def _connection(table: Table, inode: int) -> ev.SocketRow | None:
+    row = table.rows.get(table.by_inode.get(inode, 0))
+    return row if row is not None and row.state != LISTEN else None
 
 
 class ClientCommands:
@@ -166,6 +189,17 @@ class ClientCommands:
                 said = f"{command.name} has written {SHOWN_BYTES >> 10} KiB; what it writes from now on is not shown."
                 self._stream.notice("info", said, f"close {command.name}   ends it.")
 
+    def follow(self, state: LabState) -> None:
+        """Which connection is whose: a program that runs has the sockets that its descriptors name."""
+        for command in self._commands.values():
+            if command.status is not None:
+                continue
+            table = state.table_of(command.host)
+            rows = [row for inode in _socket_inodes(command.pid) if (row := _connection(table, inode)) is not None]
+            if rows and (command.socket is None or all(row.inode != command.socket.inode for row in rows)):
+                command.socket = rows[0]
+                self._tell(command, "running")
+
     def stop(self, name: str, signo: int) -> bool:
         """Send a signal to a running command and what it started in its session; False: there is none of that name."""
         command = self._commands.get(name)
@@ -197,6 +231,9 @@ class ClientCommands:
                 command.name,
                 phase,
                 host=command.host,
+                local=command.socket.local if command.socket is not None else "",
+                remote=command.socket.remote if command.socket is not None else "",
+                inode=command.socket.inode if command.socket is not None and phase == "running" else 0,
                 argv=command.argv,
                 pid=command.pid if phase == "running" else 0,
                 code=code,

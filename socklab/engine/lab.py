@@ -229,6 +229,7 @@ class Lab:
     def _look_around(self) -> None:
         if self._poller is None:
             return
+        self._actor.commands.follow(self._fold())
         for tid in self._poller.tick(self._running(), self._actor.busy):
             self._tell_place(tid)
             if self._script is not None and tid in self._nth:
@@ -331,6 +332,7 @@ class Lab:
             poller.follow(stop.pid)
             poller.woke(stop.tid)
             poller.at_stop(stop)
+            self._actor.commands.follow(self._fold())
         if stop.at == "enter":
             self._entered[stop.tid] = stop
         of_lesson = stop.at in ("enter", "return") and self._tell_script(stop)

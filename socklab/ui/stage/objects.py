@@ -323,7 +323,7 @@ def far_end(state: st.LabState, item: Item, cells: int, hidden: frozenset[str]) 
     if client.argv and not client.name.startswith(program := client.argv[0].rpartition("/")[2]):
         head = (*head, (safe(program) + " ", role))
     port: Line = ()
-    if cells >= _PORTS and client.local and not client.argv:
+    if cells >= _PORTS and client.local:
         port = ((f"{address(client.local, 6, ports=True):<7}", "dim"),)
     if hidden & {"clients", "sockets", "queues"}:
         return clip((*head, *port, HIDDEN), cells)
@@ -339,15 +339,11 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> l
 
         error = errno_name(client.errno)
         return [((error, "bad"),), ((_SHORT_ERRORS.get(error, "an error"), "bad"),)]
+    ended = (f"exit status {client.code}", f"exit {client.code}") if client.phase == "done" else ()
     if peer is None:
-        ended = (f"exit status {client.code}", f"exit {client.code}")
-        ways: tuple[str, ...] = (safe(client.phase), _SHORT_PHASES.get(client.phase, ""))
-        if client.phase == "done":
-            ways = ended
-        elif (
-            client.phase == "half-closed"
-        ):  # its program may still hold the socket; when TIME_WAIT is over no table does
-            ways = ("forgotten",)
+        ways = ended or (safe(client.phase), _SHORT_PHASES.get(client.phase, ""))
+        if client.phase == "half-closed":  # TIME_WAIT is over: no table lists its socket, its program may hold it
+            ways = ("forgotten", "")
         return [((way, "dim"),) for way in ways if way] or [()]
     word = st.TCP_STATES.get(peer.state, f"state {peer.state}")
     before = state.changed.sockets.get((state.table_host(client.host), peer.id), peer)
@@ -355,6 +351,8 @@ def _does(state: st.LabState, client: ev.Client, peer: ev.SocketRow | None) -> l
     unread = peer.rx_queue - (peer.state in st.FIN_CAME and peer.rx_queue > 0)
     waits = f" {brief(unread, 5)} B" if unread else f" ↻{peer.retransmits}" if peer.retransmits else ""
     also: Line = ((waits, "number" if unread else "warn"),) if waits else ()
+    if ended:
+        return [((f"{ended[1]}, ", "dim"), (word, role)), *(((way, "dim"),) for way in ended)]
     short = (_SHORT.get(word, word), role)
     least: Line = ((f" {brief(unread, 5)}", "number"),) if unread else also
     return [((word, role), *also), (short, *also), (short, *least), (short,)]
