@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from socklab.engine.kernel import procfs
+from socklab.engine.kernel import descriptors, procfs
 from socklab.engine.kernel.copies import Copies
 from socklab.engine.kernel.descriptors import DescriptorTable
 from socklab.engine.kernel.othertables import OtherTables, parse_datagram_table
@@ -158,6 +158,7 @@ def until(reached: Callable[[], bool]) -> None:
 def test_no_descriptor_of_a_running_program_is_copied_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(descriptors, "READ_ALL", 100_000)  # however many files other tests have left open here
         unix = UnixDiag()
         others = OtherTables(unix)
         table = DescriptorTable(os.getpid(), lambda inode: False, unix, others)
