@@ -22,7 +22,7 @@ _READING: tuple[tuple[str, str, str], ...] = (
     ("░", "mask", "hidden until you have answered"),
     ("■ ▶ ◌ ✗", "strong", "the program is held, running, asleep in a call, dead"),
     ("a b c ...", "key", "a choice of the open question: Enter commits, Esc just shows the answer"),
-    ("[ ] ◆", "strong", "timeline: where you are; a step of the lesson"),
+    ("[ ] ◆ ★", "strong", "timeline: where you are; a step of the lesson; a bookmark"),
 )
 
 
@@ -33,7 +33,8 @@ def lines() -> list[Line]:
     last: Line = (
         ("  Every action is in the command palette too (Ctrl+P). The mouse works on keys, tabs and stops.", "dim"),
     )
-    return [(), *help_lines(), (), *reading, (), last]
+    copy: Line = (("  What the mouse has selected Ctrl-C copies; :pcap FILE writes the packets.", "dim"),)
+    return [(), *help_lines(), (), *reading, (), last, copy]
 
 
 class HelpScreen(Overlay):

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from socklab.protocol import events as ev
+from socklab.ui.tui.panels import registry
 from socklab.ui.tui.panels.byteorder import ByteOrderPanel
 from socklab.ui.view.lines import View, width
 from tests.ui.tui.panel_support import ACCEPT, BIND, STACK, Scene, sockaddr_in
@@ -40,6 +41,17 @@ def test_a_port_with_swapped_bytes_is_told_as_such() -> None:
     said = text(PANEL.render(bound("0.0.0.0", 36895).state, VIEW))
     assert "If 8080 was meant, htons is missing: 36895 is 8080 with its two bytes swapped." in said.replace("\n", " ")
     assert "htons is missing" not in text(PANEL.render(bound("0.0.0.0", 8080).state, VIEW))
+
+
+@pytest.mark.parametrize(("port", "meant"), [(36895, 8080), (20480, 80), (47635, 5050)])
+def test_the_call_asks_about_htons_where_a_bound_port_reads_like_a_usual_one_swapped(port: int, meant: int) -> None:
+    said = " ".join(text(registry.panel("call").render(bound("0.0.0.0", port).state, View(56, 14))).split())
+    assert f"{port} is {meant} with its two bytes swapped: is htons missing? B shows the bytes." in said
+
+
+@pytest.mark.parametrize("port", [8080, 80, 54321, 40001, 36896])
+def test_of_other_ports_the_call_asks_nothing(port: int) -> None:
+    assert "htons" not in text(registry.panel("call").render(bound("0.0.0.0", port).state, View(56, 14)))
 
 
 def test_an_address_stays_in_sight_at_later_calls() -> None:

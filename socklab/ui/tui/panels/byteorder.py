@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from socklab import state as st
 from socklab.core.text import safe
 from socklab.ui.tui.panels.panel import Panel
+from socklab.ui.view.byte_order import swapped_port
 from socklab.ui.view.formats import arch, call_name
 from socklab.ui.view.lines import EMPTY, Line, Span, View, column, wrap
 
@@ -140,10 +141,10 @@ def _number(field: Field, raw: bytes) -> str:
 
 def _said(arg: DecodedArg) -> list[str]:
     """What comes of the port's bytes, in sentences."""
-    raw = next((arg.data[f.offset : f.offset + 2] for f in arg.fields if f.name.endswith("_port")), b"")
-    port, swapped = int.from_bytes(raw, "big"), int.from_bytes(raw, "little")
-    if len(raw) < 2 or port == swapped:
+    ports = swapped_port(arg)
+    if ports is None or ports[0] == ports[1]:
         return []
+    (port, swapped), raw = ports, ports[0].to_bytes(2, "big")
     said = [
         f"Port {port} is the bytes {raw.hex(' ')}: so htons puts them. Without it they would be {raw[::-1].hex(' ')}, "
         f"as this machine keeps the number, and the kernel would read {swapped}."

@@ -89,7 +89,7 @@ class CallPanel(Panel):
         head = [_heading(state, task, task.call, view), *_call(decoded, view)]
         outcome = _outcome(state, task, decoded, view)
         table = poll_table.table(state, task, task.call, view, view.height - len(head))
-        head += [*table, *outcome]
+        head += [*table, *outcome, *_doubt(decoded, view)]
         if table:
             # The lists themselves are told by the table; what is left of the arguments comes below it.
             decoded = replace(
@@ -234,6 +234,21 @@ def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View
     if why:
         spans.append((f": {why}", ""))
     return wrap(tuple(spans), view.width, indent=2)
+
+
+def _doubt(decoded: DecodedCall, view: View) -> list[Line]:
+    """A port to be bound that reads like a usual one whose bytes were not put in network order."""
+    if decoded.name != "bind":
+        return []
+    from socklab.ui.tui.panels import registry
+    from socklab.ui.view.byte_order import looks_swapped, swapped_port
+
+    for port, swapped in filter(None, map(swapped_port, decoded.args)):
+        if looks_swapped(port, swapped):
+            text = f"{port} is {swapped} with its two bytes swapped: is htons missing? "
+            shows: Line = ((registry.face(registry.entry("byteorder")), "key"), (" shows the bytes.", "dim"))
+            return wrap((("! ", "warn"), (text, ""), *shows), view.width, indent=2)
+    return []
 
 
 # ---------------------------------------------------------------- arguments and their bytes
