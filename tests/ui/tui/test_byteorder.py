@@ -44,8 +44,11 @@ def test_a_port_with_swapped_bytes_is_told_as_such() -> None:
 
 
 @pytest.mark.parametrize(("port", "meant"), [(36895, 8080), (20480, 80), (47635, 5050)])
-def test_the_call_asks_about_htons_where_a_bound_port_reads_like_a_usual_one_swapped(port: int, meant: int) -> None:
-    said = " ".join(text(registry.panel("call").render(bound("0.0.0.0", port).state, View(56, 14))).split())
+@pytest.mark.parametrize("panel", ["call", "narration"])
+def test_htons_is_asked_about_where_a_bound_port_reads_like_a_usual_one_swapped(
+    panel: str, port: int, meant: int
+) -> None:
+    said = " ".join(text(registry.panel(panel).render(bound("0.0.0.0", port).state, View(56, 14))).split())
     assert f"{port} is {meant} with its two bytes swapped: is htons missing? B shows the bytes." in said
 
 

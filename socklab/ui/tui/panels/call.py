@@ -17,7 +17,7 @@ from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
 from socklab.ui.tui.panels.panel import Panel
-from socklab.ui.tui.widgets import hexdump, more, poll_table
+from socklab.ui.tui.widgets import hexdump, htons_hint, more, poll_table
 from socklab.ui.view.formats import (
     arch,
     call_name,
@@ -89,7 +89,7 @@ class CallPanel(Panel):
         head = [_heading(state, task, task.call, view), *_call(decoded, view)]
         outcome = _outcome(state, task, decoded, view)
         table = poll_table.table(state, task, task.call, view, view.height - len(head))
-        head += [*table, *outcome, *_doubt(decoded, view)]
+        head += [*table, *outcome, *htons_hint.lines(decoded, view.width)]
         if table:
             # The lists themselves are told by the table; what is left of the arguments comes below it.
             decoded = replace(
@@ -234,21 +234,6 @@ def _outcome(state: st.LabState, task: st.Task, decoded: DecodedCall, view: View
     if why:
         spans.append((f": {why}", ""))
     return wrap(tuple(spans), view.width, indent=2)
-
-
-def _doubt(decoded: DecodedCall, view: View) -> list[Line]:
-    """A port to be bound that reads like a usual one whose bytes were not put in network order."""
-    if decoded.name != "bind":
-        return []
-    from socklab.ui.tui.panels import registry
-    from socklab.ui.view.byte_order import looks_swapped, swapped_port
-
-    for port, swapped in filter(None, map(swapped_port, decoded.args)):
-        if looks_swapped(port, swapped):
-            text = f"{port} is {swapped} with its two bytes swapped: is htons missing? "
-            shows: Line = ((registry.face(registry.entry("byteorder")), "key"), (" shows the bytes.", "dim"))
-            return wrap((("! ", "warn"), (text, ""), *shows), view.width, indent=2)
-    return []
 
 
 # ---------------------------------------------------------------- arguments and their bytes

@@ -9,6 +9,7 @@ from socklab import state as st
 from socklab.core.text import safe
 from socklab.lesson import canonical
 from socklab.protocol import events as ev
+from socklab.ui.tui.widgets import htons_hint
 from socklab.ui.view.formats import arch, call_name, server_host, sleeps_in, words
 from socklab.ui.view.index import holder_index
 from socklab.ui.view.lines import EMPTY, Line, Span, View, with_keys, wrap
@@ -42,6 +43,8 @@ def _about_call(state: st.LabState, task: st.Task, call: st.Call, view: View) ->
     told = []
     if decoded.meaning:
         told.append(wrap(((f"{safe(decoded.name)}: ", "name"), (safe(decoded.meaning), "")), view.width))
+    if doubt := htons_hint.lines(decoded, view.width):
+        told.append(doubt)
     if _is_import(state, task):
         told.append(words("An import makes this call, not the program's own lines.", view, ""))
     changes = _changes(state, task) if call.returned is not None and task.status == "held" else ()
