@@ -49,3 +49,14 @@ def test_every_lesson_can_be_run_to_its_last_step(name: str, language: str) -> N
     argv = [sys.executable, "-m", "socklab", "lesson", name, "--lang", language, "--plain", "--step", str(steps)]
     run = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
     assert f"Step {steps} of {steps}: " in run.stdout, run.stdout[-2000:] + run.stderr
+
+
+def test_in_plain_text_a_lesson_is_begun_anew_at_a_step_and_goes_on_in_the_other_language() -> None:
+    argv = [sys.executable, "-m", "socklab", "lesson", "backlog", "--lang", "c", "--plain"]
+    typed = "restart 3\nlanguage\nrestart 9\nlanguage python\nq\n"
+    run = subprocess.run(argv, input=typed, capture_output=True, text=True, timeout=600, check=False)
+    told = [part for part in run.stdout.split("\n> ") if part]
+    assert told[1].startswith("restart 3\n") and "in C." in told[1] and "What has become of client j" in told[1]
+    assert told[2].startswith("language\n") and "in Python." in told[2] and "What has become of client j" in told[2]
+    assert "The lesson's steps are 1 to 6." in told[3]
+    assert "There is no server in another language here." in told[4]
