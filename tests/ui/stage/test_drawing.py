@@ -12,7 +12,8 @@ from socklab.protocol import events as ev
 from socklab.ui.plain.stage import sentences
 from socklab.ui.stage import traffic
 from socklab.ui.stage.drawing import Picture, draw
-from socklab.ui.view.lines import plain, width
+from socklab.ui.tui.panels import registry
+from socklab.ui.view.lines import View, plain, width
 from tests.support.streams import SYN
 from tests.support.wirescene import CLIENT, SERVER
 from tests.ui.stage.moments import CHILD, MOMENTS, Lab
@@ -263,3 +264,12 @@ def test_a_client_whose_minute_of_time_wait_is_over_is_forgotten_and_no_longer_h
     lab.ends("a", None, None, phase="half-closed")
     lines = "\n".join(text(draw(lab.state, 120, 17)))
     assert "forgotten" in lines and "half-closed" not in lines
+
+
+@pytest.mark.parametrize("rows", [3, 4, 5, 12])
+def test_what_a_step_is_about_is_in_sight_on_the_smallest_stage(labs: dict[str, Lab], rows: int) -> None:
+    for client in "cf":
+        view = View(59, rows, pointed=f"client {client}")
+        lines = [plain(line) for line in registry.panel("stage").body(labs["full queue"].state, view).lines]
+        assert len(lines) <= rows, "nothing to be scrolled to"
+        assert any(re.search(rf"▸{client} (ESTAB|SYN_SENT)", line) for line in lines), lines

@@ -58,7 +58,7 @@ def _picture(state: st.LabState, view: View) -> Picture:
     return draw(
         state,
         view.width,
-        max(4, view.height),
+        max(2, view.height),
         hidden=view.hidden,
         pointed=view.pointed,
         selected=view.selected,
