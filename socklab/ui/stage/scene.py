@@ -321,9 +321,16 @@ def _alike(state: st.LabState, items: list[Item]) -> list[Item]:
 
 def _fitting(items: list[Item], lines: int, guarded: bool) -> list[Item]:
     """As many as fit, in their order. Lines are kept for those that are left out; the first clients without a socket
-    on this host stand beside the listener and need none."""
-    beside = LISTENER_LINES * any(item.kind == "listener" for item in items)
-    free = {id(item) for item in [item for item in items if _alone(item, guarded)][:beside]}
+    on this host stand beside the listener, if it is drawn, and need none."""
+    beside = [id(item) for item in items if _alone(item, guarded)][:LISTENER_LINES]
+    kept = _kept(items, lines, frozenset(beside))
+    if beside and not any(item.kind == "listener" for item in kept):
+        kept = _kept(items, lines, frozenset())
+    return kept
+
+
+def _kept(items: list[Item], lines: int, free: frozenset[int]) -> list[Item]:
+    """`free`: ids of those that need no line of their own."""
 
     def needed(item: Item) -> int:
         return 0 if id(item) in free else item.lines
