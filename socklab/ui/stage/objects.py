@@ -40,6 +40,8 @@ _SHORT_ERRORS = {
 _SHORT_PHASES = {"running": "runs", "connecting": "connects"}
 """Where the whole word has no room: no word is cut."""
 _LEAST_BAR = 8
+_LEAST_REST = 16
+"""Cells behind a state that has changed, for the state before to be told too."""
 SYN_TILES = 12
 """So many of a SYN queue have a tile, the rest are counted."""
 _STATE = 12
@@ -163,7 +165,12 @@ def connection(state: st.LabState, item: Item, cells: int, hidden: frozenset[str
     if item.change == "gone":
         return clip((*head, (word, "gone"), (" gone", "dim")), cells)
     moved = item.change == "new" or (item.before is not None and item.before.state != row.state)
-    head = (*head, (f"{word:<{_STATE}}", item.change if moved else ""))
+    said: Line = ((f"{word:<{_STATE}}", item.change if moved else ""),)
+    if moved and item.before is not None and item.name:
+        was = st.TCP_STATES.get(item.before.state, f"state {item.before.state}")
+        whole: Line = ((f"{was} → ", "dim"), (f"{word} ", item.change))
+        said = whole if cells - width((*head, *whole)) >= _LEAST_REST else said
+    head = (*head, *said)
     if not item.name:
         ports = obvious(state, row.remote)
         head = (*head, (f"{address(row.remote, 22, ports=ports)} ", "path"))

@@ -73,6 +73,10 @@ def test_what_is_drawn_is_what_the_state_holds(labs: dict[str, Lab], moment: str
             assert (int(depth), int(limit)) == (row.rx_queue, row.tx_queue)
             assert ("full" in line) == (row.rx_queue > row.tx_queue)
             continue
+        if was := re.search(rf"({STATE}) → ", line):
+            before = state.changed.sockets["server", row.id]
+            assert before is not None and was[1] == st.TCP_STATES[before.state]
+            line = line.replace(was[0], "")
         words = re.findall(STATE, line)
         assert words[0] == st.TCP_STATES[row.state]
         for number in re.findall(r"(?:in|receive) (?:[▓░]+ )?(\d+) B", line):
@@ -129,6 +133,14 @@ def test_a_fin_that_waits_is_no_byte(labs: dict[str, Lab]) -> None:
     """The kernel counts it as one: Recv-Q is 1."""
     line = line_of(text(draw(labs["half closed"].state, 120, 17)), "CLOSE_WAIT")
     assert re.search(r"in [▓░]+ FIN ", line)
+
+
+def test_a_state_that_has_changed_is_told_with_the_one_before_where_there_is_room(labs: dict[str, Lab]) -> None:
+    for cells in (120, 200):
+        assert "*a ESTABLISHED → CLOSE_WAIT in" in line_of(
+            text(draw(labs["half closed"].state, cells, 17)), "CLOSE_WAIT"
+        )
+    assert "→" not in line_of(text(draw(labs["half closed"].state, 80, 12)), "CLOSE_WAIT")
 
 
 def test_two_processes_are_two_arrows_to_one_object(labs: dict[str, Lab]) -> None:
@@ -260,7 +272,7 @@ def test_where_there_is_no_room_for_the_wire_the_title_says_so(labs: dict[str, L
 def test_a_client_whose_minute_of_time_wait_is_over_is_forgotten_and_no_longer_half_closed() -> None:
     """Its program has shut down its sending side, and that is all it ever did."""
     lab = Lab().half_closed()
-    assert "a :40001 FIN_WAIT2" in line_of(text(draw(lab.state, 120, 17)), "a CLOSE_WAIT")
+    assert "a :40001 FIN_WAIT2" in line_of(text(draw(lab.state, 120, 17)), "CLOSE_WAIT")
     lab.ends("a", None, None, phase="half-closed")
     lines = "\n".join(text(draw(lab.state, 120, 17)))
     assert "forgotten" in lines and "half-closed" not in lines
