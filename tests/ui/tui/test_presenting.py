@@ -98,7 +98,8 @@ async def test_out_of_it_the_keys_are_their_commands_again() -> None:
         assert link.commands == [cmd.Step()]
 
 
-async def test_a_step_to_come_is_run_to_and_any_key_stops_that() -> None:
+@pytest.mark.parametrize("key", ["z", "$"])
+async def test_a_step_to_come_is_run_to_and_any_key_stops_that(key: str) -> None:
     app, link = app_of(backlog(), at_once=2)
     async with app.run_test(size=(80, 24)) as pilot:
         await shown(pilot, "held ")
@@ -114,7 +115,7 @@ async def test_a_step_to_come_is_run_to_and_any_key_stops_that() -> None:
         await shown(pilot, "held ")
         await pilot.press(*":restart 2", "enter")
         await shown(pilot, "Going to step 2; any key stops it.")
-        await pilot.press("z")
+        await pilot.press(key)
         await until(pilot, lambda: "Going to step" not in text_of(app))
 
 

@@ -361,6 +361,12 @@ class LabScreen(Sturdy, Screen[None]):
     def on_unmount(self) -> None:
         self.lab.bridge.stop()
 
+    def on_key(self) -> None:
+        """A key that is no command's."""
+        if self.going.words:
+            self.going.stop()
+            self.paint()
+
     def on_line_view_resized(self) -> None:
         self._paint_soon()
 
