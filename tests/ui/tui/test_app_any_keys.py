@@ -52,6 +52,8 @@ async def at_rest(pilot: Pilot[int]) -> None:
         pilot.app.pop_screen()
     for _ in range(8):
         await pilot.press("escape")
+    if lab(pilot).panes.presenting:
+        await pilot.press("f5")
     await until(pilot, lambda: "` Stage" in text_of(pilot.app) and "2 Call" in text_of(pilot.app))  # type: ignore[arg-type]
 
 
