@@ -1,7 +1,7 @@
 """Words that a screen of 80 by 24 cuts in the middle.
 
 In: a LabState. Out: the lines that have one, of every panel at the heights it has there, and of the lines between them.
-Code, output and payload are cut anywhere: they are bytes.
+Code, output and payload are cut anywhere, and so are names of files: they are bytes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from socklab.ui.view.lines import Line, View, clip_words, plain
 HEIGHTS = (5, 8, 11, 19)
 """Rows of a panel with a question below it, with the lesson's text, and alone."""
 _QUOTED = re.compile(r'"[^"…]*("|…|$)')
+_PATH = re.compile(r"(?<!\S)/\S*…")
 _CUT = re.compile(r"\w…")
 _BYTES = ("source", "output")
 
 
 def cut(text: str) -> bool:
-    """A word stands right before `…`, outside of quotes."""
-    return _CUT.search(_QUOTED.sub("", text)) is not None
+    """A word stands right before `…`, outside of quotes; a file's name is none."""
+    return _CUT.search(_PATH.sub("", _QUOTED.sub("", text))) is not None
 
 
 def cut_words(state: st.LabState, lesson: Lesson | None = None, cells: int = 80) -> list[str]:
