@@ -56,9 +56,10 @@ def lesson(name: str, wanted: RunSpec, mode: Mode, *, present: bool = False, ste
 
     folder = lessons.find(name)  # a mistyped name first: without a terminal too it is what is wrong
     if step:
-        steps = len(lessons.load(folder).steps)
-        if step > steps:
-            raise UsageError(f"The lesson {safe(name)} has steps 1 to {steps}.")
+        from socklab import guide
+
+        if why := guide.refused(lessons.load(folder), step - 1):
+            raise UsageError(why)
     _prepare(mode, f"socklab lesson {safe(name)} --plain")
     return _play(wanted, mode, folder, present=present, step=step)
 
@@ -161,7 +162,7 @@ def _refused(link: Link, lesson: Lesson | None) -> int | None:
     if not isinstance(told[-1], ev.Ended) or any(isinstance(event, ev.Started) for event in told):
         return None
     from socklab import state as st
-    from socklab.ui.plain import run
+    from socklab.ui.plain import consumer
 
     state = st.LabState()
     for event in told:
@@ -169,7 +170,7 @@ def _refused(link: Link, lesson: Lesson | None) -> int | None:
         if isinstance(event, ev.Notice) and event.level != "info":
             said = "\n".join(filter(None, (event.text, event.fix)))
             print(f"socklab: {safe(said, lines=True)}", file=sys.stderr)
-    return run.exit_code(state, lesson)
+    return consumer.exit_code(state, lesson)
 
 
 def here() -> str:

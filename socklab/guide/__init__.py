@@ -41,7 +41,7 @@ from socklab.guide.steps import (
     next_beat,
     pause_names,
 )
-from socklab.guide.toward import Choice, Reached, Stuck, Toward
+from socklab.guide.toward import Choice, Reached, Stuck, Toward, choices_made, other_languages, refused
 from socklab.lesson import Settle, canonical
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "begin",
     "begins_with",
     "canonical",
+    "choices_made",
     "described",
     "doubts",
     "end_hint",
@@ -75,9 +76,11 @@ __all__ = [
     "narration",
     "next_beat",
     "next_hint",
+    "other_languages",
     "pause_names",
     "progress",
     "question",
+    "refused",
     "said",
     "unmeasured",
     "untrue",

@@ -33,6 +33,24 @@ Choice: TypeAlias = Value | None
 """What a question was answered with; None = just show me."""
 
 
+def choices_made(state: LabState) -> dict[int, Choice]:
+    """Lesson step to the choice its question was answered with."""
+    return {index: measured.choice for index, measured in state.answers.items()}
+
+
+def refused(lesson: Lesson | None, step: int) -> str:
+    """Why there is no way to this step, from 0; "" = there is one."""
+    if lesson is None:
+        return "There is no lesson, and no step of one."
+    return "" if 0 <= step < len(lesson.steps) else f"The lesson's steps are 1 to {len(lesson.steps)}."
+
+
+def other_languages(lesson: Lesson, state: LabState) -> list[str]:
+    """Languages the lesson has a server in, besides the one that runs."""
+    running = state.header.language if state.header is not None else ""
+    return [language for language in lesson.languages if language != running]
+
+
 class Toward:
     """One way to a step. `choices`: to questions of earlier steps, by step; none = just show me."""
 

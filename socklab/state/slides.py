@@ -35,7 +35,6 @@ class Slides:
         self.all: list[Slide] = []
         self.is_open = False
         """The last one is now: the program has not gone past it."""
-        self._steps = steps
         self._begin = _BEGIN_A_STEP if steps else (ev.Held,)
         self._waited = self._asked = False
         self._tid = 0

@@ -14,7 +14,7 @@ from socklab.lesson import Lesson
 from socklab.protocol import codec, commands as cmd, events as ev
 from socklab.session import Link
 from socklab.ui.plain import prompt
-from socklab.ui.plain.run import Consumer
+from socklab.ui.plain.consumer import Consumer
 
 # The tag comes first in every line the engine writes, and a quotation mark inside a string is escaped: these bytes
 # begin a line or are nowhere.

@@ -16,7 +16,6 @@ from typing import Protocol
 from socklab import state as st
 from socklab.core.errors import SocklabError
 from socklab.core.signals import signal_name
-from socklab.lesson import Value
 from socklab.protocol import commands as cmd, events as ev
 from socklab.protocol.pending import Pending
 from socklab.state.slides import Slides
@@ -69,8 +68,6 @@ class Bridge:
         """Lesson step to the stop at which its answer was measured."""
         self.step_at: dict[int, int] = {}
         """Lesson step to the stop at which it was reached."""
-        self.choices: dict[int, Value | None] = {}
-        """Lesson step to the choice its question was answered with; None = just show me."""
         self._unanswered = Pending()
         self._rhythm = Rhythm(draw)
         self._pending: deque[ev.AnyEvent] = deque()
@@ -186,7 +183,6 @@ class Bridge:
             self.step_at.setdefault(event.index, state.stops)
         elif isinstance(event, ev.Measured):
             self.measured_at[event.index] = state.stops
-            self.choices[event.index] = event.choice
 
     def _decode(self, state: st.LabState) -> None:
         """Read the packet here, within the slice: thousands of them at the next drawing would keep a key waiting."""

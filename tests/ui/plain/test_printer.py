@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from socklab import lesson as lessons, state as st
 from socklab.protocol import events as ev
+from socklab.ui.plain.consumer import exit_code
 from socklab.ui.plain.printer import Printer
-from socklab.ui.plain.run import exit_code
 from tests.support import streams as lab
 
 LESSON = """

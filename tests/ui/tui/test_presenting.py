@@ -115,6 +115,7 @@ async def test_a_step_to_come_is_run_to_and_any_key_stops_that(key: str) -> None
         await shown(pilot, "held ")
         await pilot.press(*":restart 2", "enter")
         await shown(pilot, "Going to step 2; any key stops it.")
+        assert link.successor is not None, "restart begins anew, wherever the run is"
         await pilot.press(key)
         await until(pilot, lambda: "Going to step" not in text_of(app))
 

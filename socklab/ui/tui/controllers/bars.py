@@ -38,9 +38,7 @@ def status_line(lab: Lab, program: ProgramController, going: GoingController, wi
     return status.line(state, lab.lesson, width, chosen=chosen, others_run=others_run, until=until)
 
 
-def footer_line(
-    lab: Lab, _program: ProgramController, _going: GoingController, width: int, *, back: bool
-) -> tuple[Line, list[Hot]]:
+def footer_line(lab: Lab, width: int, *, back: bool) -> tuple[Line, list[Hot]]:
     """Keys, and where a click asks for what. `back`: Esc leaves something before it answers a question."""
     now = lab.now
     predict = lab.question
@@ -97,9 +95,7 @@ def present_head(lab: Lab, width: int) -> Line:
     return spread(clip(left, max(0, width - cells_of(right) - 1)), right, width)
 
 
-def present_foot(
-    lab: Lab, program: ProgramController, going: GoingController, width: int, *, back: bool
-) -> tuple[Line, list[Hot]]:
+def present_foot(lab: Lab, going: GoingController, width: int, *, back: bool) -> Line:
     """What the program is doing, a word to the user or that this is the past; and the keys that matter here."""
     past, asks = lab.at is not None, lab.question
     on, leave = "Space", "back" if back else "now"
@@ -112,7 +108,7 @@ def present_foot(
         keys = f"`{on}` begins" if lab.now.ready is not None else ""
     right: Line = (*with_keys(f"{keys}  `{face('present')}` leave".lstrip()), (" ", ""))
     if lab.hint:
-        return clip(((" ", ""), *lab.hint), width), []
+        return clip(((" ", ""), *lab.hint), width)
     if past:
         told = f" ◀ THE PAST  as recorded at stop {lab.at} of {lab.now.stops}"
         left: Line = ((told, "current"),)
@@ -121,4 +117,4 @@ def present_foot(
     left = clip(left, max(0, width - cells_of(right) - 2))
     ground = "current" if past else ""
     gap = " " * max(1, width - cells_of(left) - cells_of(right))
-    return (*left, (gap, ground), *((text, ground or role) for text, role in right)), []
+    return (*left, (gap, ground), *((text, ground or role) for text, role in right))

@@ -32,7 +32,7 @@ class GoingController:
         """
         shown = self._lab.shown.step if self._lab.at is not None and self._lab.lesson is not None else None
         if step or shown is not None:
-            self.go(int(step) - 1 if step else shown.index if shown is not None else 0)
+            self.go(int(step) - 1 if step else shown.index if shown is not None else 0, anew=True)
         elif self._has_begun():
             self._restart("")
 
@@ -43,19 +43,16 @@ class GoingController:
             return False
         return True
 
-    def go(self, step: int) -> None:
-        """To this step, from 0: on from here, or from the beginning where it was reached already."""
+    def go(self, step: int, *, anew: bool = False) -> None:
+        """To this step, from 0: on from here, or from the beginning where it was reached already, or `anew`."""
         lab = self._lab
-        lesson = lab.lesson
-        if lesson is None:
-            lab.say("There is no lesson, and no step of one.")
-            return
-        if not 0 <= step < len(lesson.steps):
-            lab.say(f"The lesson's steps are 1 to {len(lesson.steps)}.", wrong=True)
+        if why := guide.refused(lab.lesson, step):
+            lab.say(why, wrong=True)
             return
         at = lab.bridge.now.step
-        choices = dict(lab.bridge.choices)
-        if not self._has_begun() or (at is not None and at.index >= step and not self._restart("")):
+        choices = guide.choices_made(lab.bridge.now)
+        anew = anew or (at is not None and at.index >= step)
+        if not self._has_begun() or (anew and not self._restart("")):
             return
         lab.latest()
         self.begin(step, choices)
@@ -67,13 +64,13 @@ class GoingController:
         if lesson is None or header is None:
             lab.say("There is no lesson that has a server in another language." if lesson is None else _STARTING)
             return
-        others = [each for each in lesson.languages if each != header.language]
+        others = guide.other_languages(lesson, lab.bridge.now)
         language = language or next(iter(others), header.language)
         if language not in others:
             why = "is in it already" if language == header.language else "has no server in it"
             lab.say(f"{LANGUAGES.get(language, language)}: the lesson {why}.")
             return
-        step, choices = lab.shown.step, dict(lab.bridge.choices)
+        step, choices = lab.shown.step, guide.choices_made(lab.bridge.now)
         if self._has_begun() and self._restart(language) and step is not None:
             self.begin(step.index, choices)
 

@@ -82,6 +82,5 @@ class Chrome:
             self.footer.show([((": ", "key"),)])
         else:
             back = self._question.escape_is_back
-            draw = bars.present_foot if presenting else bars.footer_line
-            line, hot = draw(lab, self._program, self._going, width, back=back)
-            self.footer.show([line], hot=hot)
+            foot, hot = bars.footer_line(lab, width, back=back) if not presenting else ((), [])
+            self.footer.show([foot or bars.present_foot(lab, self._going, width, back=back)], hot=hot)
