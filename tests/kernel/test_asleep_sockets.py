@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from socklab.ui.tui.panels import registry
 from socklab.ui.view.lines import View, plain
 from tests.kernel.test_attach import _may_trace  # noqa: F401
 from tests.kernel.test_many_tasks import Lab
+from tests.support.servers import until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.skipif(not shutil.which("ss"), reason="ss is not installed")]
 
@@ -135,7 +135,8 @@ def test_of_an_attached_server_that_sleeps_on_the_address_is_shown_too(tmp_path:
     program.write_text(SERVER.replace("%d", str(os.getpid())))
     process = subprocess.Popen([sys.executable, str(program)])
     try:
-        until(lambda: Path(f"/proc/{process.pid}/wchan").read_text().startswith(("__skb_wait", "unix", "do_", "sched")))
+        asleep = ("__skb_wait", "unix", "do_", "sched")
+        until(lambda: Path(f"/proc/{process.pid}/wchan").read_text().startswith(asleep), "its sleep")
         with Link.start(RunSpec(attach=process.pid)) as link:
             lab = Lab(link)
             lab.wait(lambda state: state.ready and (state.ready.held or state.ready.wants == "client"), "attached")
@@ -146,13 +147,6 @@ def test_of_an_attached_server_that_sleeps_on_the_address_is_shown_too(tmp_path:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_no_descriptor_of_a_running_program_is_copied_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Where a thing stands in a picture of the stage: a tile in a queue, a connection, its buffer, the end of its arrow.
 
-In: a Picture and the state it was drawn of. Out: cells, or None for what is not drawn. Found from what the drawing put
-into each row, never by reading its text.
+In: a Picture and the state it was drawn of. Out: cells, or None for what is not drawn. Found by the spans that the
+drawing put into each row.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class _Kept:
 
 def exchanges(state: st.LabState) -> dict[Ends, Exchange]:
     """By connection. Empty where no packet is seen."""
-    kept: _Kept = state.derived.setdefault(_Kept, _Kept())
+    kept: _Kept = state.derived.get(_Kept) or state.derived.setdefault(_Kept, _Kept())
     changed = state.changed
     seen = (state.packets, state.fates, state.on_the_way, state.waited_ns)
     of = (*seen, state.wire_rules, changed.fates, changed.packet)

@@ -65,6 +65,15 @@ class Lab:
         log = self.state.packets.append(ev.Packet(0, 1, "client", "server", b"", 0))
         self.state = replace(self.state, packets=log)
 
+    def looks_while_packets_come(self, clock: Clock, packets: int, apart_s: float) -> int:
+        """How many snapshots are taken while so many packets come, so far apart."""
+        before = clock.taken
+        for _ in range(packets):
+            clock.now += apart_s
+            self.packet()
+            self.poller.tick([], True)
+        return clock.taken - before
+
     def looks(self, clock: Clock, seconds: float, *, moving: bool = True) -> int:
         """How many snapshots are taken in that time, by a loop that ticks when it is told to."""
         before, end = clock.taken, clock.now + seconds
@@ -78,12 +87,7 @@ def test_while_nobody_asks_for_anything_the_tables_are_read_once_a_second_whatev
     lab = Lab()
     lab.looks(clock, 5)
     assert lab.looks(clock, 10) in range(9, 12)
-    before = clock.taken
-    for _ in range(100):
-        clock.now += 0.1
-        lab.packet()
-        lab.poller.tick([], True)
-    assert clock.taken - before in range(9, 12)
+    assert lab.looks_while_packets_come(clock, 100, 0.1) in range(9, 12)
 
 
 def test_a_packet_somebody_watches_for_has_them_read_once_soon_after(clock: Clock) -> None:
@@ -102,12 +106,7 @@ def test_packets_that_keep_coming_put_the_look_off_for_no_more_than_a_fifth_of_a
     lab = Lab()
     lab.looks(clock, 5)
     lab.poller.asked()
-    before = clock.taken
-    for _ in range(100):
-        clock.now += 0.01
-        lab.packet()
-        lab.poller.tick([], True)
-    assert clock.taken - before in range(4, 7)
+    assert lab.looks_while_packets_come(clock, 100, 0.01) in range(4, 7)
 
 
 def test_where_no_packet_is_seen_a_living_client_has_them_read_ten_times_a_second_while_watched(clock: Clock) -> None:
