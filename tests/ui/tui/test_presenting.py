@@ -36,6 +36,9 @@ async def test_the_question_hides_its_answer_until_the_key() -> None:
         await pilot.press("f5")
         await shown(pilot, "a-d the vote  Space the answer")
         assert "5 of 4" not in text_of(app)
+        assert "just show me" not in text_of(app)
+        await pilot.press("escape", "escape")
+        assert link.commands == [], "Esc once too often shows no class the answer"
         await pilot.press("space")
         assert link.commands == [cmd.Answer(None)]
         link.give(*answered([]))
@@ -73,6 +76,18 @@ async def test_back_shows_the_question_without_its_answer_marked_as_past_and_on_
         await pilot.press("left", "right")
         await until(pilot, lambda: lab(pilot).lab.at is None)
         assert link.commands == [], "looking back asks nothing of the program"
+
+
+async def test_a_question_that_was_committed_to_is_told_apart_in_the_past() -> None:
+    told = [*backlog(), ev.Answered(t=9, index=1, choice=4), ev.Ready(9, "step", 4242, (4242,))]
+    told.append(ev.StepReached(t=10, index=1, phase="after"))
+    app, _ = app_of([*told, ev.Measured(t=10, index=1, value=5, choice=4, right=False)])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shown(pilot, "the kernel says 5")
+        await pilot.press("f5", "pageup")
+        await shown(pilot, "Committed to; the kernel answered after this.")
+        await pilot.press("pageup")
+        await shown(pilot, "The question as it was asked.")
 
 
 async def test_on_runs_to_the_next_step_of_a_lesson_and_steps_another_program() -> None:

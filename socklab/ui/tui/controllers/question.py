@@ -29,6 +29,8 @@ class QuestionController:
         """Index of the marked choice."""
         self.escape_is_back = False
         """Esc leaves something else first."""
+        self.presenting = False
+        """Esc never shows the answer: a class would see it too soon."""
         self._index = -1
         """The lesson step that asks."""
         self._drawn: list[Line] = []
@@ -97,7 +99,15 @@ class QuestionController:
 
     def lines(self, width: int) -> list[Line]:
         """Its lines, in a place so wide; [] when there is none to be seen."""
-        of = (self._lab.shown, self._lab.bridge.now, self._marked, self.escape_is_back, self._lab.at, width)
+        of = (
+            self._lab.shown,
+            self._lab.bridge.now,
+            self._marked,
+            self.escape_is_back,
+            self.presenting,
+            self._lab.at,
+            width,
+        )
         if not all(now is before for now, before in zip_longest(of, self._drawn_of)):
             self._drawn = self._draw(width)
             self._drawn_of = of
@@ -123,6 +133,7 @@ class QuestionController:
             turn=turn,
             back=self.escape_is_back,
             past=lab.at is not None,
+            presenting=self.presenting,
         )
         return lines
 

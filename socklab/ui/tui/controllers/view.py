@@ -223,7 +223,7 @@ class ViewController:
             panes.toggle_detail(panes.with_detail())
         elif self._screen.focused is not None:
             self._unfocus()
-        elif panes.send_back(lab.shown) or self._question.show_me():
+        elif panes.send_back(lab.shown) or (not panes.presenting and self._question.show_me()):
             pass
         elif lab.following.chosen:
             lab.following.let_go()

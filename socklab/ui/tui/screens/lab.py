@@ -283,6 +283,7 @@ class LabScreen(Sturdy, Screen[None]):
         state = self.lab.shown
         front = self.panes.front(state)
         self.question.escape_is_back = bool(front or self.panes.maximised or self.focused is not None)
+        self.question.presenting = self.panes.presenting
         arranged = (front, self.panes.maximised, self.panes.presenting, self.prompt.is_open)
         wanted = (*self._wishes(self.size), *arranged, groups(state))
         if wanted != self._wanted:

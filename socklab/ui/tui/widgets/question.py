@@ -42,13 +42,14 @@ def lines(
     turn: str = "",
     back: bool = False,
     past: bool = False,
+    presenting: bool = False,
 ) -> tuple[list[Line], list[int]]:
     """The body of the question, and for each line the choice a click there marks (-1 = none).
 
     `marked` is the index of the marked choice, -1 for none. `answered`: committed to, and the kernel
     answers when the call has returned. `explained`: the explanation, Markdown with its probes filled in.
     `turn`: what the student is to do now, so that there is an answer. `back`: Esc leaves something else first.
-    `past`: it was answered since, and can't be again.
+    `past`: it was answered since, and can't be again. `presenting`: Esc never shows the answer.
     """
     width = max(20, width - 2)
     asked = wrap(((safe(predict.ask), "strong"),), width)
@@ -57,13 +58,14 @@ def lines(
         return [((" ", ""), *line) for line in body], [-1] * len(body)
     choices, choice_of = _choices(predict, marked, width)
     if past:
-        hint: Line = (("The question as it was asked.", "dim"),)
+        known = "The question as it was asked." if answered is None else "Committed to; the kernel answered after this."
+        hint: Line = ((known, "dim"),)
     elif answered is not None:
         said = f"You said {shown(answered.choice)}. " if answered.choice is not None else ""
         hint = ((said, "strong"), *(your_turn(turn) if turn else with_keys("`s` steps on: the kernel answers.")))
     else:
         leave = "back" if back else "just show me"
-        hint = with_keys(f"`{letters(predict)}` choose   `Enter` commit   `Esc` {leave}")
+        hint = with_keys(f"`{letters(predict)}` choose   `Enter` commit" + ("" if presenting else f"   `Esc` {leave}"))
     hints = wrap(hint, width)
     body = [*asked, *choices, *hints]
     which = [-1] * len(asked) + choice_of + [-1] * len(hints)
